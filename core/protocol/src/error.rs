@@ -1,0 +1,109 @@
+//! The one table of error codes and the error that carries them to every language.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, exit $exit:literal;)*) => {
+        /// A stable error code: the contract of all languages. `tests/errors.json` holds the same table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as text, as JSON and every language have it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The exit code of a command that ends with this error.
+            pub const fn exit_code(self) -> u8 {
+                match self { $(Self::$name => $exit,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The agent answered with an error.
+    AgentError = "agent_error", exit 1;
+    /// The arguments of a call cannot be meant.
+    InvalidArgument = "invalid_argument", exit 2;
+    /// The agent's file, its default or its folder is not there.
+    EntryNotFound = "entry_not_found", exit 2;
+    /// The file is no agent of either SDK.
+    NotAnAgent = "not_an_agent", exit 2;
+    /// No interpreter was found for the agent.
+    InterpreterNotFound = "interpreter_not_found", exit 2;
+    /// The agent's SDK is not installed where the agent runs.
+    SdkMissing = "sdk_missing", exit 2;
+    /// The agent's SDK is older than what Greenroom can drive.
+    SdkTooOld = "sdk_too_old", exit 2;
+    /// A session of that name is live already.
+    AlreadyRunning = "already_running", exit 2;
+    /// No session of that name is live.
+    NoSession = "no_session", exit 3;
+    /// The agent ended, crashed or never got as far as to connect.
+    AgentFailedToStart = "agent_failed_to_start", exit 3;
+    /// The agent's process or link is gone.
+    AgentGone = "agent_gone", exit 3;
+    /// The session was closed on this side.
+    SessionClosed = "session_closed", exit 3;
+    /// What came over the link is not the protocol.
+    ProtocolError = "protocol_error", exit 3;
+    /// An operation of the system failed.
+    Io = "io", exit 3;
+    /// A message is over a size cap.
+    TooLarge = "too_large", exit 1;
+    /// More calls or turns wait than a session holds.
+    Busy = "busy", exit 1;
+    /// The grant, a scope or the token does not allow it.
+    PermissionDenied = "permission_denied", exit 4;
+    /// A deadline passed.
+    Timeout = "timeout", exit 5;
+    /// The caller cancelled.
+    Cancelled = "cancelled", exit 130;
+    /// This platform cannot do it yet.
+    Unsupported = "unsupported", exit 2;
+    /// The handle belongs to another process: a fork copied it.
+    Forked = "forked", exit 3;
+    /// A defect of Greenroom itself.
+    Internal = "internal", exit 1;
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What went wrong: a code, and a message that says what happened, with which input, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The stable code.
+    pub code: Code,
+    /// For people; its wording may change.
+    pub message: String,
+    /// More to read, such as the last lines of the agent's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Error {
+    /// An error without detail.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: None }
+    }
+
+    /// The same error with more to read.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}

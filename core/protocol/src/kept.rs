@@ -1,0 +1,116 @@
+//! A bounded list of events: the oldest go first, and their number is known.
+
+use std::collections::VecDeque;
+
+use crate::limits::Limits;
+use crate::message::{Event, EventKind};
+
+/// Events within a bound by count and by size.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    events: VecDeque<(Event, usize)>,
+    bytes: usize,
+    dropped: u64,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+impl Kept {
+    pub(crate) const fn new(limits: &Limits) -> Self {
+        Self {
+            events: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+            // One event at least, to hang the count of the dropped ones on.
+            max_events: if limits.kept_events == 0 { 1 } else { limits.kept_events },
+            max_bytes: limits.kept_event_bytes,
+        }
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        let size = approximate_size(&event);
+        self.events.push_back((event, size));
+        self.bytes += size;
+        while (self.events.len() > self.max_events || self.bytes > self.max_bytes)
+            && self.events.len() > 1
+            && let Some((_, size)) = self.events.pop_front()
+        {
+            self.bytes -= size;
+            self.dropped += 1;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|(event, _)| event)
+    }
+
+    /// The events from place `at` on.
+    pub(crate) fn iter_from(&self, at: usize) -> impl Iterator<Item = &Event> {
+        self.events.range(at.min(self.events.len())..).map(|(event, _)| event)
+    }
+
+    /// Takes out the events that `wanted` says, in order.
+    pub(crate) fn extract(&mut self, mut wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
+        let mut found = Vec::new();
+        self.events.retain(|(event, size)| {
+            let take = wanted(event);
+            if take {
+                self.bytes -= size;
+                found.push(event.clone());
+            }
+            !take
+        });
+        found
+    }
+
+    /// Takes all events; in front, a gap that counts what was dropped, if anything was.
+    pub(crate) fn take(&mut self) -> Vec<Event> {
+        let mut events = Vec::with_capacity(self.events.len() + 1);
+        if let (1.., Some((first, _))) = (self.dropped, self.events.front()) {
+            events.push(gap(self.dropped, first));
+        }
+        events.extend(std::mem::take(&mut self.events).into_iter().map(|(event, _)| event));
+        self.bytes = 0;
+        self.dropped = 0;
+        events
+    }
+}
+
+/// The gap of `dropped` events just before `next`.
+pub(crate) fn gap(dropped: u64, next: &Event) -> Event {
+    Event {
+        seq: next.seq.saturating_sub(1),
+        time: next.time.clone(),
+        kind: EventKind::Gap { dropped },
+        earlier: next.earlier,
+        late: false,
+        raw: None,
+    }
+}
+
+/// What an event weighs in memory, within a factor: as much as its JSON, and a fixed part. Only bounds are built on it.
+fn approximate_size(event: &Event) -> usize {
+    const FIXED: usize = 512;
+    let mut json = Count(0);
+    // Nothing in an event can fail to be JSON, and counting does not fail.
+    let _ = serde_json::to_writer(&mut json, event);
+    FIXED + json.0
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

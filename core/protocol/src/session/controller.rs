@@ -1,0 +1,818 @@
+//! The controller's side of a session: operations in, messages out; messages in, answers and events out.
+//!
+//! Methods may be called in any order. What they cause queues up; drain it with [`Controller::poll_transmit`],
+//! [`Controller::poll_answer`] and [`Controller::journal`], and call [`Controller::handle_timeout`] when
+//! [`Controller::poll_timeout`] says so. Each operation gets exactly one answer or one error.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::told::Told;
+use crate::error::{Code, Error};
+use crate::journal::Journal;
+use crate::kept::Kept;
+use crate::limits::Limits;
+use crate::message::{
+    self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, Operation,
+    Payload, Response, SessionState, Started, StateChange,
+};
+use crate::time::{Time, WallClock};
+use crate::turn::Fold;
+
+/// How a controller behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Every bound.
+    pub limits: Limits,
+    /// What the ids of our requests begin with. Controllers of one host must differ in it where the host does not route by sender.
+    pub id_prefix: String,
+    /// Whether the agent's audio is turned off at the start, so that it works without speech models.
+    pub text_mode: bool,
+    /// Whether the history is fetched at the start, for what was said before the link was there.
+    pub fetch_history: bool,
+    /// How long the first ping may take. 10 s.
+    pub ready_timeout: Duration,
+    /// How long a greeting may take before the session counts as ready all the same. 10 s.
+    pub greeting_timeout: Duration,
+    /// How long nothing must happen at the start before the session counts as ready. 150 ms.
+    pub start_settle: Duration,
+    /// How long a turn waits, after its answer, for a new agent to introduce itself. 4 s.
+    pub introduction_timeout: Duration,
+    /// How long nothing must happen, after an answer that may not be all, before the turn is over. 250 ms.
+    pub turn_settle: Duration,
+    /// How long a turn may take unless its caller says otherwise, waiting for those before it included. 120 s.
+    pub turn_timeout: Duration,
+    /// How long any other call may take unless its caller says otherwise. 30 s.
+    pub call_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            id_prefix: "gr".to_owned(),
+            text_mode: true,
+            fetch_history: true,
+            ready_timeout: Duration::from_secs(10),
+            greeting_timeout: Duration::from_secs(10),
+            start_settle: Duration::from_millis(150),
+            introduction_timeout: Duration::from_secs(4),
+            turn_settle: Duration::from_millis(250),
+            turn_timeout: Duration::from_secs(120),
+            call_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The number of an operation that was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// The controller's side of one session.
+#[derive(Debug)]
+pub struct Controller {
+    config: Config,
+    phase: Phase,
+    journal: Journal,
+    told: Told,
+    agent_state: Option<AgentState>,
+    next_call: u64,
+    next_request: u64,
+    turns: u64,
+    starts: Vec<(CallId, Time)>,
+    waiting: BTreeMap<u64, Waiting>,
+    queue: VecDeque<Queued>,
+    active: Option<Active>,
+    late: VecDeque<(u64, Fold)>,
+    /// What was said and done between turns.
+    backlog: Kept,
+    /// Whether what the agent does belongs to a turn that was given up.
+    marks_late: bool,
+    transmits: VecDeque<Bytes>,
+    answers: VecDeque<(CallId, Result<Answer, Error>)>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// There is no link yet.
+    Unlinked,
+    Starting(Starting),
+    Ready,
+    Closed(Error),
+}
+
+#[derive(Debug)]
+struct Starting {
+    began: Time,
+    last_event: Time,
+    open_requests: usize,
+    started: Started,
+    history: Option<Vec<Item>>,
+}
+
+/// A request that is on its way.
+#[derive(Debug)]
+struct Waiting {
+    purpose: Purpose,
+    deadline: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Call(CallId, &'static str),
+    StartPing,
+    StartDetail,
+}
+
+#[derive(Debug)]
+struct Queued {
+    call: CallId,
+    text: String,
+    submitted: Time,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Active {
+    call: CallId,
+    request: u64,
+    fold: Fold,
+    submitted: Time,
+    timeout: Duration,
+    /// Set once the answer is there and the turn may not be over yet.
+    settling: Option<Settling>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settling {
+    last_activity: Time,
+    until: Time,
+    awaits_introduction: bool,
+}
+
+impl Controller {
+    /// A controller whose link is not there yet. Operations may be submitted; they wait for [`Controller::open`].
+    pub fn new(config: Config, clock: WallClock) -> Self {
+        let journal = Journal::new(&config.limits, clock);
+        let backlog = Kept::new(&config.limits);
+        Self {
+            config,
+            phase: Phase::Unlinked,
+            journal,
+            told: Told::default(),
+            agent_state: None,
+            next_call: 1,
+            next_request: 1,
+            turns: 0,
+            starts: Vec::new(),
+            waiting: BTreeMap::new(),
+            queue: VecDeque::new(),
+            active: None,
+            late: VecDeque::new(),
+            backlog,
+            marks_late: false,
+            transmits: VecDeque::new(),
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// The link is there: asks the agent whether it answers, sets its inputs and outputs, learns what was said before.
+    pub fn open(&mut self, now: Time) {
+        if !matches!(self.phase, Phase::Unlinked) {
+            return;
+        }
+        self.phase = Phase::Starting(Starting {
+            began: now,
+            last_event: now,
+            open_requests: 0,
+            started: Started::default(),
+            history: None,
+        });
+        self.start_request(Operation::Ping, Purpose::StartPing, now);
+        if self.config.text_mode {
+            self.start_request(Operation::UpdateIo(IoUpdate::text_mode()), Purpose::StartDetail, now);
+        }
+        self.start_request(Operation::FrameworkInfo, Purpose::StartDetail, now);
+        self.start_request(Operation::SessionState, Purpose::StartDetail, now);
+        if self.config.fetch_history {
+            self.start_request(Operation::History, Purpose::StartDetail, now);
+        }
+    }
+
+    /// Takes an operation. Its answer comes from [`Controller::poll_answer`] within `timeout`, or within the default where it is `None`.
+    pub fn submit(&mut self, operation: Operation, timeout: Option<Duration>, now: Time) -> CallId {
+        let call = CallId(self.next_call);
+        self.next_call += 1;
+        if let Phase::Closed(error) = &self.phase {
+            self.answers.push_back((call, Err(error.clone())));
+            return call;
+        }
+        let taken = match operation {
+            Operation::Start => {
+                self.submit_start(call, timeout, now);
+                Ok(())
+            }
+            Operation::Say { text } => self.submit_turn(call, text, timeout, now),
+            operation => self.submit_call(call, operation, timeout, now),
+        };
+        if let Err(error) = taken {
+            self.answers.push_back((call, Err(error)));
+        }
+        call
+    }
+
+    /// Gives a call up. It is answered with `cancelled`; a turn that had begun goes on in the agent and its answer is kept, marked late.
+    pub fn cancel(&mut self, call: CallId, now: Time) {
+        self.give_up(call, Error::new(Code::Cancelled, "the call was cancelled"), now);
+    }
+
+    /// Takes one message from the agent.
+    pub fn receive(&mut self, message: &Bytes, now: Time) {
+        if matches!(self.phase, Phase::Closed(_) | Phase::Unlinked) {
+            return;
+        }
+        match Inbound::decode(message) {
+            Ok(Inbound::Events { events, raw }) => {
+                for kind in events {
+                    self.event(kind, raw.clone(), now);
+                }
+            }
+            Ok(Inbound::Response(response)) => self.response(response, now),
+            Ok(Inbound::PlaybackFlush) => self.transmits.push_back(message::encode_playback_finished()),
+            Ok(Inbound::Audio(_) | Inbound::PlaybackClear) => {}
+            Ok(Inbound::Unknown { raw: None, .. }) => {}
+            Ok(Inbound::Unknown { what, raw }) => {
+                self.event(EventKind::Unknown { what: what.to_owned() }, raw, now);
+            }
+            Err(error) => self.event(EventKind::Error { message: error.to_string() }, None, now),
+        }
+        self.advance(now);
+    }
+
+    /// A message over the cap went by: `announced` bytes, of which `head` was kept. The call it answers fails; the session lives on.
+    pub fn receive_skipped(&mut self, announced: usize, head: &[u8], now: Time) {
+        let limit = self.config.limits.agent_message;
+        let error = Error::new(
+            Code::TooLarge,
+            format!(
+                "the agent's answer is {announced} bytes long; at most {limit} are taken. The session goes on."
+            ),
+        );
+        let request = match message::peek_id(head) {
+            Some((Kind::Response, id)) => self.request_number(&id),
+            _ => None,
+        };
+        match request {
+            Some(request) if self.active.as_ref().is_some_and(|active| active.request == request) => {
+                if let Some(active) = self.active.take() {
+                    self.keep_events_of(active.fold);
+                    self.answers.push_back((active.call, Err(error)));
+                }
+            }
+            Some(request) if self.waiting.contains_key(&request) => {
+                if let Some(waiting) = self.waiting.remove(&request) {
+                    self.fail(waiting.purpose, error, now);
+                }
+            }
+            Some(request) => self.late.retain(|(late, _)| *late != request),
+            None => {
+                let what = format!("a message of {announced} bytes, over the cap of {limit}, was skipped");
+                self.event(EventKind::Unknown { what }, None, now);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// The link is gone: what is pending fails with `error` at once, and so will every later call.
+    pub fn close(&mut self, reason: CloseReason, error: Error, now: Time) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        let kind = EventKind::Closed { reason, message: error.message.clone() };
+        self.journal.record(kind, false, None, now);
+        self.phase = Phase::Closed(error.clone());
+        self.transmits.clear();
+        let calls = std::mem::take(&mut self.starts).into_iter().map(|(call, _)| call);
+        let waiting =
+            std::mem::take(&mut self.waiting).into_values().filter_map(|waiting| match waiting.purpose {
+                Purpose::Call(call, _) => Some(call),
+                _ => None,
+            });
+        let active = self.active.take().into_iter().map(|active| active.call);
+        let queued = std::mem::take(&mut self.queue).into_iter().map(|queued| queued.call);
+        let failed: Vec<CallId> = calls.chain(waiting).chain(active).chain(queued).collect();
+        self.answers.extend(failed.into_iter().map(|call| (call, Err(error.clone()))));
+        self.late.clear();
+    }
+
+    /// The next message for the agent.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.transmits.pop_front()
+    }
+
+    /// Whether there is a message for the agent.
+    pub fn has_transmits(&self) -> bool {
+        !self.transmits.is_empty()
+    }
+
+    /// The next answer.
+    pub fn poll_answer(&mut self) -> Option<(CallId, Result<Answer, Error>)> {
+        self.answers.pop_front()
+    }
+
+    /// When to call [`Controller::handle_timeout`]; `None` while nothing is awaited.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let waiting = self.waiting.values().map(|waiting| waiting.deadline);
+        let starts = self.starts.iter().map(|(_, deadline)| *deadline);
+        let queued = self.queue.iter().map(|queued| queued.submitted + queued.timeout);
+        let active = self.active.iter().map(|active| match active.settling {
+            Some(settling) => self.settled_at(settling),
+            None => active.submitted + active.timeout,
+        });
+        let starting = match &self.phase {
+            Phase::Starting(starting) if starting.open_requests == 0 => Some(self.started_at(starting)),
+            _ => None,
+        };
+        waiting.chain(starts).chain(queued).chain(active).chain(starting).min()
+    }
+
+    /// Lets pass what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let due: Vec<u64> =
+            self.waiting.iter().filter(|(_, w)| w.deadline <= now).map(|(request, _)| *request).collect();
+        for request in due {
+            if let Some(waiting) = self.waiting.remove(&request) {
+                let error = match waiting.purpose {
+                    Purpose::Call(_, name) => timed_out(name),
+                    Purpose::StartPing | Purpose::StartDetail => Error::new(
+                        Code::Timeout,
+                        format!(
+                            "the agent connected but did not answer a ping within {}; its log may tell why",
+                            humantime::format_duration(self.config.ready_timeout)
+                        ),
+                    ),
+                };
+                self.fail(waiting.purpose, error, now);
+            }
+        }
+        let starts: Vec<CallId> =
+            self.starts.iter().filter(|(_, deadline)| *deadline <= now).map(|(call, _)| *call).collect();
+        let queued = self.queue.iter().filter(|q| q.submitted + q.timeout <= now).map(|q| q.call);
+        let active = self
+            .active
+            .iter()
+            .filter(|a| a.settling.is_none() && a.submitted + a.timeout <= now)
+            .map(|a| a.call);
+        let turns: Vec<CallId> = queued.chain(active).collect();
+        for call in starts {
+            self.give_up(call, timed_out("start"), now);
+        }
+        for call in turns {
+            let error = Error::new(
+                Code::Timeout,
+                "timed out waiting for the agent's reply; the turn may still be running, and what it says will be kept for the next",
+            );
+            self.give_up(call, error, now);
+        }
+        self.advance(now);
+    }
+
+    /// The session's recent events.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Writes down an event that did not come over the wire, such as a line of the agent's log.
+    pub fn record(&mut self, kind: EventKind, now: Time) {
+        self.journal.record(kind, false, None, now);
+    }
+
+    /// Whether the session is ready for turns.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
+    /// Why the session is closed; `None` while it is not.
+    pub const fn closed(&self) -> Option<&Error> {
+        match &self.phase {
+            Phase::Closed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What the agent was doing when it last told.
+    pub const fn agent_state(&self) -> Option<AgentState> {
+        self.agent_state
+    }
+
+    /// How many turns have begun.
+    pub const fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Whether a turn is under way.
+    pub const fn in_turn(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// How many events of earlier turns the next turn would show.
+    pub fn unseen_events(&self) -> usize {
+        self.backlog.len()
+    }
+
+    // ---- operations in -----------------------------------------------------------------------------------------------------------
+
+    fn submit_start(&mut self, call: CallId, timeout: Option<Duration>, now: Time) {
+        if self.is_ready() {
+            self.answers.push_back((call, Ok(Answer::Started(Started::default()))));
+        } else {
+            // Without a deadline of the caller's, those of the ping and the greeting bound the start.
+            let timeout = timeout.unwrap_or(Duration::from_secs(24 * 60 * 60));
+            self.starts.push((call, now + timeout));
+        }
+    }
+
+    fn submit_turn(
+        &mut self,
+        call: CallId,
+        text: String,
+        timeout: Option<Duration>,
+        now: Time,
+    ) -> Result<(), Error> {
+        if text.trim().is_empty() {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "the text to say is empty; give at least one word",
+            ));
+        }
+        let limit = self.config.limits.sent_message;
+        // The longest id and the message around the text take less than this.
+        const AROUND: usize = 128;
+        if text.len() + AROUND > limit {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "the text to say is {} bytes long; the agent's SDK takes at most {}",
+                    text.len(),
+                    limit - AROUND
+                ),
+            ));
+        }
+        let most = self.config.limits.queued_turns;
+        if self.queue.len() >= most {
+            return Err(Error::new(
+                Code::Busy,
+                format!("{most} turns are waiting already; wait for one of them to end"),
+            ));
+        }
+        let timeout = timeout.unwrap_or(self.config.turn_timeout);
+        self.queue.push_back(Queued { call, text, submitted: now, timeout });
+        self.advance(now);
+        Ok(())
+    }
+
+    fn submit_call(
+        &mut self,
+        call: CallId,
+        operation: Operation,
+        timeout: Option<Duration>,
+        now: Time,
+    ) -> Result<(), Error> {
+        if matches!(self.phase, Phase::Unlinked) {
+            return Err(Error::new(
+                Code::AgentGone,
+                "the agent is not connected yet; wait for the session to start",
+            ));
+        }
+        let most = self.config.limits.waiting_calls;
+        if self.waiting.len() >= most {
+            return Err(Error::new(Code::Busy, format!("{most} calls wait for their answer already")));
+        }
+        let name = operation.name();
+        let deadline = now + timeout.unwrap_or(self.config.call_timeout);
+        let request = self.next_request;
+        self.request(operation)?;
+        self.waiting.insert(request, Waiting { purpose: Purpose::Call(call, name), deadline });
+        Ok(())
+    }
+
+    fn start_request(&mut self, operation: Operation, purpose: Purpose, now: Time) {
+        let request = self.next_request;
+        if self.request(operation).is_ok() {
+            self.waiting.insert(request, Waiting { purpose, deadline: now + self.config.ready_timeout });
+            if let Phase::Starting(starting) = &mut self.phase {
+                starting.open_requests += 1;
+            }
+        }
+    }
+
+    /// Sends a request under the next number.
+    fn request(&mut self, operation: Operation) -> Result<(), Error> {
+        let id = format!("{}-{}", self.config.id_prefix, self.next_request);
+        let Some(message) = message::encode_request(&id, operation) else {
+            return Ok(());
+        };
+        let limit = self.config.limits.sent_message;
+        if message.len() > limit {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the request is {} bytes long; the agent's SDK takes at most {limit}", message.len()),
+            ));
+        }
+        self.next_request += 1;
+        self.transmits.push_back(message);
+        Ok(())
+    }
+
+    fn give_up(&mut self, call: CallId, error: Error, now: Time) {
+        let starts = self.starts.len();
+        self.starts.retain(|(start, _)| *start != call);
+        let mut found = self.starts.len() < starts;
+        let queued = self.queue.len();
+        self.queue.retain(|queued| queued.call != call);
+        found |= self.queue.len() < queued;
+        if let Some(active) = self.active.take_if(|active| active.call == call) {
+            found = true;
+            let mut fold = active.fold;
+            for event in fold.take_events() {
+                self.backlog.push(Event { late: true, ..event });
+            }
+            if active.settling.is_none() {
+                self.marks_late = true;
+                self.late.push_back((active.request, fold));
+                if self.late.len() > self.config.limits.late_turns {
+                    self.late.pop_front();
+                }
+            }
+        }
+        // The request itself stays out: its answer, should it come, belongs to nobody.
+        let waiting = self.waiting.len();
+        self.waiting.retain(|_, waiting| !matches!(waiting.purpose, Purpose::Call(id, _) if id == call));
+        found |= self.waiting.len() < waiting;
+        if found {
+            self.answers.push_back((call, Err(error)));
+            self.advance(now);
+        }
+    }
+
+    fn fail(&mut self, purpose: Purpose, error: Error, now: Time) {
+        match purpose {
+            Purpose::Call(call, _) => self.answers.push_back((call, Err(error))),
+            Purpose::StartDetail => self.start_step(),
+            Purpose::StartPing => self.close(CloseReason::StartFailed, error, now),
+        }
+    }
+
+    // ---- messages in -------------------------------------------------------------------------------------------------------------
+
+    fn event(&mut self, kind: EventKind, raw: Option<String>, now: Time) {
+        if self.told.repeats(&kind) {
+            return;
+        }
+        if let EventKind::State(StateChange::Agent { to, .. }) = &kind {
+            self.agent_state = Some(*to);
+        }
+        if let Phase::Starting(starting) = &mut self.phase {
+            starting.last_event = now;
+        }
+        // Until the host has begun with the turn under way, what it does still belongs to the one that was given up.
+        if self.active.as_ref().is_some_and(|active| active.fold.has_begun() || active.fold.is_own(&kind)) {
+            self.marks_late = false;
+        }
+        let late = self.marks_late;
+        let event = self.journal.record(kind, late, raw, now);
+        match &mut self.active {
+            Some(active) if !late => {
+                active.fold.event(&event, now);
+                if let Some(settling) = &mut active.settling {
+                    settling.last_activity = now;
+                }
+            }
+            _ => {
+                if late && let Some((_, fold)) = self.late.back_mut() {
+                    fold.event(&event, now);
+                }
+                if event.kind.is_part_of_a_turn() {
+                    self.backlog.push(event);
+                }
+            }
+        }
+    }
+
+    fn response(&mut self, response: Response, now: Time) {
+        let Some(request) = self.request_number(&response.request_id) else {
+            return;
+        };
+        if let Some(waiting) = self.waiting.remove(&request) {
+            return match waiting.purpose {
+                Purpose::Call(call, name) => self.answers.push_back((call, call_answer(name, response))),
+                Purpose::StartPing | Purpose::StartDetail => {
+                    self.start_detail(response.payload);
+                    self.start_step();
+                }
+            };
+        }
+        let items = match response.payload {
+            Some(Payload::RunInput(items)) => items,
+            _ => Vec::new(),
+        };
+        if let Some(mut active) = self.active.take_if(|active| active.request == request) {
+            for item in active.fold.response(items, response.error) {
+                self.told.remember(&item);
+                let event = self.journal.record(item.into(), false, None, now);
+                active.fold.event(&event, now);
+            }
+            let awaits_introduction = active.fold.awaits_introduction();
+            let longest =
+                if awaits_introduction { self.config.introduction_timeout } else { self.config.turn_settle };
+            active.settling =
+                Some(Settling { last_activity: now, until: now + longest, awaits_introduction });
+            self.active = Some(active);
+        } else if let Some(at) = self.late.iter().position(|(late, _)| *late == request)
+            && let Some((_, fold)) = self.late.remove(at)
+        {
+            self.late_response(fold, items, response.error, now);
+        }
+    }
+
+    fn late_response(&mut self, mut fold: Fold, items: Vec<Item>, error: Option<String>, now: Time) {
+        self.marks_late = !self.late.is_empty() && self.marks_late;
+        for item in fold.response(items, error) {
+            self.told.remember(&item);
+            let event = self.journal.record(item.into(), true, None, now);
+            fold.event(&event, now);
+            self.backlog.push(event);
+        }
+        let kind =
+            EventKind::LateTurn { text: fold.text().to_owned(), reply: fold.reply(), error: fold.error() };
+        self.journal.record(kind, true, None, now);
+    }
+
+    fn request_number(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(self.config.id_prefix.as_str())?.strip_prefix('-')?.parse().ok()
+    }
+
+    fn keep_events_of(&mut self, mut fold: Fold) {
+        for event in fold.take_events() {
+            self.backlog.push(event);
+        }
+    }
+
+    // ---- what follows ------------------------------------------------------------------------------------------------------------
+
+    /// Ends what is over and begins what can begin.
+    fn advance(&mut self, now: Time) {
+        if let Phase::Starting(starting) = &self.phase
+            && starting.open_requests == 0
+            && self.started_at(starting) <= now
+        {
+            self.finish_start(now);
+        }
+        if let Some(active) = &self.active
+            && let Some(settling) = active.settling
+            && self.is_over(&active.fold, settling, now)
+            && let Some(active) = self.active.take()
+        {
+            self.told.forget_calls();
+            let turn = active.fold.finish(self.backlog.take(), now);
+            self.answers.push_back((active.call, Ok(Answer::Turn(turn))));
+        }
+        while self.is_ready()
+            && self.active.is_none()
+            && let Some(queued) = self.queue.pop_front()
+        {
+            self.begin_turn(queued, now);
+        }
+    }
+
+    fn begin_turn(&mut self, queued: Queued, now: Time) {
+        let request = self.next_request;
+        match self.request(Operation::Say { text: queued.text.clone() }) {
+            Ok(()) => {
+                self.turns += 1;
+                let waited = now.since(queued.submitted);
+                self.active = Some(Active {
+                    call: queued.call,
+                    request,
+                    fold: Fold::new(&self.config.limits, self.turns, queued.text, waited, now),
+                    submitted: queued.submitted,
+                    timeout: queued.timeout,
+                    settling: None,
+                });
+            }
+            Err(error) => self.answers.push_back((queued.call, Err(error))),
+        }
+    }
+
+    fn is_over(&self, fold: &Fold, settling: Settling, now: Time) -> bool {
+        let complete = if settling.awaits_introduction {
+            !fold.awaits_introduction()
+        } else {
+            !fold.may_be_interrupted() || fold.has_foreign_input()
+        };
+        complete || self.settled_at(settling) <= now
+    }
+
+    fn settled_at(&self, settling: Settling) -> Time {
+        if settling.awaits_introduction && self.agent_is_busy() {
+            return settling.until;
+        }
+        settling.until.min(settling.last_activity + self.config.turn_settle)
+    }
+
+    fn start_step(&mut self) {
+        if let Phase::Starting(starting) = &mut self.phase {
+            starting.open_requests = starting.open_requests.saturating_sub(1);
+        }
+    }
+
+    fn start_detail(&mut self, payload: Option<Payload>) {
+        let Phase::Starting(starting) = &mut self.phase else { return };
+        match payload {
+            Some(Payload::Answer(Answer::FrameworkInfo(info))) => starting.started.framework = Some(info),
+            Some(Payload::Answer(Answer::SessionState(SessionState { agent_state, agent_id, .. }))) => {
+                starting.started.agent_id = Some(agent_id);
+                self.agent_state.get_or_insert(agent_state);
+            }
+            Some(Payload::Answer(Answer::History { items })) => starting.history = Some(items),
+            _ => {}
+        }
+    }
+
+    fn started_at(&self, starting: &Starting) -> Time {
+        let latest = starting.began + self.config.greeting_timeout;
+        if self.agent_is_busy() {
+            return latest;
+        }
+        latest.min(starting.last_event + self.config.start_settle)
+    }
+
+    fn agent_is_busy(&self) -> bool {
+        matches!(
+            self.agent_state,
+            Some(AgentState::Initializing | AgentState::Thinking | AgentState::Speaking)
+        )
+    }
+
+    fn finish_start(&mut self, now: Time) {
+        let Phase::Starting(mut starting) = std::mem::replace(&mut self.phase, Phase::Ready) else { return };
+        let mut live = Fold::new(&self.config.limits, 0, String::new(), Duration::ZERO, now);
+        for event in self.backlog.iter() {
+            live.event(event, now);
+        }
+        let missed = live.response(starting.history.take().unwrap_or_default(), None);
+        for item in missed {
+            self.told.remember(&item);
+            // The instructions and tools that an agent begins with are no change; `agent_info` tells them.
+            if !matches!(item, Item::Config(_)) {
+                starting.started.events.push(self.journal.record(item.into(), false, None, now));
+            }
+        }
+        self.told.forget_calls();
+        let seen = self.backlog.take();
+        starting.started.events.extend(seen);
+        let starts = std::mem::take(&mut self.starts);
+        if starts.is_empty() {
+            starting.started.events.into_iter().for_each(|event| self.backlog.push(event));
+            return;
+        }
+        self.answers.extend(
+            starts.into_iter().map(|(call, _)| (call, Ok(Answer::Started(starting.started.clone())))),
+        );
+    }
+}
+
+fn call_answer(name: &'static str, response: Response) -> Result<Answer, Error> {
+    if let Some(error) = response.error {
+        let mut failed =
+            Error::new(Code::AgentError, format!("the agent answered {name} with an error: {error}"));
+        if let Some(Payload::Answer(Answer::Verdict(verdict))) = response.payload
+            && !verdict.missing
+        {
+            let word = if verdict.success { "success" } else { "failure" };
+            failed = failed.with_detail(format!("its verdict all the same: {word}: {}", verdict.reason));
+        }
+        return Err(failed);
+    }
+    match response.payload {
+        Some(Payload::Answer(answer)) => Ok(answer),
+        Some(Payload::RunInput(_)) | None => Err(Error::new(
+            Code::ProtocolError,
+            format!(
+                "the agent answered {name} with something else; its SDK may be newer than this Greenroom"
+            ),
+        )),
+    }
+}
+
+fn timed_out(name: &str) -> Error {
+    Error::new(
+        Code::Timeout,
+        format!(
+            "the agent did not answer {name} in time; released SDKs leave requests that they do not know unanswered"
+        ),
+    )
+}
