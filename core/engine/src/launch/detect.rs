@@ -1,0 +1,38 @@
+//! From what a person says to what is run.
+
+use std::time::Duration;
+
+use super::probe::Deadline;
+use super::project::Project;
+use super::{AgentSpec, Kind, LaunchError, Plan, node, python};
+
+impl Plan {
+    /// Finds the agent's file, its project, the interpreter and the SDK, and checks that they fit together. Questions
+    /// to the interpreter, the first of which syncs a uv project unless the spec says not to, end after `within`.
+    ///
+    /// Dropping the future ends what it started. It needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// Whatever would keep the agent from starting, as far as it can be known before.
+    pub async fn detect(spec: &AgentSpec, within: Duration) -> Result<Self, LaunchError> {
+        let project = Project::find(spec)?;
+        let deadline = Deadline::after(within);
+        let runtime = match project.kind {
+            Kind::Python => python::find(spec, &project, deadline).await?,
+            Kind::Node => node::find(spec, &project, deadline).await?,
+        };
+        Ok(Self {
+            kind: project.kind,
+            entry: project.entry(),
+            project_dir: project.root,
+            program: runtime.program,
+            program_args: runtime.args,
+            origin: runtime.origin,
+            interpreter_version: runtime.version,
+            sdk_version: runtime.sdk_version,
+            args: spec.args.clone(),
+            env: spec.env.clone(),
+            record: spec.record,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Finds the user's agent and everything it needs to run, starts it unmodified as a process, and ends it surely.
+//!
+//! [`Plan::detect`] answers "what would be run, and can it be": the file, its project, the interpreter, the SDK and
+//! its version; everything that would keep the agent from starting is an error there, with the fix. Then
+//! [`AgentProcess::spawn`] runs the plan in a session of its own under a guard, so that no process of it outlives its
+//! owner, with its output in a log file. How the SDKs are to be started is a fact about them: `livekit-agents` runs
+//! a file with `python -m livekit.agents console FILE --connect-addr …`, `@livekit/agents` with `node FILE console
+//! --connect-addr …`, and either then connects to that address.
+
+mod child;
+mod detect;
+mod error;
+mod interpreter;
+mod log;
+mod node;
+mod plan;
+mod probe;
+mod process;
+mod project;
+mod python;
+mod release;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::LaunchError;
+pub use log::{AgentLog, LogEvent, LogFile, LogLines, LogWriteError};
+pub use plan::{Kind, Origin, Plan};
+pub use process::{AgentProcess, Ended, Failure};
+
+/// Which agent to run, and how: what a person says, before anything was looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentSpec {
+    /// The agent's file, relative to `dir`. Without one the usual names are tried.
+    pub entry: Option<PathBuf>,
+    /// The folder where the person stands. Nothing is the current one.
+    pub dir: PathBuf,
+    /// The interpreter to run it with, a path or a name on PATH, instead of the one that would be found.
+    pub interpreter: Option<PathBuf>,
+    /// The interpreter of the host process, for an agent of its language whose project has none of its own. It is
+    /// known by its name: `python…`, `pypy…` or `node…`.
+    pub interpreter_hint: Option<PathBuf>,
+    /// Arguments for the interpreter, before the file.
+    pub args: Vec<String>,
+    /// Variables on top of the environment that is inherited. Later ones win.
+    pub env: Vec<(String, String)>,
+    /// Whether a uv project may be synced before it runs, as `uv run` does by itself.
+    pub sync: bool,
+    /// Whether the SDK records the session into `console-recordings` of the project.
+    pub record: bool,
+}
+
+impl AgentSpec {
+    /// The usual way to run an agent: found from `dir`, synced if it is a uv project, not recorded.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), sync: true, ..Self::default() }
+    }
+
+    fn folder(&self) -> &Path {
+        if self.dir.as_os_str().is_empty() { Path::new(".") } else { &self.dir }
+    }
+
+    /// The host's interpreter, if it is of that language.
+    fn host_interpreter(&self, kind: Kind) -> Option<PathBuf> {
+        let host = self.interpreter_hint.as_ref().filter(|host| host.is_file())?;
+        let name = host.file_name()?.to_str()?;
+        let names: &[&str] = match kind {
+            Kind::Python => &["python", "pypy"],
+            Kind::Node => &["node"],
+        };
+        names.iter().any(|start| name.starts_with(start)).then(|| host.clone())
+    }
+
+    /// A variable as the agent will have it. One that is set to nothing counts as not set.
+    fn var(&self, name: &str) -> Option<std::ffi::OsString> {
+        let given = self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
+        given.or_else(|| std::env::var_os(name)).filter(|value| !value.is_empty())
+    }
+}

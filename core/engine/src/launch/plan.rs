@@ -1,0 +1,140 @@
+//! What is going to be run.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+/// The language of an agent, and with it its SDK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Python, with `livekit-agents`.
+    Python,
+    /// JavaScript or TypeScript, with `@livekit/agents`.
+    Node,
+}
+
+impl Kind {
+    /// By the file's name; None for any other file.
+    pub(super) fn of(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "py" => Some(Self::Python),
+            "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" => Some(Self::Node),
+            _ => None,
+        }
+    }
+
+    /// The language's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python",
+            Self::Node => "Node",
+        }
+    }
+
+    /// The SDK's package.
+    pub fn sdk(self) -> &'static str {
+        match self {
+            Self::Python => "livekit-agents",
+            Self::Node => "@livekit/agents",
+        }
+    }
+}
+
+/// Where an interpreter was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It was named.
+    Given,
+    /// The project is uv's, which chooses.
+    Uv,
+    /// The project's own `.venv`.
+    ProjectEnv,
+    /// The virtual environment that is active.
+    ActiveEnv,
+    /// The host process runs on it.
+    Host,
+    /// PATH.
+    Path,
+}
+
+/// An agent that is ready to be started: everything was found, and is new enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The agent's language.
+    pub kind: Kind,
+    /// The agent's file, relative to `project_dir`.
+    pub entry: PathBuf,
+    /// The project's root folder, where the agent will run.
+    pub project_dir: PathBuf,
+    /// The program to run: an interpreter, or uv.
+    pub program: PathBuf,
+    /// The program's arguments that come before the person's own: `run python` of uv, flags that Node needs.
+    pub program_args: Vec<String>,
+    /// Where the interpreter was found.
+    pub origin: Origin,
+    /// The interpreter's version, if it told one.
+    pub interpreter_version: Option<String>,
+    /// The version of the SDK.
+    pub sdk_version: String,
+    /// The person's own arguments for the interpreter.
+    pub args: Vec<String>,
+    /// Variables on top of the environment that is inherited.
+    pub env: Vec<(String, String)>,
+    /// Whether the SDK records the session.
+    pub record: bool,
+}
+
+impl Plan {
+    /// `Detected Python agent (agent.py in /home/me/project)`.
+    pub fn describe(&self) -> String {
+        format!(
+            "Detected {} agent ({} in {})",
+            self.kind.name(),
+            self.entry.display(),
+            self.project_dir.display()
+        )
+    }
+
+    /// The whole command line for an agent that is to connect to `address`.
+    pub fn argv(&self, address: SocketAddr) -> Vec<OsString> {
+        let mut argv: Vec<OsString> = vec![self.program.clone().into()];
+        argv.extend(self.program_args.iter().chain(&self.args).map(OsString::from));
+        let entry = self.entry_argument();
+        match self.kind {
+            Kind::Python => argv.extend(["-m".into(), "livekit.agents".into(), "console".into(), entry]),
+            Kind::Node => argv.extend([entry, "console".into()]),
+        }
+        argv.extend(["--connect-addr".into(), address.to_string().into()]);
+        if self.record {
+            argv.push("--record".into());
+        }
+        argv
+    }
+
+    /// The command that [`argv`](Self::argv) tells, in the project's folder, with the agent's environment.
+    pub(super) fn command(&self, address: SocketAddr) -> Command {
+        let argv = self.argv(address);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).current_dir(&self.project_dir);
+        if self.kind == Kind::Python && std::env::var_os("PYTHONUNBUFFERED").is_none() {
+            // Else what a crashing agent printed last stays in its buffers.
+            command.env("PYTHONUNBUFFERED", "1");
+        }
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// A name that begins with a dash would be read as an option.
+    fn entry_argument(&self) -> OsString {
+        if self.entry.as_os_str().as_encoded_bytes().starts_with(b"-") {
+            Path::new(".").join(&self.entry).into()
+        } else {
+            self.entry.clone().into()
+        }
+    }
+}

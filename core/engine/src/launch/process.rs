@@ -1,0 +1,237 @@
+//! The agent's process, from its start to the end of the last process of its group.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::child::{Child, Exit};
+use super::log::{AgentLog, LogFile, LogReader};
+use super::probe::not_started;
+use super::{Kind, LaunchError, Plan};
+
+/// How long a traceback may take to follow the marker of a crash.
+const TRACEBACK: Duration = Duration::from_millis(300);
+
+/// How long the log may take to end after its writers did.
+const LOG_END: Duration = Duration::from_secs(1);
+
+/// How long a killed process may take to be gone.
+const KILL: Duration = Duration::from_secs(5);
+
+/// A Node agent closes its session on SIGINT and then stays: so long after its link is closed, and so long at most.
+const NODE_AFTER_LINK: Duration = Duration::from_secs(1);
+const NODE_AT_MOST: Duration = Duration::from_secs(5);
+
+/// An agent that runs, in a session and group of its own, under a guard that kills the group should this process
+/// end in whatever way.
+///
+/// Dropping it kills the group at once; [`end`](Self::end) is the polite way.
+#[derive(Debug)]
+pub struct AgentProcess {
+    // Dropped first: the reader may stop only after the agent is told to.
+    child: Child,
+    _reader: LogReader,
+    log: AgentLog,
+    kind: Kind,
+    entry: PathBuf,
+}
+
+impl AgentProcess {
+    /// Starts the agent, which will connect to `address`, a loopback one.
+    ///
+    /// It takes a few milliseconds and blocks for them. No runtime is needed yet.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn(plan: &Plan, address: SocketAddr, log: LogFile) -> Result<Self, LaunchError> {
+        let spawned = Child::spawn(plan.command(address));
+        let (child, output) = spawned.map_err(|error| not_started(&plan.program.to_string_lossy(), error))?;
+        let (reader, log) = LogReader::start(output, log)
+            .map_err(|error| LaunchError::io("the agent's log cannot be read", error))?;
+        Ok(Self { child, _reader: reader, log, kind: plan.kind, entry: plan.entry.clone() })
+    }
+
+    /// The id of the process, of its session and of its group. With uv it is uv's: the agent is in its session.
+    pub fn id(&self) -> u32 {
+        self.child.group().id()
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &AgentLog {
+        &self.log
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.child.exit().is_some()
+    }
+
+    /// Waits until it has ended. None when the host process took the status for itself.
+    pub async fn exited(&self) -> Option<ExitStatus> {
+        self.child.exited().await
+    }
+
+    /// Waits until the process has ended or its job has crashed, and tells how. Before the agent has connected,
+    /// either means that it never will. Dropping the future changes nothing.
+    pub async fn failed(&self) -> Failure {
+        tokio::select! {
+            () = self.log.marker() => {
+                let _ = timeout(TRACEBACK, self.child.exited()).await;
+            }
+            _ = self.child.exited() => {}
+        }
+        let exit = self.child.exit();
+        if exit.is_some() {
+            let _ = timeout(LOG_END, self.log.ended()).await;
+        }
+        Failure {
+            kind: self.kind,
+            entry: self.entry.clone(),
+            exit,
+            marker: self.log.seen_marker(),
+            tail: self.log.tail(),
+            log: self.log.path().to_owned(),
+        }
+    }
+
+    /// Ends it: SIGINT to the group, then time to end by itself, then SIGKILL to what is left of the group.
+    ///
+    /// A Python agent has `grace`. A Node agent never ends by itself, so it has 1 s from the moment at which
+    /// `link_closed` resolves, at most 5 s and never more than `grace`. Dropping the future kills the group.
+    pub async fn end(self, link_closed: impl Future<Output = ()>, grace: Duration) -> Ended {
+        // It fails when the group has ended already, and then there is nothing to wait for.
+        let _ = self.child.group().interrupt();
+        let patience = async {
+            match self.kind {
+                Kind::Python => sleep(grace).await,
+                Kind::Node => {
+                    let closed = async {
+                        link_closed.await;
+                        sleep(NODE_AFTER_LINK).await;
+                    };
+                    let _ = timeout(NODE_AT_MOST.min(grace), closed).await;
+                }
+            }
+        };
+        let exit = tokio::select! {
+            biased;
+            exit = self.child.exited() => Some(exit),
+            () = patience => None,
+        };
+        let killed = exit.is_none() && self.child.group().kill().unwrap_or(false);
+        let exit = match exit {
+            Some(exit) => exit,
+            None => timeout(KILL, self.child.exited()).await.unwrap_or(None),
+        };
+        let _ = timeout(LOG_END, self.log.ended()).await;
+        Ended { status: exit, killed }
+    }
+}
+
+/// How an agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// None when the host process took the status for itself, or the process hangs in the system and does not die.
+    pub status: Option<ExitStatus>,
+    /// It did not end by itself in its time.
+    pub killed: bool,
+}
+
+/// How an agent failed: its process has ended, or its job has crashed and the process is of no use.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    kind: Kind,
+    entry: PathBuf,
+    exit: Option<Exit>,
+    marker: Option<&'static str>,
+    tail: Vec<Arc<str>>,
+    log: PathBuf,
+}
+
+impl Failure {
+    /// How the process ended; None when it still runs, or the host process took the status for itself.
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.exit.flatten()
+    }
+
+    /// The last lines of the log.
+    pub fn tail(&self) -> &[Arc<str>] {
+        &self.tail
+    }
+
+    /// The line that says most: the exception, or the last one.
+    pub fn reason(&self) -> Option<&str> {
+        let lines = || self.tail.iter().map(AsRef::<str>::as_ref);
+        let said = "console mode failed: ";
+        let last_words = lines().filter_map(|line| Some(line.split_once(said)?.1)).next_back();
+        let traceback = lines().collect::<Vec<_>>();
+        let traceback =
+            traceback.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"));
+        let exception = traceback.and_then(|at| lines().skip(at + 1).find(|line| is_flush(line)));
+        let error = || lines().rfind(|line| is_flush(line) && is_error(line));
+        let last = || lines().rfind(|line| !line.trim().is_empty());
+        last_words.or(exception).or_else(error).or_else(last)
+    }
+
+    /// Whether the file ran but is no agent: the Python SDK found no server in it, the Node SDK no agent, or a script
+    /// came to its end without a word to the SDK.
+    pub fn is_no_agent(&self) -> bool {
+        let says = |words: &str| self.tail.iter().any(|line| line.contains(words));
+        match self.kind {
+            Kind::Python => says("Could not find AgentServer in module"),
+            Kind::Node => {
+                let ended_well = self.status().is_some_and(|status| status.success());
+                says("missing or invalid default export") || (ended_well && self.marker.is_none())
+            }
+        }
+    }
+
+    /// The last lines, and where the rest is.
+    pub(super) fn detail(&self) -> String {
+        format!("{}\n(the whole log: {})", self.tail.join("\n"), self.log.display())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = self.entry.display();
+        if self.is_no_agent() {
+            return match self.kind {
+                Kind::Python => write!(
+                    f,
+                    "{entry} defines no agent: it needs a global AgentServer, such as `server = AgentServer()`, with \
+                     an entrypoint of `@server.rtc_session()`"
+                ),
+                Kind::Node => write!(
+                    f,
+                    "{entry} defines no agent: it has to `export default defineAgent(…)` and to call \
+                     `cli.runApp(new ServerOptions({{ agent: … }}))`"
+                ),
+            };
+        }
+        match self.exit {
+            Some(Some(status)) => write!(f, "{entry} ended before it connected ({status})")?,
+            Some(None) => write!(f, "{entry} ended before it connected")?,
+            None => write!(f, "the job of {entry} crashed before it connected")?,
+        }
+        match self.reason() {
+            Some(reason) => write!(f, ": {reason}"),
+            None => write!(f, ", and printed nothing; its log is {}", self.log.display()),
+        }
+    }
+}
+
+fn is_flush(line: &str) -> bool {
+    line.starts_with(|c: char| !c.is_whitespace())
+}
+
+/// `SyntaxError: …`, `Error [ERR_MODULE_NOT_FOUND]: …`.
+fn is_error(line: &str) -> bool {
+    line.split([':', ' ']).next().is_some_and(|name| name.ends_with("Error"))
+}

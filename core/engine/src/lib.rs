@@ -1,0 +1,22 @@
+//! Sessions with an outside world: each agent process or connection is driven on a thread of its own.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`launch`] | finds and starts the user's agent unmodified, and ends it surely |
+//! | [`session`] | a session with an agent: its thread, its link, its process |
+//! | [`driver`] | what every session can do, however it is reached |
+//! | [`outbox`] | answers and events for a host language: one bounded queue, one wake |
+
+#![forbid(unsafe_code)]
+
+pub mod driver;
+pub mod launch;
+pub mod outbox;
+mod run;
+pub mod session;
+mod tcp;
+
+pub use driver::{Driver, Events, Listener, Reply};
+pub use greenroom_protocol as protocol;
+pub use outbox::Outbox;
+pub use session::{CONTROL_PREAMBLE, ControlSink, LogTarget, Session, StartOptions, Status};

@@ -1,0 +1,440 @@
+//! What the thread of a session does, from the agent's start to its end.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_protocol::frame::Frame;
+use greenroom_protocol::limits::Limits;
+use greenroom_protocol::message::CloseReason;
+use greenroom_protocol::{Code, Error};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan};
+use crate::session::{ControlSink, LogTarget, Shared, StartOptions};
+use crate::tcp::{self, Activity, Caller, Link};
+
+/// How long the end of a link may be apart from the end of the process that caused it.
+const APART: Duration = Duration::from_millis(500);
+/// Connections that are told apart at once; more wait in the system's queue.
+const CALLERS: usize = 32;
+
+/// Why there is nothing more to do but to end the agent.
+struct Over {
+    reason: CloseReason,
+    error: Error,
+}
+
+/// Runs a session to its end. The state tells the rest of the world how it goes.
+pub(crate) fn run(shared: &Arc<Shared>, options: StartOptions) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::new(Code::Io, format!("the session's event loop cannot be started: {error}"));
+            return shared.with(|state, now| state.begin_close(CloseReason::StartFailed, error, now));
+        }
+    };
+    runtime.block_on(session(shared, options));
+}
+
+async fn session(shared: &Arc<Shared>, options: StartOptions) {
+    let mut running = match start(shared, options).await {
+        Ok(running) => running,
+        Err(over) => return close(shared, over),
+    };
+    let over = drive(shared, &mut running).await;
+    close(shared, over);
+    let Running { process, link, grace, .. } = running;
+    let drained = async {
+        if let Some(link) = link {
+            link.drained().await;
+        }
+    };
+    let Ended { killed, .. } = process.end(drained, grace).await;
+    tracing::debug!(killed, "the agent has ended");
+}
+
+/// An agent that runs.
+struct Running {
+    process: AgentProcess,
+    callers: Callers,
+    /// The agent's link, once it has connected.
+    link: Option<Link>,
+    limits: Limits,
+    connect_by: tokio::time::Instant,
+    connect_within: Duration,
+    idle_timeout: Option<Duration>,
+    grace: Duration,
+    /// A temporary log file, gone with this.
+    _log: Option<tempfile::TempPath>,
+}
+
+async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, Over> {
+    let connect_by = tokio::time::Instant::now() + options.start_timeout;
+    let listener = listen(options.port).await.map_err(failed_start)?;
+    let address =
+        listener.local_addr().map_err(|error| failed_start(io_error("the session's port", &error)))?;
+    shared.with(|state, _| state.status.port = Some(address.port()));
+    let plan = unless_closing(shared, Plan::detect(&options.agent, options.start_timeout)).await?;
+    let plan = plan.map_err(|error| failed_start(error.into()))?;
+    let (log, temporary) = open_log(&options.log).map_err(failed_start)?;
+    let process = AgentProcess::spawn(&plan, address, log).map_err(|error| failed_start(error.into()))?;
+    shared.with(|state, _| {
+        let status = &mut state.status;
+        status.detected = Some(plan.describe());
+        status.pid = Some(process.id());
+        status.kind = Some(match plan.kind {
+            Kind::Python => "python",
+            Kind::Node => "node",
+        });
+        status.sdk_version = Some(plan.sdk_version.to_string());
+        status.project_dir = Some(plan.project_dir.clone());
+        status.entry = Some(plan.entry.clone());
+        status.log_path = Some(process.log().path().to_owned());
+    });
+    let callers = Callers::start(shared, listener, process.id(), options.control);
+    Ok(Running {
+        process,
+        callers,
+        link: None,
+        limits: options.controller.limits,
+        connect_by,
+        connect_within: options.start_timeout,
+        idle_timeout: options.idle_timeout,
+        grace: options.end_grace,
+        _log: temporary,
+    })
+}
+
+/// Drives a running agent until there is a reason to end it.
+async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
+    let stream = match connect(shared, running).await {
+        Ok(stream) => stream,
+        Err(over) => return over,
+    };
+    match Link::new(stream, &running.limits) {
+        Ok(link) => running.link = Some(link),
+        Err(error) => return failed_start(io_error("the agent's connection", &error)),
+    }
+    shared.with(|state, now| {
+        state.last_call = now;
+        state.controller.open(now);
+    });
+    let over = pump(shared, running).await;
+    running.callers.refuse_agents();
+    over
+}
+
+/// Waits for the agent's connection, for its failure, for the deadline, or for a close.
+async fn connect(shared: &Arc<Shared>, running: &mut Running) -> Result<TcpStream, Over> {
+    let process = &running.process;
+    let agent = unless_closing(shared, async {
+        tokio::select! {
+            stream = running.callers.agent.recv() => match stream {
+                Some(stream) => Ok(stream),
+                None => Err(Error::new(Code::Internal, "the session stopped to listen")),
+            },
+            failure = process.failed() => Err(crate::launch::LaunchError::from(failure).into()),
+            () = sleep_until(running.connect_by) => Err(never_connected(process, running.connect_within)),
+        }
+    });
+    agent.await?.map_err(failed_start)
+}
+
+/// Carries messages between the agent's link and the controller.
+async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
+    let Running { process, link, idle_timeout, .. } = running;
+    let Some(link) = link.as_mut() else {
+        return failed_start(Error::new(Code::Internal, "there is no link to drive"));
+    };
+    let mut exited = pin!(process.exited());
+    let mut has_exited = false;
+    loop {
+        let (deadline, idle_at) = match take_in_hand(shared, link, *idle_timeout) {
+            Ok(deadlines) => deadlines,
+            Err(over) => return over,
+        };
+        if let Err(error) = link.flush() {
+            return gone(process, &format!("its connection broke: {error}")).await;
+        }
+        let next = [deadline, idle_at].into_iter().flatten().min();
+        let activity = tokio::select! {
+            biased;
+            activity = link.ready() => Some(activity),
+            () = shared.wake.notified() => None,
+            () = sleep_until(next.unwrap_or_else(tokio::time::Instant::now)), if next.is_some() => None,
+            _ = &mut exited, if !has_exited => {
+                has_exited = true;
+                Some(Ok(Activity::Readable))
+            }
+            // What the agent wrote before it ended is read to its end.
+            () = std::future::ready(()), if has_exited => Some(Ok(Activity::Readable)),
+        };
+        match activity {
+            Some(Ok(Activity::Readable)) => match link.read() {
+                Ok(Some(read)) if read.is_empty() && has_exited => {
+                    return gone(process, "its process ended").await;
+                }
+                Ok(Some(read)) => {
+                    if let Err(over) = deliver(shared, link, read) {
+                        return over;
+                    }
+                }
+                Ok(None) => return gone(process, "it closed its connection").await,
+                Err(error) => return gone(process, &format!("its connection broke: {error}")).await,
+            },
+            Some(Err(error)) => return gone(process, &format!("its connection broke: {error}")).await,
+            Some(Ok(Activity::Writable)) | None => {}
+        }
+        if let Some(error) = process.log().write_error() {
+            note_log_error(shared, &error.message);
+        }
+    }
+}
+
+type Deadlines = (Option<tokio::time::Instant>, Option<tokio::time::Instant>);
+
+/// Lets pass what is due and takes messages to send. Gives the next deadlines, or why it is over.
+fn take_in_hand(shared: &Shared, link: &mut Link, idle_timeout: Option<Duration>) -> Result<Deadlines, Over> {
+    shared.with(|state, now| {
+        if state.controller.poll_timeout().is_some_and(|at| at <= now) {
+            state.controller.handle_timeout(now);
+        }
+        let idle_at = idle_timeout.filter(|_| !state.controller.in_turn()).map(|idle| state.last_call + idle);
+        if idle_at.is_some_and(|at| at <= now) && !state.closing {
+            let idle = humantime(idle_timeout.unwrap_or_default());
+            let error = Error::new(
+                Code::SessionClosed,
+                format!("the session ended by itself: nothing was asked for {idle}"),
+            );
+            state.begin_close(CloseReason::Idle, error, now);
+        }
+        if let Some(error) = state.controller.closed() {
+            return Err(Over { reason: CloseReason::Closed, error: error.clone() });
+        }
+        while link.has_room()
+            && let Some(message) = state.controller.poll_transmit()
+        {
+            if let Err(error) = link.queue(message) {
+                tracing::error!(%error, "a message that the controller should have refused");
+            }
+        }
+        let instant = |at| shared.instant(at);
+        Ok((state.controller.poll_timeout().map(instant), idle_at.map(instant)))
+    })
+}
+
+/// Gives what was read to the controller.
+fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), Over> {
+    shared.with(|state, now| {
+        loop {
+            match link.next_frame(&mut read) {
+                Ok(Some(Frame::Message(message))) => state.controller.receive(&message, now),
+                Ok(Some(Frame::Skipped { announced, head })) => {
+                    state.controller.receive_skipped(announced, &head, now);
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let error =
+                        Error::new(Code::ProtocolError, format!("the agent's link cannot go on: {error}"));
+                    return Err(Over { reason: CloseReason::ProtocolError, error });
+                }
+            }
+        }
+    })
+}
+
+/// The link is gone: whether the process went with it decides what is told.
+async fn gone(process: &AgentProcess, how: &str) -> Over {
+    match timeout(APART, process.exited()).await {
+        Ok(status) => {
+            let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+            let error = Error::new(Code::AgentGone, format!("the agent exited{status}"));
+            Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
+        }
+        Err(_) => {
+            let error = Error::new(
+                Code::AgentGone,
+                format!("the agent is gone: {how}, though its process still ran"),
+            );
+            Over { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
+        }
+    }
+}
+
+fn close(shared: &Shared, over: Over) {
+    shared.with(|state, now| state.begin_close(over.reason, over.error, now));
+}
+
+/// Waits for `work`, unless the session is closed meanwhile.
+async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Over> {
+    let mut work = pin!(work);
+    loop {
+        // Deadlines of callers pass also while there is no link.
+        let due = shared.with(|state, now| {
+            if state.controller.poll_timeout().is_some_and(|at| at <= now) {
+                state.controller.handle_timeout(now);
+            }
+            match state.controller.closed() {
+                Some(error) => Err(Over { reason: CloseReason::Closed, error: error.clone() }),
+                None => Ok(state.controller.poll_timeout().map(|at| shared.instant(at))),
+            }
+        })?;
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            () = shared.wake.notified() => {}
+            () = sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {}
+        }
+    }
+}
+
+async fn listen(port: Option<u16>) -> Result<TcpListener, Error> {
+    tcp::bind(port.unwrap_or(0)).await.map_err(|error| match (error.kind(), port) {
+        (io::ErrorKind::AddrInUse, Some(port)) => Error::new(
+            Code::Io,
+            format!(
+                "port {port} of 127.0.0.1 is in use; give another one, or none to have a free one picked"
+            ),
+        ),
+        (_, port) => io_error(&format!("port {} of 127.0.0.1", port.unwrap_or(0)), &error),
+    })
+}
+
+fn open_log(target: &LogTarget) -> Result<(LogFile, Option<tempfile::TempPath>), Error> {
+    match target {
+        LogTarget::File(path) => Ok((LogFile::open(path)?, None)),
+        LogTarget::Temporary => {
+            let file = tempfile::Builder::new()
+                .prefix("greenroom-agent-")
+                .suffix(".log")
+                .tempfile()
+                .map_err(|error| io_error("a temporary file for the agent's log", &error))?;
+            let path = file.into_temp_path();
+            Ok((LogFile::open(path.to_path_buf())?, Some(path)))
+        }
+    }
+}
+
+/// Takes connections for as long as the session runs.
+struct Callers {
+    /// Connections from the agent's process session, the first of which is its link.
+    agent: mpsc::Receiver<TcpStream>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Callers {
+    fn start(
+        shared: &Arc<Shared>,
+        listener: TcpListener,
+        agent_session: u32,
+        control: Option<ControlSink>,
+    ) -> Self {
+        let (to_agent, agent) = mpsc::channel(1);
+        let desk = Arc::new(Desk { shared: Arc::clone(shared), agent_session, control, to_agent });
+        let task = tokio::spawn(desk.serve(listener));
+        Self { agent, task }
+    }
+
+    fn refuse_agents(&mut self) {
+        self.agent.close();
+    }
+}
+
+impl Drop for Callers {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Tells connections apart and hands them on.
+struct Desk {
+    shared: Arc<Shared>,
+    agent_session: u32,
+    control: Option<ControlSink>,
+    to_agent: mpsc::Sender<TcpStream>,
+}
+
+impl Desk {
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(CALLERS));
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let desk = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        desk.hand_on(stream).await;
+                        drop(permit);
+                    });
+                }
+                // Such as too many open files: what is closed meanwhile makes room.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn hand_on(&self, stream: TcpStream) {
+        match tcp::classify(stream, self.agent_session).await {
+            Caller::Control(stream) => match (&self.control, stream.into_std()) {
+                (Some(control), Ok(stream)) => control(stream),
+                _ => self.refuse("a control connection, which this session does not take"),
+            },
+            Caller::Agent(stream, unchecked) => match self.to_agent.try_send(stream) {
+                Ok(()) => self.shared.with(|state, _| state.status.peer_check = unchecked),
+                Err(_) => self.refuse("a second connection of the agent's"),
+            },
+            Caller::Stranger(who) => self.refuse(&who),
+        }
+    }
+
+    fn refuse(&self, who: &str) {
+        tracing::warn!(who, "a connection was refused");
+        self.shared.with(|state, _| {
+            state.status.refused_connections += 1;
+            state.status.last_refused = Some(who.to_owned());
+        });
+    }
+}
+
+fn never_connected(process: &AgentProcess, within: Duration) -> Error {
+    let error = Error::new(
+        Code::AgentFailedToStart,
+        format!(
+            "the agent did not connect within {}: its entrypoint has to call session.start(); give more time with a longer start timeout",
+            humantime(within)
+        ),
+    );
+    with_log(error, process)
+}
+
+fn with_log(error: Error, process: &AgentProcess) -> Error {
+    let tail = process.log().tail().join("\n");
+    if tail.is_empty() { error } else { error.with_detail(format!("the agent's last words:\n{tail}")) }
+}
+
+fn failed_start(error: Error) -> Over {
+    Over { reason: CloseReason::StartFailed, error }
+}
+
+fn io_error(what: &str, error: &io::Error) -> Error {
+    Error::new(Code::Io, format!("{what} cannot be used: {error}"))
+}
+
+fn note_log_error(shared: &Shared, message: &str) {
+    shared.with(|state, _| {
+        state.status.log_error.get_or_insert_with(|| message.to_owned());
+    });
+}
+
+fn humantime(duration: Duration) -> impl std::fmt::Display {
+    // A deadline in whole milliseconds reads best.
+    humantime::format_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+}

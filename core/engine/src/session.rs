@@ -1,0 +1,397 @@
+//! A session with an agent that it starts: its process, its port, its link, on one thread that begins and ends with it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use greenroom_protocol::journal::Read;
+use greenroom_protocol::message::{Answer, CloseReason, Operation};
+use greenroom_protocol::session::{CallId, Config, Controller};
+use greenroom_protocol::time::WallClock;
+use greenroom_protocol::{Code, Error, Time};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::driver::{Driver, Events, Listener, Reply, lock};
+use crate::launch::AgentSpec;
+use crate::run;
+pub use crate::tcp::CONTROL_PREAMBLE;
+
+/// Takes a loopback connection that began with [`CONTROL_PREAMBLE`], which is consumed. Called on the session's thread: hand it on.
+pub type ControlSink = Box<dyn Fn(std::net::TcpStream) + Send + Sync>;
+
+/// How to start a session.
+pub struct StartOptions {
+    /// Which agent, and how it runs.
+    pub agent: AgentSpec,
+    /// The loopback port to listen on; `None` is any free one.
+    pub port: Option<u16>,
+    /// From the start until the agent has connected. 60 s.
+    pub start_timeout: Duration,
+    /// How long a Python agent may take to end before it is killed; a Node agent never ends by itself and has less. 10 s.
+    pub end_grace: Duration,
+    /// How the protocol behaves.
+    pub controller: Config,
+    /// Where the agent's log goes.
+    pub log: LogTarget,
+    /// Who takes control connections; without one they are refused.
+    pub control: Option<ControlSink>,
+    /// After how long without any call the session ends by itself; `None` is never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Where an agent's log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogTarget {
+    /// A file of the system's temporary folder, gone with the session.
+    #[default]
+    Temporary,
+    /// This file. It is appended to, and kept.
+    File(PathBuf),
+}
+
+/// How a session stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// `starting`, `ready`, `in_turn` or `closed`.
+    pub state: &'static str,
+    /// The loopback port.
+    pub port: Option<u16>,
+    /// The agent's process.
+    pub pid: Option<u32>,
+    /// `python` or `node`.
+    pub kind: Option<&'static str>,
+    /// `Detected Python agent (agent.py in /home/me/project)`.
+    pub detected: Option<String>,
+    /// The version of the agent's SDK, as found installed.
+    pub sdk_version: Option<String>,
+    /// The agent's folder.
+    pub project_dir: Option<PathBuf>,
+    /// The agent's file, relative to it.
+    pub entry: Option<PathBuf>,
+    /// The agent's log.
+    pub log_path: Option<PathBuf>,
+    /// Why the log file is not whole.
+    pub log_error: Option<String>,
+    /// When the session was started, RFC 3339.
+    pub started_at: String,
+    /// How long ago that was, in milliseconds.
+    pub uptime_ms: u64,
+    /// How long ago the last call was, in milliseconds.
+    pub idle_ms: u64,
+    /// After how long without a call the session ends, in milliseconds.
+    pub idle_timeout_ms: Option<u64>,
+    /// How many turns have begun.
+    pub turns: u64,
+    /// Whether a turn is under way.
+    pub turn_in_progress: bool,
+    /// What the agent was doing when it last told.
+    pub agent_state: Option<String>,
+    /// How many events the next turn would show as before it.
+    pub unseen_events: usize,
+    /// Why it could not be checked that the connection is the agent's own.
+    pub peer_check: Option<String>,
+    /// Connections that were neither the agent's nor control.
+    pub refused_connections: u64,
+    /// The last of them.
+    pub last_refused: Option<String>,
+    /// Why the session is closed.
+    pub closed: Option<Error>,
+}
+
+/// A session with an agent that it started. Clones are of the same session; when the last is gone, the session ends.
+#[derive(Clone)]
+pub struct Session(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    process: u32,
+}
+
+/// What the handles and the session's thread share.
+pub(crate) struct Shared {
+    origin: Instant,
+    pub(crate) state: Mutex<State>,
+    /// Wakes the session's thread.
+    pub(crate) wake: Notify,
+}
+
+pub(crate) struct State {
+    pub(crate) controller: Controller,
+    pub(crate) status: Status,
+    pub(crate) closing: bool,
+    pub(crate) last_call: Time,
+    replies: HashMap<CallId, Reply>,
+    listeners: Vec<Weak<dyn Listener>>,
+    done: Vec<Box<dyn FnOnce() + Send>>,
+    ended: bool,
+}
+
+impl StartOptions {
+    /// The usual way: any port, text mode, a temporary log, no control connections, no idle timeout.
+    pub fn new(agent: AgentSpec) -> Self {
+        Self {
+            agent,
+            port: None,
+            start_timeout: Duration::from_secs(60),
+            end_grace: Duration::from_secs(10),
+            controller: Config::default(),
+            log: LogTarget::default(),
+            control: None,
+            idle_timeout: None,
+        }
+    }
+}
+
+impl Session {
+    /// Starts a session and returns at once; [`Operation::Start`] waits until it is ready, or tells why it never will be.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(options: StartOptions) -> Result<Self, Error> {
+        let origin = Instant::now();
+        let wall = SystemTime::now();
+        let clock = WallClock::new(Time::ZERO, wall);
+        let status = Status {
+            state: "starting",
+            started_at: clock.rfc3339(Time::ZERO),
+            idle_timeout_ms: options.idle_timeout.map(whole_millis),
+            ..Status::default()
+        };
+        let shared = Arc::new(Shared {
+            origin,
+            state: Mutex::new(State {
+                controller: Controller::new(options.controller.clone(), clock),
+                status,
+                closing: false,
+                last_call: Time::ZERO,
+                replies: HashMap::new(),
+                listeners: Vec::new(),
+                done: Vec::new(),
+                ended: false,
+            }),
+            wake: Notify::new(),
+        });
+        let on_thread = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("greenroom".to_owned())
+            .spawn(move || {
+                // Whatever happens in there, a panic included, nothing that waits for the session hangs.
+                let _ended = EndOnDrop(&on_thread);
+                run::run(&on_thread, options);
+            })
+            .map_err(|error| {
+                Error::new(Code::Io, format!("no thread can be started for the session: {error}"))
+            })?;
+        Ok(Self(Arc::new(Handle { shared, process: process::id() })))
+    }
+
+    /// The same session as a [`Driver`], with its typed calls.
+    pub fn driver(&self) -> Arc<dyn Driver> {
+        Arc::new(self.clone())
+    }
+
+    /// The session's events from place `from` on; 0 is the beginning of what is kept.
+    pub fn events(&self, from: u64) -> Events {
+        Events::new(self.driver(), from)
+    }
+
+    /// How the session stands.
+    pub fn snapshot(&self) -> Status {
+        self.0.shared.with(|state, now| state.status(now))
+    }
+}
+
+crate::typed_calls!(Session);
+
+impl Driver for Session {
+    fn submit(&self, operation: Operation, timeout: Option<Duration>, reply: Reply) -> CallId {
+        if self.0.is_forked() {
+            reply(Err(forked()));
+            return CallId(0);
+        }
+        self.0.shared.with(|state, now| {
+            state.last_call = now;
+            let call = state.controller.submit(operation, timeout, now);
+            state.replies.insert(call, reply);
+            call
+        })
+    }
+
+    fn cancel(&self, call: CallId) {
+        if !self.0.is_forked() {
+            self.0.shared.with(|state, now| state.controller.cancel(call, now));
+        }
+    }
+
+    fn read_events(&self, from: u64, most: usize) -> Read {
+        if self.0.is_forked() {
+            return Read { events: Vec::new(), next: from };
+        }
+        lock(&self.0.shared.state).controller.journal().read(from, most)
+    }
+
+    fn end_of_events(&self) -> u64 {
+        if self.0.is_forked() { 0 } else { lock(&self.0.shared.state).controller.journal().end() }
+    }
+
+    fn on_events(&self, listener: Weak<dyn Listener>) {
+        if !self.0.is_forked() {
+            let mut state = lock(&self.0.shared.state);
+            state.listeners.retain(|listener| listener.strong_count() > 0);
+            state.listeners.push(listener);
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        if self.0.is_forked() {
+            return serde_json::json!({ "state": "closed", "closed": forked() });
+        }
+        serde_json::to_value(self.snapshot()).unwrap_or_default()
+    }
+
+    fn close(&self, done: Box<dyn FnOnce() + Send>) {
+        if self.0.is_forked() {
+            return done();
+        }
+        let ended = self.0.shared.with(|state, now| {
+            if state.ended {
+                return Some(done);
+            }
+            state.done.push(done);
+            state.begin_close(CloseReason::Closed, closed_here(), now);
+            None
+        });
+        self.0.shared.wake.notify_one();
+        if let Some(done) = ended {
+            done();
+        }
+    }
+}
+
+impl Handle {
+    /// After a fork the child has this handle, but neither the thread nor a right to end the agent.
+    fn is_forked(&self) -> bool {
+        process::id() != self.process
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            return;
+        }
+        self.shared.with(|state, now| state.begin_close(CloseReason::Closed, closed_here(), now));
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Time {
+        Time::from_origin(self.origin.elapsed())
+    }
+
+    /// When `at` is, on tokio's clock.
+    pub(crate) fn instant(&self, at: Time) -> tokio::time::Instant {
+        (self.origin + at.since_origin()).into()
+    }
+
+    /// Lets `act` change the state; then wakes the thread if there is something to send, and hands out answers and news of events.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut State, Time) -> R) -> R {
+        let mut state = lock(&self.state);
+        let events_before = state.controller.journal().end();
+        let deadline_before = state.controller.poll_timeout();
+        let result = act(&mut state, self.now());
+        let mut answers: Vec<(Reply, Result<Answer, Error>)> = Vec::new();
+        while let Some((call, answer)) = state.controller.poll_answer() {
+            if let Some(reply) = state.replies.remove(&call) {
+                answers.push((reply, answer));
+            }
+        }
+        let listeners: Vec<Arc<dyn Listener>> = if state.controller.journal().end() == events_before {
+            Vec::new()
+        } else {
+            state.listeners.iter().filter_map(Weak::upgrade).collect()
+        };
+        let wake = state.controller.has_transmits() || state.controller.poll_timeout() != deadline_before;
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+        for (reply, answer) in answers {
+            reply(answer);
+        }
+        for listener in listeners {
+            listener.events();
+        }
+        result
+    }
+
+    /// The session is over and nothing of it is left.
+    fn end(&self) {
+        let done = self.with(|state, now| {
+            let lost =
+                Error::new(Code::Internal, "the session's thread ended unexpectedly; please report it");
+            state.begin_close(CloseReason::Closed, lost, now);
+            state.ended = true;
+            std::mem::take(&mut state.done)
+        });
+        for done in done {
+            done();
+        }
+    }
+}
+
+impl State {
+    /// What is pending fails at once; the agent ends as soon as the thread hears of it.
+    pub(crate) fn begin_close(&mut self, reason: CloseReason, error: Error, now: Time) {
+        self.closing = true;
+        self.controller.close(reason, error, now);
+    }
+
+    fn status(&self, now: Time) -> Status {
+        let controller = &self.controller;
+        let state = match (controller.closed(), controller.is_ready(), controller.in_turn()) {
+            (Some(_), ..) => "closed",
+            (None, false, _) => "starting",
+            (None, true, false) => "ready",
+            (None, true, true) => "in_turn",
+        };
+        Status {
+            state,
+            uptime_ms: whole_millis(now.since_origin()),
+            idle_ms: whole_millis(now.since(self.last_call)),
+            turns: controller.turns(),
+            turn_in_progress: controller.in_turn(),
+            agent_state: controller.agent_state().map(|state| state.to_string()),
+            unseen_events: controller.unseen_events(),
+            closed: controller.closed().cloned(),
+            ..self.status.clone()
+        }
+    }
+}
+
+struct EndOnDrop<'a>(&'a Shared);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn closed_here() -> Error {
+    Error::new(Code::SessionClosed, "the session was closed")
+}
+
+fn forked() -> Error {
+    Error::new(
+        Code::Forked,
+        "this session belongs to the process that started it, and a fork cannot use it; start a session of its own here",
+    )
+}

@@ -1,0 +1,7 @@
+//! Finding and running agents, with made-up projects, made-up interpreters and real processes.
+#![cfg(unix)]
+
+mod detect;
+mod process;
+mod real;
+mod stage;

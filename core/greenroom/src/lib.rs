@@ -1,0 +1,36 @@
+//! Drive, test and observe LiveKit voice agents.
+//!
+//! [`Session::start`] starts an agent file, unmodified, as a process and drives it: say things, see replies, tool calls and
+//! handoffs. It needs no LiveKit credential. The futures run on any executor.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), greenroom::Error> {
+//! use greenroom::{AgentSpec, Session, StartOptions};
+//!
+//! let mut agent = AgentSpec::new(".");
+//! agent.entry = Some("agent.py".into());
+//! let session = Session::start(StartOptions::new(agent))?;
+//! session.ready(None).await?;
+//! let turn = session.say("What is the weather in Tokyo?", None).await?;
+//! assert!(turn.reply.contains("Sunny"));
+//! session.end().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A session needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
+
+#![forbid(unsafe_code)]
+
+pub use greenroom_engine::launch::AgentSpec;
+pub use greenroom_engine::{Driver, Events, LogTarget, Session, StartOptions, Status};
+pub use greenroom_protocol::message::{
+    AgentInfo, AgentState, Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo,
+    Handoff, IoUpdate, Item, Metrics, ModelUsage, Operation, Role, RtcStats, SessionState, Started,
+    StateChange, ToolCall, ToolUpdate, Used, UserState, Verdict,
+};
+pub use greenroom_protocol::session::Config;
+pub use greenroom_protocol::turn::Turn;
+pub use greenroom_protocol::{Code, Error, Limits};
+
+pub use greenroom_protocol as protocol;
