@@ -31,7 +31,7 @@ impl Plan {
             interpreter_version: runtime.version,
             sdk_version: runtime.sdk_version,
             args: spec.args.clone(),
-            env: spec.env.clone(),
+            env: spec.env.iter().cloned().chain(runtime.env).collect(),
             record: spec.record,
         })
     }

@@ -12,6 +12,8 @@ pub(super) struct Runtime {
     pub(super) origin: Origin,
     pub(super) version: Option<String>,
     pub(super) sdk_version: String,
+    /// Variables that belong to it.
+    pub(super) env: Vec<(String, String)>,
 }
 
 /// The interpreter of a virtual environment.

@@ -283,8 +283,8 @@ impl Lines {
 /// A line as text for people: without terminal codes, without control characters but the tab, and of parts that
 /// overwrite each other (a progress bar's) the last.
 pub(super) fn plain_text(line: &[u8]) -> String {
-    let visible: Vec<u8> = anstream::adapter::strip_bytes(line).into_vec();
-    let text = String::from_utf8_lossy(&visible);
+    let text = String::from_utf8_lossy(line);
+    let text = anstream::adapter::strip_str(&text).to_string();
     let last = text.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
     last.chars().filter(|&c| c == '\t' || !c.is_control()).collect()
 }

@@ -20,6 +20,7 @@ mod project;
 mod python;
 mod release;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,12 @@ impl AgentSpec {
     }
 
     /// A variable as the agent will have it. One that is set to nothing counts as not set.
-    fn var(&self, name: &str) -> Option<std::ffi::OsString> {
+    fn var(&self, name: &str) -> Option<OsString> {
+        self.raw_var(name).filter(|value| !value.is_empty())
+    }
+
+    fn raw_var(&self, name: &str) -> Option<OsString> {
         let given = self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
-        given.or_else(|| std::env::var_os(name)).filter(|value| !value.is_empty())
+        given.or_else(|| std::env::var_os(name))
     }
 }

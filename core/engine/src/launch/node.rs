@@ -42,7 +42,7 @@ pub(super) async fn find(
             }
         }
     }
-    Ok(Runtime { program, args, origin, version, sdk_version })
+    Ok(Runtime { program, args, origin, version, sdk_version, env: Vec::new() })
 }
 
 fn path_or_host(spec: &AgentSpec, project: &Project) -> Result<(PathBuf, Origin), LaunchError> {

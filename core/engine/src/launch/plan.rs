@@ -50,7 +50,7 @@ impl Kind {
 pub enum Origin {
     /// It was named.
     Given,
-    /// The project is uv's, which chooses.
+    /// The project is uv's, which chose it, and synced its environment.
     Uv,
     /// The project's own `.venv`.
     ProjectEnv,
@@ -71,9 +71,9 @@ pub struct Plan {
     pub entry: PathBuf,
     /// The project's root folder, where the agent will run.
     pub project_dir: PathBuf,
-    /// The program to run: an interpreter, or uv.
+    /// The interpreter to run.
     pub program: PathBuf,
-    /// The program's arguments that come before the person's own: `run python` of uv, flags that Node needs.
+    /// Arguments that the interpreter needs before the person's own: a flag of Node's.
     pub program_args: Vec<String>,
     /// Where the interpreter was found.
     pub origin: Origin,
@@ -83,7 +83,7 @@ pub struct Plan {
     pub sdk_version: String,
     /// The person's own arguments for the interpreter.
     pub args: Vec<String>,
-    /// Variables on top of the environment that is inherited.
+    /// Variables on top of the environment that is inherited: the person's, and what uv sets. They may be secrets.
     pub env: Vec<(String, String)>,
     /// Whether the SDK records the session.
     pub record: bool,

@@ -57,7 +57,7 @@ impl AgentProcess {
         Ok(Self { child, _reader: reader, log, kind: plan.kind, entry: plan.entry.clone() })
     }
 
-    /// The id of the process, of its session and of its group. With uv it is uv's: the agent is in its session.
+    /// The id of the process, of its session and of its group.
     pub fn id(&self) -> u32 {
         self.child.group().id()
     }

@@ -1,5 +1,6 @@
 //! The interpreter and SDK of a Python agent.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,15 +14,18 @@ use super::{AgentSpec, Kind, LaunchError};
 /// The first release whose `console` connects out.
 const FIRST_SDK: Release = Release::new(1, 6, 0);
 
-/// Tells the SDK's version, or nothing after the sign. The keys find the lines among what else is printed: uv's
-/// progress, or a greeting of somebody's sitecustomize.
+/// Tells the SDK's version, or nothing after the sign, and where and in which environment it runs. The keys find the
+/// lines among what else is printed: uv's progress, or a greeting of somebody's sitecustomize.
 const QUESTION: &str = "\
-import importlib.metadata, platform
+import importlib.metadata, json, os, platform, sys
 try:
     sdk = importlib.metadata.version('livekit-agents') or ''
 except importlib.metadata.PackageNotFoundError:
     sdk = ''
+text = lambda pair: not any('\\ud800' <= c <= '\\udfff' for c in pair[0] + pair[1])
 print('\\ngreenroom-python=' + platform.python_version() + '\\ngreenroom-sdk=' + sdk)
+print('greenroom-executable=' + sys.executable)
+print('greenroom-environment=' + json.dumps(dict(filter(text, os.environ.items()))))
 ";
 
 /// The order is what a person expects: what they named, then what the project says (uv, its environment), then what
@@ -38,7 +42,30 @@ pub(super) async fn find(
     let answer = ask(question, deadline).await?;
     let sdk_version = chosen.check_sdk(&answer, project)?;
     let version = answer.value("greenroom-python=").map(str::to_owned);
-    Ok(Runtime { program: chosen.program, args: chosen.args, origin: chosen.origin, version, sdk_version })
+    let Chosen { program, args, origin } = chosen;
+    let mut runtime = Runtime { program, args, origin, version, sdk_version, env: Vec::new() };
+    if origin == Origin::Uv
+        && let Some(python) = answer.value("greenroom-executable=").filter(|path| !path.is_empty())
+    {
+        // What uv chose is run without uv between: it would be the leader in the agent's place, and since 0.7.13 it
+        // forwards an interrupt that the agent gets as well. A second one makes the SDK kill its whole group.
+        runtime.program = python.into();
+        runtime.args.clear();
+        runtime.env = changed(spec, answer.value("greenroom-environment=").unwrap_or("{}"));
+    }
+    Ok(runtime)
+}
+
+/// The variables that uv changed for what it runs: its environment's folders, what is in its env files.
+fn changed(spec: &AgentSpec, environment: &str) -> Vec<(String, String)> {
+    /// A program's own, or Python's guess at a locale.
+    const NOT_FROM_UV: &[&str] = &["_", "PWD", "OLDPWD", "SHLVL", "LC_CTYPE"];
+    let variables: BTreeMap<String, String> = serde_json::from_str(environment).unwrap_or_default();
+    let is_new = |(name, value): &(String, String)| {
+        !NOT_FROM_UV.contains(&name.as_str())
+            && spec.raw_var(name).is_none_or(|known| known != value.as_str())
+    };
+    variables.into_iter().filter(is_new).collect()
 }
 
 struct Chosen {

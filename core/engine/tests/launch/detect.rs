@@ -137,14 +137,13 @@ async fn the_interpreter_of_a_python_agent_is_found_in_the_order_that_people_exp
 
     machine.file("work/pyproject.toml", "[project]\n[tool.uv.sources]\n");
     assert_eq!(found(&spec).await, (Origin::ProjectEnv, of_project, plain()), "a uv project without uv");
-    let uv = machine.python("bin/uv", "1.6.0");
-    assert_eq!(found(&spec).await, (Origin::Uv, uv.clone(), "run python".to_owned()));
-    spec.sync = false;
-    assert_eq!(found(&spec).await, (Origin::Uv, uv.clone(), "run --no-sync python".to_owned()));
+    machine.uv("1.6.0");
+    let of_uv = (Origin::Uv, "/env/bin/python3".into(), plain());
+    assert_eq!(found(&spec).await, of_uv);
     machine.file("work/pyproject.toml", "[project]");
     assert_eq!(found(&spec).await.0, Origin::ProjectEnv, "without settings and lock it is not uv's");
     machine.file("work/uv.lock", "");
-    assert_eq!(found(&spec).await.0, Origin::Uv);
+    assert_eq!(found(&spec).await, of_uv);
 
     let given = machine.python("other/bin/python", "1.6.0");
     for name in ["../other/bin/python", "../other"] {
@@ -169,9 +168,27 @@ async fn the_lock_and_the_environment_of_a_workspace_serve_its_members() {
     let spec = named(&machine, "member/agent.py");
     assert_eq!(detect(&spec).await.program, env);
     machine.file("work/uv.lock", "");
-    machine.python("bin/uv", "1.8.9");
+    machine.uv("1.8.9");
     let plan = detect(&spec).await;
     assert_eq!((plan.origin, plan.project_dir), (Origin::Uv, machine.path("work/member")));
+}
+
+#[tokio::test]
+async fn uv_syncs_and_its_python_is_run_with_its_variables() {
+    let machine = Machine::new();
+    machine.file("work/agent.py", "");
+    machine.file("work/uv.lock", "");
+    machine.uv("1.8.9");
+    let asked = || std::fs::read_to_string(machine.path("work/uv.args")).expect("its arguments");
+    let plan = detect(&machine.spec()).await;
+    assert!(asked().starts_with("run python -c "), "{}", asked());
+    let expected = "/env/bin/python3 -m livekit.agents console agent.py --connect-addr 127.0.0.1:4321";
+    assert_eq!(shown(&plan.argv(ADDRESS)), expected);
+    let added =
+        [("PATH", "/env/bin"), ("VIRTUAL_ENV", "/env")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(plan.env, [machine.spec().env, added.to_vec()].concat());
+    detect(&AgentSpec { sync: false, ..machine.spec() }).await;
+    assert!(asked().starts_with("run --no-sync python -c "), "{}", asked());
 }
 
 #[tokio::test]
@@ -189,12 +206,12 @@ async fn a_python_sdk_that_is_missing_or_too_old_is_named_with_the_fix() {
     machine.python("bin/python3", "1.10.0");
     assert_eq!(detect(&spec).await.sdk_version, "1.10.0");
 
-    machine.python("bin/uv", "");
+    machine.uv("");
     machine.file("work/uv.lock", "");
     refused(&spec, Code::SdkMissing, &["uv add livekit-agents"]).await;
     machine.file("work/pyproject.toml", "dependencies = ['livekit-agents~=1.6']");
     refused(&spec, Code::SdkMissing, &["uv sync"]).await;
-    machine.python("bin/uv", "1.5.0");
+    machine.uv("1.5.0");
     refused(&spec, Code::SdkTooOld, &["1.5.0", "uv add 'livekit-agents>=1.6.0'"]).await;
 }
 

@@ -37,7 +37,7 @@ async fn the_log_has_every_byte_and_the_tail_is_bounded() {
     assert!(written.ends_with(b"line-99\nto-stderr\nno end"));
     let tail = agent.log().tail();
     assert_eq!(tail.len(), 40);
-    assert_eq!(tail[0].as_ref(), "line-63");
+    assert_eq!(tail[0].as_ref(), "line-62");
     assert_eq!(tail[39].as_ref(), "no end");
     assert_eq!(agent.log().write_error(), None);
 }

@@ -60,6 +60,17 @@ impl Machine {
         self.program(name, &format!("echo noise\necho greenroom-python=3.12.1\necho greenroom-sdk={sdk}"))
     }
 
+    /// A uv whose project's Python is that of `/env`, with that version of `livekit-agents`. It writes down its
+    /// arguments in `uv.args` of the folder where it runs.
+    pub(crate) fn uv(&self, sdk: &str) -> PathBuf {
+        let environment = r#"{"VIRTUAL_ENV": "/env", "PATH": "/env/bin", "HOME": "'"$HOME"'", "PWD": "/"}"#;
+        let answer = format!(
+            "echo \"$*\" > uv.args; echo 'Resolved 3 packages' >&2\necho greenroom-sdk={sdk}\n\
+             echo greenroom-executable=/env/bin/python3\necho greenroom-environment='{environment}'"
+        );
+        self.program("bin/uv", &answer)
+    }
+
     pub(crate) fn node(&self, version: &str) -> PathBuf {
         self.program("bin/node", &format!("echo {version}"))
     }
