@@ -74,7 +74,6 @@ struct Running {
 }
 
 async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, Over> {
-    let connect_by = tokio::time::Instant::now() + options.start_timeout;
     let listener = listen(options.port).await.map_err(failed_start)?;
     let address =
         listener.local_addr().map_err(|error| failed_start(io_error("the session's port", &error)))?;
@@ -96,6 +95,8 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
         status.entry = Some(plan.entry.clone());
         status.log_path = Some(process.log().path().to_owned());
     });
+    // A first sync of a uv project may have used up its time; the agent has its own.
+    let connect_by = tokio::time::Instant::now() + options.start_timeout;
     let callers = Callers::start(shared, listener, process.id(), options.control);
     Ok(Running {
         process,

@@ -1,5 +1,7 @@
 //! Sessions with a scripted agent: what a session promises, and the faults it survives.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 //! `make test` sets GREENROOM_TEST_PYTHON to an interpreter that has livekit-agents and installs examples/node. Without them these tests
 //! are left out, except where GREENROOM_STRICT or CI is set: there that is a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ mod python;
 mod release;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub use plan::{Kind, Origin, Plan};
 pub use process::{AgentProcess, Ended, Failure};
 
 /// Which agent to run, and how: what a person says, before anything was looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentSpec {
     /// The agent's file, relative to `dir`. Without one the usual names are tried.
@@ -53,10 +54,25 @@ pub struct AgentSpec {
     pub record: bool,
 }
 
+impl Default for AgentSpec {
+    fn default() -> Self {
+        Self {
+            entry: None,
+            dir: PathBuf::from("."),
+            interpreter: None,
+            interpreter_hint: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            sync: true,
+            record: false,
+        }
+    }
+}
+
 impl AgentSpec {
     /// The usual way to run an agent: found from `dir`, synced if it is a uv project, not recorded.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), sync: true, ..Self::default() }
+        Self { dir: dir.into(), ..Self::default() }
     }
 
     fn folder(&self) -> &Path {
@@ -83,4 +99,21 @@ impl AgentSpec {
         let given = self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
         given.or_else(|| std::env::var_os(name))
     }
+}
+
+/// Without the variables' values: they may be secrets.
+impl fmt::Debug for AgentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentSpec")
+            .field("entry", &self.entry)
+            .field("dir", &self.dir)
+            .field("interpreter", &self.interpreter)
+            .field("args", &self.args)
+            .field("env", &names(&self.env))
+            .finish_non_exhaustive()
+    }
+}
+
+fn names(env: &[(String, String)]) -> Vec<&str> {
+    env.iter().map(|(name, _)| name.as_str()).collect()
 }

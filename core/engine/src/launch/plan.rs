@@ -1,11 +1,14 @@
 //! What is going to be run.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
+
+use super::names;
 
 /// The language of an agent, and with it its SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,7 +66,7 @@ pub enum Origin {
 }
 
 /// An agent that is ready to be started: everything was found, and is new enough.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The agent's language.
     pub kind: Kind,
@@ -136,5 +139,21 @@ impl Plan {
         } else {
             self.entry.clone().into()
         }
+    }
+}
+
+/// Without the variables' values: they may be secrets.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("kind", &self.kind)
+            .field("entry", &self.entry)
+            .field("project_dir", &self.project_dir)
+            .field("program", &self.program)
+            .field("origin", &self.origin)
+            .field("sdk_version", &self.sdk_version)
+            .field("args", &self.args)
+            .field("env", &names(&self.env))
+            .finish_non_exhaustive()
     }
 }

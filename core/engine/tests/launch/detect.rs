@@ -276,6 +276,17 @@ async fn a_spec_and_a_plan_travel_as_json() {
     assert_eq!(copy, plan);
 }
 
+#[tokio::test]
+async fn what_is_printed_for_debugging_has_no_values_of_variables() {
+    let machine = Machine::new();
+    machine.python("bin/python3", "1.8.9");
+    machine.file("work/agent.py", "");
+    let mut spec = machine.spec();
+    spec.env.push(("API_SECRET".to_owned(), "hunter2".to_owned()));
+    let printed = format!("{spec:?} {:?}", detect(&spec).await);
+    assert!(printed.contains("API_SECRET") && !printed.contains("hunter2"), "{printed}");
+}
+
 // Node.
 
 fn with_sdk(machine: &Machine, folder: &str, version: &str) {

@@ -317,14 +317,21 @@ async fn somebody_who_escaped_with_the_output_does_not_hold_up_the_end() {
     let machine = Machine::new();
     let text = "setsid sh -c 'echo escaped=$$; exec sleep 300' & wait";
     let agent = start(&machine, Kind::Python, text);
-    let escaped = logged(&machine.path("agent.log"), "escaped").await;
-    let log = agent.log().clone();
-    let (_, mut lines) = log.follow();
-    let ended =
-        timeout(Duration::from_secs(10), agent.end(pending(), LONG)).await.expect("it does not wait for it");
-    assert!(!ended.killed);
-    assert_eq!(timeout(LONG, lines.next()).await.expect("the log ends, too"), None);
-    greenroom_os::kill_group(escaped).expect("clean up");
+    let _clean_up = KillAtEnd(logged(&machine.path("agent.log"), "escaped").await);
+    let (_, mut lines) = agent.log().follow();
+    let ended = timeout(Duration::from_secs(10), agent.end(pending(), LONG)).await;
+    assert!(!ended.expect("it does not wait for it").killed);
+    let rest = async { while lines.next().await.is_some() {} };
+    timeout(LONG, rest).await.expect("the log ends, too");
+}
+
+/// A group that nothing else ends.
+struct KillAtEnd(u32);
+
+impl Drop for KillAtEnd {
+    fn drop(&mut self) {
+        greenroom_os::kill_group(self.0).expect("clean up");
+    }
 }
 
 // Owners that die or end.
@@ -366,8 +373,10 @@ async fn part_counter() {
             agent.end(pending(), LONG).await;
             std::fs::remove_file(machine.path("agent.log")).expect("remove");
             let counts = || (count("fd"), count("task"));
-            let before = *before.get_or_insert_with(counts);
-            eventually("as many files and threads as after the first", || counts() == before).await;
+            // A thread of the first one may still be on its way out, so there may be fewer later.
+            let (files, threads) = *before.get_or_insert_with(counts);
+            let no_more = || counts().0 <= files && counts().1 <= threads;
+            eventually("no more files and threads than after the first", no_more).await;
         }
         say(format_args!("leaked=0"));
     }
