@@ -1,0 +1,252 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use greenroom_control::SessionName;
+
+const EXAMPLES: &str = "\
+Examples:
+  greenroom start agent.py               start the agent, and see its greeting
+  greenroom say \"What's the weather?\"    one turn: what the agent says and does
+  greenroom end                          end the session and the agent
+
+Exit codes: 0 ok (silence too) · 1 the turn failed · 2 usage · 3 agent or session gone · 4 permission · 5 timeout · 130 interrupted";
+
+/// Rehearse a LiveKit voice agent in the terminal: start it, talk to it in text, see what it does.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom", version, about, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    /// Which session; several may run at once.
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "GREENROOM_SESSION",
+        default_value = "default",
+        value_name = "NAME"
+    )]
+    pub name: SessionName,
+    /// One JSON document on standard output; streams print one JSON object a line.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Nothing on standard error but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Start an agent and wait until it is ready; it goes on in the background.
+    Start(Start),
+    /// Say something to the agent and see what comes of it.
+    Say(Say),
+    /// End the session and its agent.
+    #[command(visible_alias = "stop")]
+    End(End),
+    /// Tell how the session stands.
+    Status,
+    /// Show all sessions.
+    List(List),
+    /// Show the whole conversation.
+    #[command(visible_aliases = ["chat-history", "transcript"])]
+    History(History),
+    /// Show what happened, one event a line.
+    Events(Events),
+    /// Show the agent's log.
+    Logs(Logs),
+    /// Tell about the agent: its instructions, its tools, its SDK.
+    Info(Call),
+    /// Tell what the agent's models have used so far.
+    Usage(Call),
+    /// End the session if it runs, and start it again as it was started.
+    Restart(Restart),
+    /// Print a script that completes this command in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Hold a session. `start` starts it.
+    #[command(hide = true)]
+    Daemon,
+}
+
+/// `start`
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    /// The agent's file. Without one: agent.py, src/agent.py, main.ts, src/main.ts, src/main.js, and others of their kind.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The loopback port of the session; any free one without it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// How long the agent may take to be ready, such as 90s or 2m.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// End the session when nothing was asked of it for so long; `0s` is never.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration_or_zero)]
+    pub idle_timeout: Duration,
+    /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
+    #[arg(long, value_name = "PATH", conflicts_with = "node")]
+    pub python: Option<PathBuf>,
+    /// Run a JavaScript agent with this node, instead of the one on PATH.
+    #[arg(long, value_name = "PATH")]
+    pub node: Option<PathBuf>,
+    /// Do not sync a uv project first.
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Let the SDK record the session into `console-recordings`.
+    #[arg(long)]
+    pub record: bool,
+    /// Write the agent's log to this file, and keep it after the end.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+    /// Arguments for the interpreter, before the agent's file.
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// `say`
+#[derive(Debug, clap::Args)]
+pub struct Say {
+    /// What the user says; without it, it is read from standard input.
+    #[arg(value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// How long the turn may take, those before it included, such as 90s or 2m.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `end`
+#[derive(Debug, clap::Args)]
+pub struct End {
+    /// Show the whole conversation at the end.
+    #[arg(long, visible_alias = "chat-history")]
+    pub history: bool,
+    /// Show the last lines of the agent's log.
+    #[arg(long)]
+    pub logs: bool,
+}
+
+/// `list`
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Also those that have ended by themselves.
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// `history`
+#[derive(Debug, clap::Args)]
+pub struct History {
+    /// How long the agent may take to tell it.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `events`
+#[derive(Debug, clap::Args)]
+pub struct Events {
+    /// Go on with those that come, until Ctrl-C or the session's end.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The last so many; 0 is all that are kept.
+    #[arg(long, visible_alias = "lines", short = 'l', value_name = "COUNT", default_value_t = 50)]
+    pub last: u64,
+    /// From this number on, instead of the last.
+    #[arg(long, value_name = "SEQ", conflicts_with = "last")]
+    pub from: Option<u64>,
+    /// Do not cut long texts.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `logs`
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// Go on with what is written, until Ctrl-C or the session's end.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The last so many lines; 0 is all.
+    #[arg(long, visible_alias = "last", short = 'l', value_name = "COUNT", default_value_t = 50)]
+    pub lines: usize,
+    /// Only tell where the log is.
+    #[arg(long)]
+    pub path: bool,
+}
+
+/// A call without arguments of its own.
+#[derive(Debug, clap::Args)]
+pub struct Call {
+    /// How long the agent may take to answer.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// `restart`
+#[derive(Debug, clap::Args)]
+pub struct Restart {
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Adds the commands that a misspelt one may mean, where clap's own measure finds none: for it, `sya` is too far from `say`.
+pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand)
+    {
+        let command = Args::command();
+        let known = command
+            .get_subcommands()
+            .filter(|known| !known.is_hide_set())
+            .flat_map(|known| known.get_name_and_visible_aliases());
+        let near: Vec<String> = known
+            .filter(|known| strsim::damerau_levenshtein(known, given) <= 1 + given.len() / 5)
+            .map(str::to_owned)
+            .collect();
+        if !near.is_empty() {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+        }
+    }
+    error
+}
+
+/// The longest duration that is taken: clocks can still add it to now.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match duration_or_zero(text)? {
+        Duration::ZERO => Err("it has to be more than nothing, such as 90s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| {
+        let error = error.to_string();
+        format!("{error}; write a duration such as 500ms, 90s, 2m or 1h30m")
+    })?;
+    if duration > LONGEST {
+        return Err("it is more than a year".to_owned());
+    }
+    Ok(duration)
+}

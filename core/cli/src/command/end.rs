@@ -1,0 +1,49 @@
+//! `end`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use greenroom_control::SessionName;
+use greenroom_protocol::Error;
+use greenroom_protocol::message::{Answer, Operation};
+use serde_json::json;
+
+use super::logs;
+use crate::args::End;
+use crate::document;
+use crate::output::Output;
+use crate::render::Renderer;
+
+/// How long the agent may take to tell its history, at the end.
+const HISTORY: Duration = Duration::from_secs(10);
+
+/// The last lines of the log that are shown.
+const LINES: usize = 50;
+
+pub(super) fn end(name: &SessionName, end: &End, out: &mut Output) -> Result<ExitCode, Error> {
+    let mut client = super::connect(name)?;
+    let record = client.record().clone();
+    let mut items = Vec::new();
+    if end.history {
+        match client.call(Operation::History, Some(HISTORY)) {
+            Ok(Answer::History { items: told }) => items = told,
+            Ok(_) => return Err(super::mismatch()),
+            // The end was asked for, and comes.
+            Err(error) => out.note(&format!("the history cannot be told: {error}")),
+        }
+    }
+    let lines = if end.logs { logs::last(&record.log_path, LINES)? } else { Vec::new() };
+    let status = client.end()?;
+    if out.is_json() {
+        let mut status = document::running(&record, &status, None);
+        status["running"] = false.into();
+        out.document(&json!({ "status": status, "events": items, "logs": lines }))?;
+    } else {
+        out.print(&Renderer { full: true }.items(&items))?;
+        for line in &lines {
+            out.print(&format!("    │ {}\n", crate::text::line(line)))?;
+        }
+        out.note("Session ended.");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! What each subcommand does.
+
+mod ask;
+mod end;
+mod events;
+mod list;
+mod logs;
+mod say;
+mod start;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use greenroom_control::{Client, Registry, SessionName};
+use greenroom_protocol::{Code, Error};
+
+use crate::args::{Args, Command};
+use crate::interrupt;
+use crate::output::Output;
+
+/// Runs the command, and gives its exit code.
+pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
+    let name = &args.name;
+    match args.command {
+        Command::Start(start) => start::start(name, start, out),
+        Command::Restart(restart) => start::restart(name, &restart, out),
+        Command::Say(say) => say::say(name, say, out),
+        Command::End(end) => end::end(name, &end, out),
+        Command::Status => status::status(name, out),
+        Command::List(list) => list::list(&list, out),
+        Command::History(history) => ask::history(name, &history, out),
+        Command::Info(call) => ask::info(name, &call, out),
+        Command::Usage(call) => ask::usage(name, &call, out),
+        Command::Events(events) => events::events(name, &events, out),
+        Command::Logs(logs) => logs::logs(name, &logs, out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "greenroom", &mut script);
+            out.print(&String::from_utf8_lossy(&script))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Daemon => daemon(),
+    }
+}
+
+fn daemon() -> Result<ExitCode, Error> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    greenroom_control::daemon::run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Connects to the session. Ctrl-C from now on gives up what is asked of it.
+fn connect(name: &SessionName) -> Result<Client, Error> {
+    let client = Client::open(&Registry::open()?, name)?;
+    interrupt::ends(client.interrupter()?)?;
+    Ok(client)
+}
+
+/// An answer of another kind than what was asked for.
+fn mismatch() -> Error {
+    Error::new(Code::Internal, "the session answered with another operation's answer; please report it")
+}

@@ -1,0 +1,57 @@
+//! `say`
+
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use greenroom_control::SessionName;
+use greenroom_protocol::message::{Answer, Operation};
+use greenroom_protocol::{Code, Error, Limits};
+
+use crate::args::Say;
+use crate::output::Output;
+use crate::render::Renderer;
+
+pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<ExitCode, Error> {
+    let text = if say.text.is_empty() { from_stdin()? } else { say.text.join(" ") };
+    if text.trim().is_empty() {
+        return Err(Error::new(Code::InvalidArgument, "the text to say is empty; give at least one word"));
+    }
+    let most = Limits::default().sent_message;
+    if text.len() > most {
+        let message =
+            format!("the text to say is {} bytes long; the agent's SDK takes at most {most}", text.len());
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    let mut client = super::connect(name)?;
+    let Answer::Turn(turn) = client.call(Operation::Say { text }, Some(say.timeout))? else {
+        return Err(super::mismatch());
+    };
+    if out.is_json() {
+        out.document(&turn)?;
+    } else {
+        out.print(&Renderer { full: say.full }.turn(&turn))?;
+    }
+    Ok(if turn.error.is_some() { ExitCode::from(Code::AgentError.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+fn from_stdin() -> Result<String, Error> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let message =
+            "there is no text to say; give it as an argument or on standard input: greenroom say \"Hello\"";
+        return Err(Error::new(Code::InvalidArgument, message));
+    }
+    // One byte more than can be said is enough to tell that it is too much.
+    let most = Limits::default().sent_message as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = stdin.lock().take(most).read_to_end(&mut bytes);
+    read.map_err(|error| Error::new(Code::Io, format!("standard input cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(
+            Code::InvalidArgument,
+            format!("the text on standard input is not UTF-8 (from byte {at} on); convert it first"),
+        )
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

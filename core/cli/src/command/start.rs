@@ -1,0 +1,96 @@
+//! `start` and `restart`
+
+use std::process::ExitCode;
+
+use greenroom_control::launch::{self, Progress};
+use greenroom_control::registry::Found;
+use greenroom_control::{Client, Launch, Registry, SessionName};
+use greenroom_engine::launch::AgentSpec;
+use greenroom_protocol::{Code, Error};
+use serde_json::json;
+
+use crate::args::{Restart, Start};
+use crate::document;
+use crate::interrupt;
+use crate::output::Output;
+use crate::render::Renderer;
+
+pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Result<ExitCode, Error> {
+    let Start { file, port, timeout, idle_timeout, python, node, no_sync, record, log, full, args } = start;
+    let dir = std::env::current_dir()
+        .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
+    let log = log.map(std::path::absolute).transpose();
+    let log = log.map_err(|error| {
+        Error::new(Code::InvalidArgument, format!("the path after --log cannot be used: {error}"))
+    })?;
+    let agent = AgentSpec {
+        entry: file,
+        interpreter: python.or(node),
+        args,
+        sync: !no_sync,
+        record,
+        ..AgentSpec::new(dir)
+    };
+    let launch = Launch {
+        port,
+        start_timeout_ms: timeout.as_millis() as u64,
+        idle_timeout_ms: (!idle_timeout.is_zero()).then_some(idle_timeout.as_millis() as u64),
+        log,
+        ..Launch::new(agent)
+    };
+    run(&Registry::open()?, name, &launch, full, out)
+}
+
+pub(super) fn restart(name: &SessionName, restart: &Restart, out: &mut Output) -> Result<ExitCode, Error> {
+    let registry = Registry::open()?;
+    let launch = match registry.folder(name).find()? {
+        Found::Live(record) => {
+            Client::open(&registry, name)?.end()?;
+            record.launch
+        }
+        Found::Ended(ended) => ended.launch,
+        Found::Vanished(record) => record.launch,
+        other => return Err(other.live(name).err().unwrap_or_else(super::mismatch)),
+    };
+    run(&registry, name, &launch, restart.full, out)
+}
+
+fn run(
+    registry: &Registry,
+    name: &SessionName,
+    launch: &Launch,
+    full: bool,
+    out: &mut Output,
+) -> Result<ExitCode, Error> {
+    let program = std::env::current_exe().map_err(|error| {
+        Error::new(Code::Io, format!("this program cannot be found to start its daemon: {error}"))
+    })?;
+    interrupt::catch()?;
+    let mut starting = launch::start(registry, name, launch, &program)?;
+    let (started, status) = loop {
+        match starting.wait(&interrupt::happened)? {
+            Progress::Detected(status) => {
+                out.note(status.get("detected").and_then(|detected| detected.as_str()).unwrap_or_default());
+            }
+            Progress::Ready(started, status) => break (started, status),
+        }
+    };
+    drop(starting);
+    let record = registry.live(name)?;
+    if out.is_json() {
+        out.document(&json!({
+            "events": started.events,
+            "agent_id": started.agent_id,
+            "framework": started.framework,
+            "status": document::running(&record, &status, None),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    out.print(&Renderer { full }.events(&started.events))?;
+    let which = if *name == SessionName::default() { String::new() } else { format!(" -n {name}") };
+    out.note(&format!(
+        "\nSession {name} is ready on 127.0.0.1:{}. Talk with `greenroom say{which} \"…\"`, end with `greenroom end{which}`.",
+        record.port
+    ));
+    Ok(ExitCode::SUCCESS)
+}

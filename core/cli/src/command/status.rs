@@ -1,0 +1,79 @@
+//! `status`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use greenroom_control::registry::Found;
+use greenroom_control::{Client, Registry, SessionName};
+use greenroom_protocol::message::{Answer, Operation};
+use greenroom_protocol::{Code, Error};
+use serde_json::Value;
+
+use crate::document;
+use crate::output::Output;
+use crate::text;
+
+/// How long an agent may take to tell about itself; a busy one is left alone.
+const INFO: Duration = Duration::from_secs(2);
+
+pub(super) fn status(name: &SessionName, out: &mut Output) -> Result<ExitCode, Error> {
+    let registry = Registry::open()?;
+    let found = registry.folder(name).find()?;
+    let not_running = match &found {
+        Found::Live(_) => None,
+        Found::Starting => Some("starting"),
+        Found::Ended(_) => Some("ended"),
+        Found::Vanished(_) => Some("vanished"),
+        _ => Some("unknown"),
+    };
+    if let Some(state) = not_running {
+        return gone(name, state, found, out);
+    }
+    let mut client = Client::open(&registry, name)?;
+    let status = client.status()?;
+    let ready = status.get("state").and_then(Value::as_str) == Some("ready");
+    let info = match ready.then(|| client.call(Operation::AgentInfo, Some(INFO))) {
+        Some(Ok(Answer::AgentInfo(info))) => Some(info),
+        _ => None,
+    };
+    let document = document::running(client.record(), &status, info.as_ref());
+    if out.is_json() {
+        out.document(&document)?;
+    } else {
+        out.print(&table(&document))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn gone(name: &SessionName, state: &str, found: Found, out: &Output) -> Result<ExitCode, Error> {
+    let ended = match &found {
+        Found::Ended(ended) => Some(document::ended(ended)),
+        _ => None,
+    };
+    let Err(error) = found.live(name) else { return Err(super::mismatch()) };
+    if !out.is_json() {
+        return Err(error);
+    }
+    let document = ended.unwrap_or_else(|| document::not_running(name, state, &error));
+    out.document(&document)?;
+    Ok(ExitCode::from(Code::NoSession.exit_code()))
+}
+
+/// The document as lines for people; what is not known is left out.
+fn table(document: &Value) -> String {
+    let mut out = String::new();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) => text::cut(&text::line(text), 200),
+            Value::Array(items) => {
+                items.iter().filter_map(Value::as_str).map(text::line).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{:<22}{value}", name.replace('_', " "));
+    }
+    out
+}

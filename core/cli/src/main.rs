@@ -1,0 +1,5 @@
+//! The `greenroom` command.
+
+fn main() -> std::process::ExitCode {
+    greenroom_cli::main()
+}

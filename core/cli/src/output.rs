@@ -1,0 +1,111 @@
+//! Data goes to standard output, everything else to standard error.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use anstream::AutoStream;
+use greenroom_protocol::{Code, Error};
+use serde::Serialize;
+
+use crate::document;
+use crate::text;
+
+/// Where a command writes. Colours go only to terminals that have and want them.
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    data: AutoStream<io::Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet, data: AutoStream::auto(io::stdout()) }
+    }
+
+    /// Whether `--json` was given.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes data for people.
+    pub(crate) fn print(&mut self, text: &str) -> Result<(), Error> {
+        let written = self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush());
+        written.map_err(|error| unwritten(&error))
+    }
+
+    /// Writes one JSON value on a line of its own.
+    pub(crate) fn line(&self, value: &impl Serialize) -> Result<(), Error> {
+        let written = serde_json::to_string(value).map_err(io::Error::from).and_then(|line| {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{line}").and_then(|()| out.flush())
+        });
+        written.map_err(|error| unwritten(&error))
+    }
+
+    /// Writes the command's one JSON document.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Error> {
+        self.line(&document::with_schema(value))
+    }
+
+    /// Tells something on the side.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            // There is nowhere to tell that this cannot be told.
+            let _ = writeln!(AutoStream::auto(io::stderr()), "{}", text::clean(text));
+        }
+    }
+
+    /// Tells why the command failed, and gives its exit code.
+    pub(crate) fn fail(&self, error: &Error) -> ExitCode {
+        // A reader that has gone away (`greenroom history | head`) wants no more, not even this.
+        if !is_broken_pipe(error) {
+            if self.json {
+                let _ = self.document(&serde_json::json!({ "error": error }));
+            } else {
+                report(error);
+            }
+        }
+        ExitCode::from(error.code.exit_code())
+    }
+}
+
+fn report(error: &Error) {
+    let mut err = AutoStream::auto(io::stderr());
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    // There is nowhere to tell that this cannot be told.
+    let _ = writeln!(err, "{red}error:{red:#} {}", text::clean(&error.message));
+    for line in error.detail.iter().flat_map(|detail| detail.lines()) {
+        let _ = writeln!(err, "  {}", text::clean(line));
+    }
+}
+
+/// Tells what is wrong with the command line, or prints help that was asked for.
+pub(crate) fn usage(error: clap::Error) -> ExitCode {
+    let asked_for = !error.use_stderr();
+    if !asked_for && std::env::args_os().any(|arg| arg == "--json") {
+        let message = error.render().to_string();
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        let (message, detail) = message.split_once("\n\n").unwrap_or((message, ""));
+        let mut error = Error::new(Code::InvalidArgument, message.trim());
+        if !detail.trim().is_empty() {
+            error = error.with_detail(detail.trim());
+        }
+        return Output::new(true, true).fail(&error);
+    }
+    // There is nowhere to tell that this cannot be told.
+    let _ = error.print();
+    if asked_for { ExitCode::SUCCESS } else { ExitCode::from(Code::InvalidArgument.exit_code()) }
+}
+
+const BROKEN_PIPE: &str = "standard output is closed";
+
+fn unwritten(error: &io::Error) -> Error {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return Error::new(Code::Io, BROKEN_PIPE);
+    }
+    Error::new(Code::Io, format!("standard output cannot be written to: {error}"))
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    error.code == Code::Io && error.message == BROKEN_PIPE
+}

@@ -1,0 +1,284 @@
+//! Events, turns and conversations for people.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use greenroom_protocol::message::{
+    ChatMessage, ConfigUpdate, Event, EventKind, Handoff, Item, Role, StateChange, ToolCall, ToolUpdate,
+};
+use greenroom_protocol::turn::Turn;
+
+use crate::text::{clean, cut, line};
+
+const USER: Style = AnsiColor::Cyan.on_default().bold();
+const AGENT: Style = AnsiColor::Green.on_default().bold();
+const TOOL: Style = AnsiColor::Yellow.on_default();
+const CHANGE: Style = AnsiColor::Magenta.on_default();
+const DIM: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default();
+
+/// How much of a tool's arguments and of its output is shown, in characters, unless all is asked for.
+const ARGUMENTS: usize = 200;
+const OUTPUT: usize = 600;
+
+/// How much of an event is shown on its line.
+const EVENT: usize = 160;
+
+/// Writes for people. Styles are always written; the output takes them out where they do not belong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Renderer {
+    /// Whether nothing is cut.
+    pub(crate) full: bool,
+}
+
+impl Renderer {
+    /// A whole turn: what happened before it, what the user said, what came of it.
+    pub(crate) fn turn(self, turn: &Turn) -> String {
+        let mut out = String::new();
+        let (earlier, own): (Vec<&Event>, Vec<&Event>) = turn.events.iter().partition(|event| event.earlier);
+        self.earlier(&mut out, &earlier);
+        self.speech(&mut out, USER, "You", &turn.text, false);
+        for event in own {
+            self.event(&mut out, &event.kind);
+        }
+        if let Some(error) = &turn.error {
+            self.failure(&mut out, error);
+        }
+        let marked = turn.events.iter().any(|event| {
+            matches!(&event.kind, EventKind::Message(message) if message.interrupted && !event.earlier)
+        });
+        if turn.interrupted && !marked {
+            self.aside(&mut out, "(interrupted)");
+        }
+        if turn.silent {
+            self.aside(&mut out, "(no reply)");
+        }
+        out
+    }
+
+    /// What happened at the start: the first agent, a greeting.
+    pub(crate) fn events(self, events: &[Event]) -> String {
+        let mut out = String::new();
+        for event in events {
+            self.event(&mut out, &event.kind);
+        }
+        out
+    }
+
+    /// A conversation.
+    pub(crate) fn items(self, items: &[Item]) -> String {
+        let mut out = String::new();
+        for item in items {
+            self.event(&mut out, &EventKind::from(item.clone()));
+        }
+        out
+    }
+
+    /// An event on a line of its own, with the time of day in UTC.
+    pub(crate) fn event_line(self, event: &Event) -> String {
+        let (kind, text) = summary(&event.kind);
+        let time = event.time.get(11..23).unwrap_or(&event.time);
+        let late = if event.late { " (late)" } else { "" };
+        let style = match &event.kind {
+            EventKind::Message(message) if message.role == Role::User => USER,
+            EventKind::Message(_) | EventKind::LateTurn { .. } => AGENT,
+            EventKind::ToolCall(call) if call.is_error => BAD,
+            EventKind::ToolCall(_) => TOOL,
+            EventKind::Handoff(_) | EventKind::Config(_) => CHANGE,
+            EventKind::Error { .. } | EventKind::Gap { .. } => BAD,
+            _ => DIM,
+        };
+        let text = self.shortened(&line(&text), EVENT);
+        format!("{DIM}{time}{DIM:#}  {style}{kind:<18}{style:#} {text}{late}\n")
+    }
+
+    fn earlier(self, out: &mut String, events: &[&Event]) {
+        if events.is_empty() {
+            return;
+        }
+        self.aside(out, "(before this turn)");
+        for event in events {
+            if event.late {
+                self.aside(out, "(late)");
+            }
+            self.event(out, &event.kind);
+        }
+    }
+
+    fn event(self, out: &mut String, kind: &EventKind) {
+        match kind {
+            EventKind::Message(message) => self.message(out, message),
+            EventKind::ToolCall(call) => self.tool(out, call),
+            EventKind::Handoff(handoff) => self.change(out, &handed_over(handoff)),
+            EventKind::Config(update) => self.change(out, &changed(update)),
+            EventKind::Error { message } => self.failure(out, message),
+            EventKind::LateTurn { error: Some(error), .. } => self.failure(out, error),
+            EventKind::Gap { dropped } => self.aside(out, &format!("({dropped} events are missing here)")),
+            EventKind::SessionClosed { .. } | EventKind::Closed { .. } => {
+                let (_, text) = summary(kind);
+                self.change(out, &format!("closed: {text}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn message(self, out: &mut String, message: &ChatMessage) {
+        let (style, who) = match message.role {
+            Role::User => (USER, "You".to_owned()),
+            Role::Assistant => (AGENT, "Agent".to_owned()),
+            Role::System => (DIM, "System".to_owned()),
+            Role::Developer => (DIM, "Developer".to_owned()),
+            other => (DIM, other.to_string()),
+        };
+        if message.text.is_empty() && !message.interrupted {
+            return;
+        }
+        self.speech(out, style, &who, &message.text, message.interrupted);
+    }
+
+    fn speech(self, out: &mut String, style: Style, who: &str, text: &str, interrupted: bool) {
+        put(out, format_args!("\n  {style}● {who}{style:#}\n"));
+        self.block(out, text);
+        if interrupted {
+            self.aside(out, "(interrupted)");
+        }
+    }
+
+    fn tool(self, out: &mut String, call: &ToolCall) {
+        let name = line(&call.name);
+        let arguments = match call.arguments.trim() {
+            "{}" => String::new(),
+            arguments => self.shortened(&line(arguments), ARGUMENTS),
+        };
+        put(out, format_args!("\n  {TOOL}● tool: {name}{TOOL:#}({arguments})\n"));
+        let output = self.shortened(&clean(call.output.as_deref().unwrap_or_default()), OUTPUT);
+        let (style, mark) = if call.is_error { (BAD, "✗") } else { (DIM, "✓") };
+        if call.is_error || !output.trim().is_empty() {
+            let mut lines = output.lines();
+            let first = lines.next().unwrap_or_default();
+            put(out, format_args!("    {style}{mark} {first}{style:#}\n"));
+            for rest in lines {
+                put(out, format_args!("      {style}{rest}{style:#}\n"));
+            }
+        }
+    }
+
+    fn change(self, out: &mut String, what: &str) {
+        put(out, format_args!("\n  {CHANGE}● {}{CHANGE:#}\n", line(what)));
+    }
+
+    fn failure(self, out: &mut String, message: &str) {
+        put(out, format_args!("\n  {BAD}✗ agent error: {}{BAD:#}\n", clean(message).replace('\n', "\n    ")));
+    }
+
+    fn aside(self, out: &mut String, what: &str) {
+        put(out, format_args!("    {DIM}{what}{DIM:#}\n"));
+    }
+
+    fn block(self, out: &mut String, text: &str) {
+        for line in clean(text).lines() {
+            put(out, format_args!("    {line}\n"));
+        }
+    }
+
+    fn shortened(self, text: &str, most: usize) -> String {
+        if self.full { text.to_owned() } else { cut(text, most) }
+    }
+}
+
+/// An event's kind and what it tells, as text.
+fn summary(kind: &EventKind) -> (&'static str, String) {
+    match kind {
+        EventKind::Message(message) => ("message", format!("{}: {}", message.role, message.text)),
+        EventKind::ToolCall(call) => {
+            let mark = if call.is_error { "✗" } else { "✓" };
+            (
+                "tool_call",
+                format!(
+                    "{}({}) {mark} {}",
+                    call.name,
+                    call.arguments,
+                    call.output.as_deref().unwrap_or_default()
+                ),
+            )
+        }
+        EventKind::Handoff(handoff) => ("handoff", handed_over(handoff)),
+        EventKind::Config(update) => ("config", changed(update)),
+        EventKind::Error { message } => ("error", message.clone()),
+        EventKind::Log { text } => ("log", text.clone()),
+        EventKind::State(StateChange::Agent { from, to }) => ("state", format!("agent: {from} → {to}")),
+        EventKind::State(StateChange::User { from, to }) => ("state", format!("user: {from} → {to}")),
+        EventKind::Transcript { text, is_final, .. } => {
+            ("transcript", if *is_final { text.clone() } else { format!("{text} …") })
+        }
+        EventKind::ToolsStarted { calls } => {
+            ("tools_started", calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        EventKind::ToolUpdate(update) => ("tool_update", tool_update(update)),
+        EventKind::Usage { models } => (
+            "usage",
+            models
+                .iter()
+                .map(|model| format!("{}/{}", model.provider, model.model))
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        EventKind::OverlappingSpeech { is_interruption, .. } => (
+            "overlapping_speech",
+            if *is_interruption { "an interruption".to_owned() } else { "no interruption".to_owned() },
+        ),
+        EventKind::FalseInterruption { resumed } => {
+            ("false_interruption", if *resumed { "resumed".to_owned() } else { "not resumed".to_owned() })
+        }
+        EventKind::AmdPrediction(guess) => {
+            ("amd_prediction", format!("{}: {}", guess.category, guess.reason))
+        }
+        EventKind::AmdCompleted { category, reason, .. } => {
+            ("amd_completed", format!("{category}: {reason}"))
+        }
+        EventKind::EotPrediction { probability, threshold, .. } => {
+            ("eot_prediction", format!("{probability:.2} of {threshold:.2}"))
+        }
+        EventKind::Debug { payload } => ("debug", payload.to_string()),
+        EventKind::SessionClosed { reason, error } => (
+            "session_closed",
+            error.as_ref().map_or_else(|| reason.to_string(), |error| format!("{reason}: {error}")),
+        ),
+        EventKind::Closed { message, .. } => ("closed", message.clone()),
+        EventKind::Gap { dropped } => ("gap", format!("{dropped} events are missing here")),
+        EventKind::LateTurn { text, reply, error } => {
+            let end = error.as_ref().map_or_else(|| reply.clone(), |error| format!("✗ {error}"));
+            ("late_turn", format!("{text} → {end}"))
+        }
+        EventKind::Unknown { what } => ("unknown", what.clone()),
+        _ => ("event", String::new()),
+    }
+}
+
+fn tool_update(update: &ToolUpdate) -> String {
+    match update {
+        ToolUpdate::Started { call } => format!("{} started", call.name),
+        ToolUpdate::Progress { message, .. } => message.clone(),
+        ToolUpdate::Reply { status, .. } => format!("reply {status}"),
+        ToolUpdate::Ended { status, message, .. } => {
+            format!("{status} {}", message.as_deref().unwrap_or_default())
+        }
+        _ => "unknown".to_owned(),
+    }
+}
+
+fn handed_over(handoff: &Handoff) -> String {
+    match &handoff.from {
+        Some(from) => format!("handoff: {from} → {}", handoff.to),
+        None => format!("agent: {}", handoff.to),
+    }
+}
+
+fn changed(update: &ConfigUpdate) -> String {
+    format!("config: {}", update.changes().join("; "))
+}
+
+fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = out.write_fmt(text);
+}

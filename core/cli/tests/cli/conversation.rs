@@ -1,0 +1,253 @@
+//! What a person does: start, say, look, end.
+
+use crate::stage::{Stage, eventually, finish, runs, signal, wait_with};
+
+#[test]
+fn a_conversation() {
+    let stage = Stage::new();
+    stage
+        .start(&[])
+        .ok()
+        .told("Detected Python agent (agent.py in ")
+        .told("Session default is ready on 127.0.0.1:");
+    let said = stage.run(&["say", "hello"]).ok();
+    assert_eq!(said.stdout, "\n  ● You\n    hello\n\n  ● Agent\n    echo: hello\n");
+    assert_eq!(said.stderr, "");
+    stage.run(&["history"]).ok().printed("● You\n    hello\n\n  ● Agent\n    echo: hello\n");
+    stage.run(&["chat-history"]).ok().printed("echo: hello");
+    stage.run(&["transcript"]).ok().printed("echo: hello");
+    stage.run(&["status"]).ok().printed("ready").printed("be scripted");
+    stage.run(&["list"]).ok().printed("default").printed("ready");
+    stage.run(&["info"]).ok().printed("be scripted");
+    stage.run(&["usage"]).ok();
+    stage.run(&["events"]).ok().printed("message            assistant: echo: hello");
+    stage.run(&["logs"]).ok().printed("the scripted peer connects to 127.0.0.1:");
+    let record = stage.record();
+    stage.run(&["end"]).ok().told("Session ended.");
+    eventually("the daemon is gone", || !runs(record.pid));
+    assert_eq!(std::fs::read_dir(stage.home()).unwrap().count(), 0, "nothing is left behind");
+    stage
+        .run(&["say", "hello"])
+        .code(3)
+        .told("there is no session default; start one with `greenroom start`");
+}
+
+#[test]
+fn stop_is_end() {
+    let stage = Stage::started();
+    stage.run(&["stop"]).ok();
+    stage.run(&["status"]).code(3);
+}
+
+#[test]
+fn a_greeting_is_shown_at_the_start() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let mut command = stage.command(&["start", "--python", peer.to_str().unwrap()]);
+    command.env("GREENROOM_PEER", "greet");
+    wait_with(command, &[]).ok().printed("● Agent\n    welcome\n");
+}
+
+#[test]
+fn text_comes_from_standard_input() {
+    let stage = Stage::started();
+    wait_with(stage.command(&["say"]), "grüß dich\n".as_bytes())
+        .ok()
+        .printed("● You\n    grüß dich\n")
+        .printed("echo: grüß dich");
+}
+
+#[test]
+fn silence_is_success() {
+    let stage = Stage::started();
+    stage.run(&["say", "silent"]).ok().printed("(no reply)");
+}
+
+#[test]
+fn a_failed_turn_fails_the_command() {
+    let stage = Stage::started();
+    stage.run(&["say", "fail"]).code(1).printed("✗ agent error: failed on purpose");
+    stage.run(&["say", "hello"]).ok();
+}
+
+#[test]
+fn what_happens_between_turns_is_shown_before_the_next() {
+    let stage = Stage::started();
+    stage.run(&["say", "flood", "3"]).ok();
+    eventually("the events are there", || stage.json(&["status", "--json"])["unseen_events"] == 3);
+    stage.run(&["say", "hello"]).ok().printed("(before this turn)\n\n  ● Agent\n    x\n");
+}
+
+#[test]
+fn an_agents_text_cannot_drive_the_terminal() {
+    let stage = Stage::started();
+    let said = stage.run(&["say", "\u{1b}]0;evil\u{7}\u{202e}\u{9b}2J"]).ok();
+    assert!(said.stdout.contains("echo: ␛]0;evil␇\\u{202e}\\u{9b}2J"), "{said:?}");
+    assert!(!said.stdout.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}']));
+    let events = stage.run(&["events"]).ok();
+    assert!(!events.stdout.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}']));
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let stage = Stage::started();
+    let plain = stage.run(&["say", "hello"]).ok();
+    assert!(!plain.stdout.contains('\u{1b}'), "no terminal: {plain:?}");
+    let said = |changes: &[(&str, &str)]| {
+        let mut command = stage.command(&["say", "hello"]);
+        command.envs(changes.iter().copied());
+        wait_with(command, &[]).ok().stdout
+    };
+    assert!(said(&[("CLICOLOR_FORCE", "1"), ("TERM", "xterm")]).contains('\u{1b}'));
+    assert!(!said(&[("CLICOLOR", "1"), ("TERM", "xterm"), ("NO_COLOR", "1")]).contains('\u{1b}'));
+    assert!(!said(&[("TERM", "dumb")]).contains('\u{1b}'));
+}
+
+#[test]
+fn sessions_have_names() {
+    let stage = Stage::new();
+    stage.start(&["--name", "one"]).ok().told("greenroom say -n one");
+    stage.start(&["-n", "two"]).ok();
+    stage.run(&["say", "-n", "one", "first"]).ok();
+    let mut by_variable = stage.command(&["history"]);
+    by_variable.env("GREENROOM_SESSION", "one");
+    wait_with(by_variable, &[]).ok().printed("echo: first");
+    assert!(!stage.run(&["history", "-n", "two"]).ok().stdout.contains("first"));
+    let listed = stage.json(&["list", "--json"]);
+    let names: Vec<_> =
+        listed["sessions"].as_array().unwrap().iter().map(|session| &session["name"]).collect();
+    assert_eq!(names, ["one", "two"]);
+}
+
+#[test]
+fn restart_starts_the_same_again() {
+    let stage = Stage::started();
+    let before = stage.record();
+    stage.run(&["say", "hello"]).ok();
+    stage.run(&["restart"]).ok().told("is ready on");
+    let after = stage.record();
+    assert_ne!(before.pid, after.pid);
+    assert_eq!(before.launch, after.launch);
+    assert_eq!(stage.run(&["history"]).ok().stdout, "");
+}
+
+#[test]
+fn a_log_elsewhere_is_kept() {
+    let stage = Stage::new();
+    stage.start(&["--log", "agent.log"]).ok();
+    stage.run(&["end"]).ok();
+    let log = std::fs::read_to_string(stage.path().join("agent.log")).unwrap();
+    assert!(log.contains("the scripted peer connects"), "{log}");
+}
+
+#[test]
+fn a_log_can_be_followed() {
+    let stage = Stage::started();
+    let following = stage.command(&["logs", "--follow", "--lines", "1"]).spawn().unwrap();
+    stage.run(&["say", "log", "20"]).ok();
+    stage.run(&["end"]).ok();
+    finish(following).ok().printed(&"l".repeat(20));
+}
+
+#[test]
+fn events_can_be_followed_to_the_end() {
+    let stage = Stage::started();
+    let following = stage.command(&["events", "--follow", "--json", "--last", "0"]).spawn().unwrap();
+    stage.run(&["say", "hello"]).ok();
+    stage.run(&["end"]).ok();
+    let events = finish(following).ok();
+    let kinds: Vec<String> = events
+        .stdout
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(kinds.contains(&"message".to_owned()), "{kinds:?}");
+    assert_eq!(kinds.last().map(String::as_str), Some("closed"), "{kinds:?}");
+}
+
+#[test]
+fn ctrl_c_during_a_stream_ends_it_quietly() {
+    let stage = Stage::started();
+    for stream in [["events", "-f"], ["logs", "-f"]] {
+        let following = stage.command(&stream).spawn().unwrap();
+        // Until it listens to signals, it is as any other process.
+        eventually("it catches SIGINT", || catches_interrupts(following.id()));
+        signal(following.id(), "INT");
+        let outcome = finish(following).code(130);
+        assert_eq!(outcome.stderr, "");
+    }
+    stage.run(&["say", "hello"]).ok();
+}
+
+#[test]
+fn ctrl_c_during_a_turn_gives_it_up_and_the_session_goes_on() {
+    let stage = Stage::started();
+    let saying = stage.command(&["say", "--json", "hang"]).spawn().unwrap();
+    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    signal(saying.id(), "INT");
+    let outcome = finish(saying).code(130);
+    assert_eq!(outcome.json()["error"]["code"], "cancelled");
+    eventually("the turn is given up", || stage.json(&["status", "--json"])["turn_in_progress"] == false);
+    stage.run(&["say", "hello"]).ok().printed("echo: hello");
+}
+
+#[test]
+fn ctrl_c_during_a_start_leaves_nothing() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let mut command = stage.command(&["start", "--python", peer.to_str().unwrap()]);
+    command.env("GREENROOM_PEER", "never");
+    let starting = command.spawn().unwrap();
+    eventually("the agent runs", || stage.registry().live(&Default::default()).is_ok());
+    let record = stage.record();
+    signal(starting.id(), "INT");
+    finish(starting).code(130).told("the start was interrupted");
+    assert!(!runs(record.pid));
+}
+
+#[test]
+fn an_idle_session_ends_by_itself_and_says_so() {
+    let stage = Stage::new();
+    stage.start(&["--idle-timeout", "200ms"]).ok();
+    // Unlike a status, which asks the agent about itself, a list asks nothing of a session.
+    eventually("it has ended", || stage.run(&["list"]).stdout.is_empty());
+    stage.run(&["say", "hello"]).code(3).told("nothing was asked for 200ms").told("greenroom start");
+    stage.run(&["list", "--all"]).ok().printed("ended");
+    stage.run(&["logs"]).ok().printed("the scripted peer");
+    stage.run(&["restart"]).ok();
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let stage = Stage::new();
+    let started = stage.start(&["--quiet"]).ok();
+    assert_eq!((started.stdout.as_str(), started.stderr.as_str()), ("", ""));
+    assert_eq!(stage.run(&["end", "-q"]).ok().stderr, "");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_worth_words() {
+    let stage = Stage::started();
+    let mut command = stage.command(&["events", "--follow"]);
+    let mut following = command.spawn().unwrap();
+    drop(following.stdout.take());
+    stage.run(&["say", "hello"]).ok();
+    assert_eq!(finish(following).stderr, "");
+}
+
+#[test]
+fn completions_are_there() {
+    let stage = Stage::new();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        stage.run(&["completions", shell]).ok().printed("greenroom");
+    }
+}
+
+/// Whether the process has a handler for SIGINT, as Linux tells.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    u64::from_str_radix(caught.trim(), 16).is_ok_and(|mask| mask & 0b10 != 0)
+}

@@ -1,0 +1,370 @@
+//! The daemon: a process that holds one session, serves those who know its token, and leaves nothing behind.
+
+mod connection;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use greenroom_engine::driver::{Driver, Listener};
+use greenroom_engine::{LogTarget, Session, StartOptions};
+use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
+use greenroom_protocol::{Code, Error};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::connection::Host;
+use crate::files;
+use crate::record::{Ended, Order, Ready, Record};
+use crate::registry::{Lock, Registry};
+use crate::token::Token;
+
+/// The variable that names the folder of the attempt to start this daemon.
+pub const ORDER_VARIABLE: &str = "GREENROOM_DAEMON_ORDER";
+
+/// Where a daemon says how far it is.
+pub(crate) const READY_FILE: &str = "ready.json";
+
+/// Connections at once.
+const CONNECTIONS: usize = 128;
+
+/// How often a starting session is looked at.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// How long an agent may take to end before the daemon goes without it: its guard then kills it.
+const END: Duration = Duration::from_secs(20);
+
+/// How long clients have to take the last news.
+const LAST_NEWS: Duration = Duration::from_secs(2);
+
+/// The order of the daemon that is to be started.
+pub(crate) fn order_file(attempt: &Path) -> PathBuf {
+    attempt.join("order.json")
+}
+
+/// What the daemon prints, until it has a folder of its own.
+pub(crate) fn attempt_log(attempt: &Path) -> PathBuf {
+    attempt.join("daemon.log")
+}
+
+/// Runs this process as a daemon, to the end of its session.
+///
+/// # Errors
+/// `invalid_argument`, when nobody has ordered one; else why there was no session.
+pub fn run() -> Result<(), Error> {
+    let Some(attempt) = std::env::var_os(ORDER_VARIABLE).map(PathBuf::from) else {
+        return Err(by_hand());
+    };
+    let order_file = order_file(&attempt);
+    let order: Order = files::read_json(&order_file)?.ok_or_else(by_hand)?;
+    fs::remove_file(&order_file).map_err(|error| files::failed("remove", &order_file, &error))?;
+    let outcome = hold(order, &attempt);
+    if let Err(error) = &outcome {
+        tracing::error!(code = %error.code, "{error}");
+        tell(&attempt, &Ready::Failed { error: error.clone() });
+    }
+    outcome
+}
+
+fn by_hand() -> Error {
+    Error::new(
+        Code::InvalidArgument,
+        "`greenroom daemon` is started by `greenroom start`, not by hand; use `greenroom start [FILE]`",
+    )
+}
+
+/// Tells the command that waits how far it is. It may be gone; then nobody has to know.
+fn tell(attempt: &Path, ready: &Ready) {
+    if attempt.is_dir()
+        && let Err(error) = files::write_json(&attempt.join(READY_FILE), ready)
+    {
+        tracing::warn!("{error}");
+    }
+}
+
+fn hold(order: Order, attempt: &Path) -> Result<(), Error> {
+    let lock = Registry::at(&order.home).folder(&order.name).lock()?;
+    // The daemon goes on writing to the same file.
+    let _ = fs::rename(attempt_log(attempt), lock.folder().daemon_log());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::new(Code::Io, format!("the daemon's event loop cannot be started: {error}"))
+    })?;
+    runtime.block_on(Daemon::start(order, lock)?.run(attempt))
+}
+
+struct Daemon {
+    order: Order,
+    lock: Lock,
+    session: Session,
+    host: Arc<Host>,
+    callers: mpsc::Receiver<std::net::TcpStream>,
+    ends: mpsc::UnboundedReceiver<Done>,
+    finish: watch::Sender<bool>,
+    closed: Arc<Closed>,
+    connections: JoinSet<()>,
+    log_path: PathBuf,
+}
+
+/// Says that the session is gone.
+type Done = Box<dyn FnOnce(Value) + Send>;
+
+/// Why the daemon ends.
+enum Why {
+    /// Somebody asked for it.
+    Asked(Done),
+    /// A signal.
+    Signal(&'static str),
+    /// The session is closed.
+    Closed,
+}
+
+impl Daemon {
+    fn start(order: Order, lock: Lock) -> Result<Self, Error> {
+        let (to_callers, callers) = mpsc::channel(CONNECTIONS);
+        let log_path = order.launch.log.clone().unwrap_or_else(|| lock.folder().log());
+        let session = Session::start(StartOptions {
+            port: order.launch.port,
+            start_timeout: order.launch.start_timeout(),
+            log: LogTarget::File(log_path.clone()),
+            control: Some(Box::new(move |stream| {
+                // With that many waiting, one more is turned away.
+                drop(to_callers.try_send(stream));
+            })),
+            idle_timeout: order.launch.idle_timeout(),
+            ..StartOptions::new(order.launch.agent.clone())
+        })?;
+        let closed = Arc::new(Closed::default());
+        let listener: Weak<Closed> = Arc::downgrade(&closed);
+        session.on_events(listener);
+        let (to_ends, ends) = mpsc::unbounded_channel();
+        let (finish, finishing) = watch::channel(false);
+        let host = Arc::new(Host {
+            name: order.name.clone(),
+            token: Token::random()?,
+            driver: session.driver(),
+            ends: to_ends,
+            finishing,
+        });
+        let connections = JoinSet::new();
+        Ok(Self { order, lock, session, host, callers, ends, finish, closed, connections, log_path })
+    }
+
+    async fn run(mut self, attempt: &Path) -> Result<(), Error> {
+        let mut signals = Signals::new()?;
+        let started = match self.wait_for_start(attempt, &mut signals).await {
+            Ok(started) => started,
+            Err(error) => {
+                self.end(None).await;
+                return Err(error);
+            }
+        };
+        tracing::info!(name = %self.order.name, "the session is ready");
+        tell(attempt, &Ready::Ready { started, status: self.session.status() });
+        let why = self.serve(&mut signals).await;
+        self.end(Some(why)).await;
+        Ok(())
+    }
+
+    /// Waits until the session is ready. Who asks meanwhile is served.
+    async fn wait_for_start(&mut self, attempt: &Path, signals: &mut Signals) -> Result<Started, Error> {
+        let (sender, mut started) = oneshot::channel();
+        self.session.submit(Operation::Start, None, Box::new(move |answer| drop(sender.send(answer))));
+        let mut written = false;
+        loop {
+            let news = tokio::select! {
+                answer = &mut started => News::Started(answer),
+                why = self.next(signals) => News::End(why),
+                () = tokio::time::sleep(LOOK), if !written => News::Look,
+            };
+            let detected = self.session.snapshot().detected.is_some();
+            if detected && !written {
+                written = true;
+                self.write_record()?;
+                tell(attempt, &Ready::Starting { status: self.session.status() });
+            }
+            match news {
+                News::Started(Ok(Ok(Answer::Started(started)))) => return Ok(started),
+                News::Started(Ok(Err(error))) => return Err(error),
+                News::Started(_) => {
+                    return Err(Error::new(Code::Internal, "the session did not say whether it is ready"));
+                }
+                News::End(Why::Asked(done)) => {
+                    done(self.session.status());
+                    return Err(Error::new(Code::Cancelled, "the session was ended before it was ready"));
+                }
+                News::End(Why::Signal(signal)) => {
+                    return Err(Error::new(Code::Cancelled, format!("the start was ended by {signal}")));
+                }
+                // The answer to the start tells why.
+                News::End(Why::Closed) | News::Look => {}
+            }
+        }
+    }
+
+    fn write_record(&self) -> Result<(), Error> {
+        let status = self.session.snapshot();
+        self.lock.write(&Record {
+            name: self.order.name.clone(),
+            pid: std::process::id(),
+            port: status.port.unwrap_or_default(),
+            token: self.host.token.clone(),
+            started_at: status.started_at,
+            log_path: self.log_path.clone(),
+            daemon_log_path: self.lock.folder().daemon_log(),
+            launch: self.order.launch.clone(),
+        })
+    }
+
+    async fn serve(&mut self, signals: &mut Signals) -> Why {
+        loop {
+            let why = self.next(signals).await;
+            if !matches!(why, Why::Closed) || self.session.snapshot().closed.is_some() {
+                return why;
+            }
+        }
+    }
+
+    /// Serves who calls until there may be a reason to end.
+    async fn next(&mut self, signals: &mut Signals) -> Why {
+        loop {
+            tokio::select! {
+                Some(stream) = self.callers.recv() => {
+                    if self.connections.len() < CONNECTIONS {
+                        self.connections.spawn(connection::serve(stream, Arc::clone(&self.host)));
+                    } else {
+                        tracing::warn!("a control connection was turned away: there are {CONNECTIONS} already");
+                    }
+                }
+                Some(_) = self.connections.join_next() => {}
+                Some(done) = self.ends.recv() => return Why::Asked(done),
+                () = self.closed.0.notified() => return Why::Closed,
+                signal = signals.next() => return Why::Signal(signal),
+            }
+        }
+    }
+
+    /// Ends the session and tells everybody who waits for it.
+    async fn end(mut self, why: Option<Why>) {
+        // Before it is closed here, since afterwards that is the reason.
+        let ended = self.epitaph(why.as_ref());
+        if timeout(END, self.session.end()).await.is_err() {
+            tracing::error!("the agent did not end in time; its guard kills it");
+        }
+        let status = self.session.status();
+        match ended {
+            Some(ended) => {
+                if let Err(error) = self.lock.leave(&Ended { status: status.clone(), ..ended }) {
+                    tracing::error!("{error}");
+                }
+            }
+            None => self.lock.remove(),
+        }
+        if let Some(Why::Asked(done)) = why {
+            done(status.clone());
+        }
+        self.ends.close();
+        while let Some(done) = self.ends.recv().await {
+            done(status.clone());
+        }
+        // It fails when nobody is connected.
+        let _ = self.finish.send(true);
+        let all_told = async { while self.connections.join_next().await.is_some() {} };
+        let _ = timeout(LAST_NEWS, all_told).await;
+    }
+
+    /// What the next command is to find: nothing, if the end was asked for, or if the agent never ran.
+    fn epitaph(&self, why: Option<&Why>) -> Option<Ended> {
+        let status = self.session.snapshot();
+        let never_ran = why.is_none() && status.pid.is_none();
+        if never_ran || matches!(why, Some(Why::Asked(_))) {
+            return None;
+        }
+        let closed = self.session.read_events(self.session.end_of_events().saturating_sub(1), 1);
+        let reason = closed.events.iter().find_map(|event| match &event.kind {
+            EventKind::Closed { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        let (reason, error) = match (why, status.closed) {
+            (Some(Why::Signal(signal)), _) => {
+                let message = format!("its daemon was ended by {signal}");
+                ("signal", Error::new(Code::SessionClosed, message))
+            }
+            (_, Some(error)) => (reason.unwrap_or(CloseReason::Closed).as_str(), error),
+            (_, None) => ("closed", Error::new(Code::SessionClosed, "the start was given up")),
+        };
+        Some(Ended {
+            name: self.order.name.clone(),
+            at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            reason: reason.to_owned(),
+            error,
+            status: Value::Null,
+            log_path: self.log_path.clone(),
+            launch: self.order.launch.clone(),
+        })
+    }
+}
+
+enum News {
+    Started(Result<Result<Answer, Error>, oneshot::error::RecvError>),
+    End(Why),
+    Look,
+}
+
+/// Wakes the daemon at every event: one of them is the last.
+#[derive(Default)]
+struct Closed(Notify);
+
+impl Listener for Closed {
+    fn events(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// The signals that end a daemon.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Error::new(Code::Io, format!("the daemon cannot listen to signals: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Locks; a panic of another holder does not matter, since nothing is left half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
