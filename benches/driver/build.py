@@ -1,0 +1,70 @@
+"""Builds what is measured: ours as people install it, and the peer `lk`."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from driver.measure import Failed
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CACHE = ROOT / ".cache"
+DIST = ROOT / "dist"
+SUITES_PYTHON = CACHE / "venvs" / "suites" / "bin" / "python"
+SUITES_NODE = ROOT / "tests" / "node"
+PROFILE = os.environ.get("PROFILE", "release")
+
+LK_MODULE = "github.com/livekit/livekit-cli/v2/cmd/lk"
+
+
+def packages() -> None:
+    """The wheel, the npm packages and the command, built and installed where the suites run."""
+    for script in (".ci/package", ".ci/install"):
+        run([script], env={**os.environ, "PROFILE": PROFILE})
+
+
+def rust() -> dict[str, Path]:
+    """The Rust side of the benchmarks and the scripted agent."""
+    crates = ["--package", "greenroom-benches", "--package", "greenroom-test-peer"]
+    options = ["--profile", PROFILE, "--bins", "--message-format", "json-render-diagnostics", *crates]
+    # The same settings as for the packages, so that each dependency is compiled once.
+    command = ["bash", "-c", '. .ci/env.sh && exec cargo "$@"', "cargo", "build", *options]
+    output = run(command, capture=True)
+    messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    return {
+        message["target"]["name"]: Path(message["executable"]) for message in messages if message.get("executable")
+    }
+
+
+def lk() -> Path:
+    """LiveKit's command, from the Go registry at the versions of benches/lk/go.mod. It needs PortAudio's headers."""
+    program = CACHE / "bench" / "lk"
+    source = ROOT / "benches" / "lk"
+    if program.exists() and program.stat().st_mtime > (source / "go.sum").stat().st_mtime:
+        return program
+    if shutil.which("go") is None:
+        raise Failed("lk is built with Go, which is not installed (Debian: apt install golang)")
+    if subprocess.run(["pkg-config", "--exists", "portaudio-2.0"], check=False).returncode != 0:
+        raise Failed("lk is built with PortAudio, which is not installed (Debian: apt install portaudio19-dev)")
+    env = {
+        **os.environ,
+        "GOMODCACHE": str(CACHE / "go" / "mod"),
+        "GOCACHE": str(CACHE / "go" / "build"),
+        # A module cache that `rm -r` can remove.
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+    }
+    options = ["-trimpath", "-tags", "portaudio_system", "-ldflags", "-s -w", "-o", str(program)]
+    run(["go", "build", *options, LK_MODULE], cwd=source, env=env)
+    return program
+
+
+def run(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None, capture: bool = False) -> str:
+    """Runs a build step; what it says goes to standard error."""
+    print("==>", *command[:1], file=sys.stderr, flush=True)
+    stdout = subprocess.PIPE if capture else sys.stderr
+    done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(command[:3])} ended with exit status {done.returncode}")
+    return done.stdout or ""

@@ -1,0 +1,100 @@
+"""Runs what is measured, each of a set in turn, and takes medians."""
+
+import json
+import os
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Longer than any one run takes, unless it hangs.
+DEADLINE_S = 300
+
+Command = Sequence[str | os.PathLike[str]]
+
+
+class Failed(Exception):
+    """Something could not be measured; the text says why and what to do."""
+
+
+@dataclass
+class Sample:
+    """How a command ran: its time by the clock, and its peak of resident memory."""
+
+    wall_ms: float
+    peak_mib: float
+
+
+@dataclass
+class Bench:
+    """The programs that are measured, and how often."""
+
+    rust: Path
+    peer: Path
+    greenroom: Path
+    python: Path
+    node: Path
+    node_folder: Path
+    rounds_divisor: int
+    folder: Path = Path()
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def rounds(self, usual: int) -> int:
+        """How often to measure what is usually measured so often; never an even number, so that a median is a sample."""
+        return max(3, usual // self.rounds_divisor) | 1
+
+    def json(self, command: Command, cwd: Path | None = None) -> Any:
+        """Runs a command that prints JSON."""
+        return json.loads(output(command, cwd=cwd, env=self.environment))
+
+    def in_turn(self, commands: Mapping[str, Command], rounds: int, cwd: Path | None = None) -> dict[str, list[Sample]]:
+        """Runs each command so often, one after the other and again: A B A B. The first round is not counted."""
+        samples: dict[str, list[Sample]] = {name: [] for name in commands}
+        for round_ in range(rounds + 1):
+            for name, command in commands.items():
+                found = self.json([self.rust, "run", "--", *command], cwd=cwd)
+                if found["status"] != 0:
+                    raise Failed(f"`{' '.join(map(str, command))}` ended with exit status {found['status']}")
+                if round_:
+                    samples[name].append(Sample(found["wall_ms"], found["peak_kib"] / 1024))
+        return samples
+
+
+def output(command: Command, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints."""
+    program = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
+        )
+    except FileNotFoundError:
+        raise Failed(f"there is no {command[0]}; `make bench` builds what is measured") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{program} took longer than {DEADLINE_S} s") from None
+    if done.returncode != 0:
+        raise Failed(f"{program} ended with exit status {done.returncode}: {last_line(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+
+
+def median_wall(samples: Sequence[Sample]) -> float:
+    """Milliseconds."""
+    return statistics.median(sample.wall_ms for sample in samples)
+
+
+def median_peak(samples: Sequence[Sample]) -> float:
+    """MiB."""
+    return statistics.median(sample.peak_mib for sample in samples)
+
+
+def median_of(pairs: Sequence[tuple[float, float]], compare: str) -> float:
+    """The median, over pairs measured next to each other, of their `ratio` or their `difference`."""
+    if compare == "ratio":
+        return statistics.median(a / b for a, b in pairs)
+    return statistics.median(a - b for a, b in pairs)

@@ -1,0 +1,368 @@
+"""What is measured, by group. Each function measures one group and gives its rows."""
+
+import contextlib
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from driver import build
+from driver.measure import Bench, Failed, Sample, median_of, median_peak, median_wall, output
+from driver.table import Row
+
+BENCHES = build.ROOT / "benches"
+
+
+def codec(bench: Bench) -> list[Row]:
+    """Processor time for one message, without a socket."""
+    folder = bench.folder / "corpus"
+    vectors = [build.ROOT / "tests" / "vectors" / name for name in ("python.json", "javascript.json")]
+    bench.json([bench.rust, "corpus", folder, *vectors])
+    commands = {
+        "rust": ([bench.rust, "codec", folder, "--for-ms", "300"], None),
+        "python": ([bench.python, BENCHES / "python" / "codec.py", folder, "300"], None),
+        "node": ([bench.node, BENCHES / "node" / "codec.mjs", folder, "300"], bench.node_folder),
+    }
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
+    for _ in range(bench.rounds(5)):
+        for name, (command, cwd) in commands.items():
+            found[name].append(bench.json(command, cwd))
+
+    def row(peer: str, what: str, ours: str, theirs: str, target: float | None) -> Row:
+        by = "rust" if ours in found["rust"][0] else peer
+        pairs = [(b[theirs], a[ours]) for a, b in zip(found[by], found[peer], strict=True)]
+        ratio = median_of(pairs, "ratio")
+        return Row(
+            "codec",
+            what,
+            micros(statistics.median(b for _, b in pairs) / 1000),
+            f"{micros(statistics.median(a for a, _ in pairs) / 1000)} {NAMES[peer]}",
+            f"{ratio:.1f}x faster",
+            f">= {target:.0f}x" if target else "",
+            ratio >= target if target else None,
+        )
+
+    rows = []
+    for peer, target in (("python", 5.0), ("node", 10.0)):
+        rows += [
+            row(peer, "conversation: messages in, requests out", "conversation", "conversation", target),
+            row(peer, "conversation: each message decoded and encoded", "conversation_wire", "conversation_wire", target),
+            row(peer, "test vectors: decoded", "vectors", "vectors", target),
+            row(peer, "test vectors: decoded and encoded", "vectors_wire", "vectors_wire", target),
+            row(peer, f"{BINDINGS[peer]}: receive and read_events", "binding", "conversation", None),
+        ]
+    return rows
+
+
+def ping(bench: Bench) -> list[Row]:
+    """Median round trips: through a session with the scripted agent, and over a bare socket to an echo server."""
+    blocks, trips = 10, 200
+    scripts = {
+        "rust": ("a bare tokio socket", 3.0),
+        "python": ("a bare asyncio stream", 2.0),
+        "node": ("a bare net.Socket", 2.0),
+    }
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in scripts}
+    with echo_server(bench) as port:
+        for _ in range(bench.rounds(3)):
+            limits = ["--blocks", str(blocks), "--trips", str(trips)]
+            rust = [bench.rust, "ping", "--peer", bench.peer, "--echo", f"127.0.0.1:{port}", *limits]
+            found = bench.json(rust)
+            pairs["rust"] += zip(found["session"], found["echo"], strict=True)
+            arguments = [bench.peer, str(port), str(found["frame"]), str(blocks), str(trips)]
+            found = bench.json([bench.python, BENCHES / "python" / "ping.py", *arguments])
+            pairs["python"] += zip(found["session"], found["echo"], strict=True)
+            found = bench.json([bench.node, BENCHES / "node" / "ping.mjs", *arguments], bench.node_folder)
+            pairs["node"] += zip(found["session"], found["echo"], strict=True)
+    rows = []
+    for name, (peer, target) in scripts.items():
+        ratio = median_of(pairs[name], "ratio")
+        rows.append(
+            Row(
+                "ping",
+                f"ping through a session from {NAMES[name]}, p50",
+                micros(statistics.median(a for a, _ in pairs[name])),
+                f"{micros(statistics.median(b for _, b in pairs[name]))} {peer}",
+                f"{ratio:.2f}x",
+                f"<= {target:.0f}x",
+                ratio <= target,
+            )
+        )
+    return rows
+
+
+def imports(bench: Bench) -> list[Row]:
+    """What an import adds to a bare interpreter."""
+    python = {
+        "bare": [bench.python, "-c", "pass"],
+        "ours": [bench.python, "-c", "import greenroom"],
+        "asyncio": [bench.python, "-c", "import asyncio"],
+    }
+    node = {
+        "bare": [bench.node, "--input-type=module", "-e", ""],
+        "ours": [bench.node, "--input-type=module", "-e", "import 'greenroom'"],
+        "bare cjs": [bench.node, "-e", ""],
+        "ours cjs": [bench.node, "-e", "require('greenroom')"],
+    }
+    sdk = {
+        "bare": python["bare"],
+        "peer": [bench.python, "-c", "from livekit.agents.voice.remote_session import RemoteSession"],
+    }
+    py = bench.in_turn(python, bench.rounds(15))
+    js = bench.in_turn(node, bench.rounds(15), bench.node_folder)
+    theirs = bench.in_turn(sdk, bench.rounds(3))
+    asks = "import greenroom, sys; assert 'asyncio' not in sys.modules"
+    asyncio_free = subprocess.run([bench.python, "-c", asks], capture_output=True, check=False).returncode == 0
+
+    py_time, py_peak = over(py["ours"], py["bare"])
+    sdk_time, sdk_peak = over(theirs["peer"], theirs["bare"])
+    rows = [
+        Row(
+            "import",
+            "import greenroom, over bare python3",
+            millis(py_time),
+            f"{millis(sdk_time)} the SDK's RemoteSession",
+            f"{sdk_time / py_time:.0f}x faster" if py_time > 0 else "",
+            "<= 40 ms",
+            py_time <= 40,
+        ),
+        Row(
+            "import",
+            "import greenroom, memory over bare python3",
+            mebibytes(py_peak),
+            f"{mebibytes(sdk_peak)} the SDK's RemoteSession",
+            f"{sdk_peak / py_peak:.0f}x less" if py_peak > 0 else "",
+            "<= 12 MB",
+            py_peak <= 12,
+        ),
+        Row(
+            "import",
+            "import greenroom leaves asyncio out",
+            "yes" if asyncio_free else "no",
+            f"{millis(over(py['asyncio'], py['bare'])[0])} asyncio",
+            "",
+            "yes",
+            asyncio_free,
+        ),
+    ]
+    for what, ours, bare in (("import 'greenroom'", "ours", "bare"), ("require('greenroom')", "ours cjs", "bare cjs")):
+        time, _ = over(js[ours], js[bare])
+        rows.append(
+            Row("import", f"{what}, over bare node", millis(time), "", "", "<= 30 ms", time <= 30),
+        )
+    return rows
+
+
+def say(bench: Bench) -> list[Row]:
+    """One turn from the terminal, wall time of the whole command, on the same agent."""
+    lk = build.lk()
+    rows: list[Row] = []
+    for agent, make in (("bare scripted agent", bare_project), ("example agent on livekit-agents", sdk_project)):
+        rows += say_to(bench, lk, agent, make(bench))
+    return rows
+
+
+def say_to(bench: Bench, lk: Path, agent: str, project: Path) -> list[Row]:
+    """The rows of one agent, which each command has started for itself."""
+    home = bench.folder / "home"
+    home.mkdir(mode=0o700, exist_ok=True)
+    port = str(free_port())
+    bench.environment |= {"GREENROOM_HOME": str(home), "LK_SESSION_PORT": port, "NO_COLOR": "1"}
+    entry = project / "agent.py"
+    pip = bench.python.parent / "greenroom"
+    npm = bench.node_folder / "node_modules" / ".bin" / "greenroom"
+    commands = {
+        "binary": [bench.greenroom, "say", "hello"],
+        "lk": [lk, "agent", "daemon", "say", "hello"],
+        "pip": [pip, "say", "hello"],
+        "npm": [npm, "say", "hello"],
+        "node": [bench.node, "-e", "0"],
+        "python": [bench.python, "-c", "pass"],
+    }
+    missing = [name for name in ("binary", "pip", "npm") if not Path(commands[name][0]).exists()]
+    if missing == ["binary", "pip", "npm"]:
+        raise Failed(f"there is no {bench.greenroom}; `make bench` builds it")
+    for name in missing:
+        del commands[name]
+    with contextlib.ExitStack() as stack:
+        output([bench.greenroom, "start", entry], cwd=project, env=bench.environment)
+        stack.callback(output, [bench.greenroom, "end"], env=bench.environment)
+        output([lk, "agent", "daemon", "start", entry], cwd=project, env=bench.environment)
+        stack.callback(output, [lk, "agent", "daemon", "stop"], env=bench.environment)
+        found = bench.in_turn(commands, bench.rounds(21), cwd=project)
+
+    rows = []
+    lk_ms = median_wall(found["lk"])
+    for name, what in (("binary", "greenroom say"), ("pip", "greenroom say, as pip installs it")):
+        if name in found:
+            ratio = median_of(walls(found[name], found["lk"]), "ratio")
+            rows.append(
+                Row(
+                    "say",
+                    f"{what}: {agent}",
+                    millis(median_wall(found[name])),
+                    f"{millis(lk_ms)} lk 2.18.2",
+                    f"{ratio:.2f}x",
+                    "<= 0.7x",
+                    ratio <= 0.7,
+                )
+            )
+    if "npm" in found:
+        over_node = median_of(walls(found["npm"], found["node"]), "difference")
+        rows.append(
+            Row(
+                "say",
+                f"greenroom say, as npm installs it: {agent}",
+                millis(median_wall(found["npm"])),
+                f"{millis(median_wall(found['node']))} bare node",
+                f"+{millis(over_node)}",
+                "<= +25 ms",
+                over_node <= 25,
+            )
+        )
+    if agent.startswith("bare"):
+        peak = median_peak(found["binary"])
+        lk_peak = median_peak(found["lk"])
+        rows += [
+            Row(
+                "say",
+                "greenroom say, peak memory",
+                mebibytes(peak),
+                f"{mebibytes(lk_peak)} lk 2.18.2",
+                f"{peak / lk_peak:.2f}x",
+                "<= 12 MB",
+                peak <= 12,
+            ),
+            Row(
+                "say",
+                "(a bare interpreter's start-up, to compare with)",
+                f"{millis(median_wall(found['python']))} python3",
+                f"{millis(median_wall(found['node']))} node",
+            ),
+        ]
+    return rows
+
+
+def memory(bench: Bench) -> list[Row]:
+    """Resident memory while sessions are held."""
+    found = bench.json([bench.rust, "sessions", "--peer", bench.peer])
+    each = (found["many_kib"] - found["one_kib"]) / found["more"] / 1024
+    rows = [
+        Row(
+            "memory",
+            f"each further session of the Rust library ({found['more'] + 1} in one process)",
+            mebibytes(each),
+            f"{mebibytes(found['one_kib'] / 1024)} the process with one",
+            "",
+            "<= 2 MB",
+            each <= 2,
+        )
+    ]
+    home = bench.folder / "daemon-home"
+    home.mkdir(mode=0o700, exist_ok=True)
+    environment = bench.environment | {"GREENROOM_HOME": str(home)}
+    project = bare_project(bench)
+    output([bench.greenroom, "start", project / "agent.py"], cwd=project, env=environment)
+    try:
+        output([bench.greenroom, "say", "hello"], cwd=project, env=environment)
+        resident = resident_mib(daemon_of(bench.greenroom, home))
+    finally:
+        output([bench.greenroom, "end"], env=environment)
+    rows.append(Row("memory", "the daemon that holds a session", mebibytes(resident), "", "", "<= 15 MB", resident <= 15))
+    return rows
+
+
+GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
+    "codec": codec,
+    "ping": ping,
+    "import": imports,
+    "say": say,
+    "memory": memory,
+}
+NAMES = {"rust": "Rust", "python": "Python", "node": "Node"}
+BINDINGS = {"python": "through PyO3", "node": "through napi"}
+
+
+@contextlib.contextmanager
+def echo_server(bench: Bench) -> Iterator[int]:
+    """The bare server that every bare client talks to; gives its port. It ends when its standard input does."""
+    with subprocess.Popen([bench.rust, "echo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield int(server.stdout.readline())
+        server.communicate()
+
+
+def bare_project(bench: Bench) -> Path:
+    """A project whose interpreter is the scripted agent: what a turn takes is then the command's own."""
+    project = bench.folder / "bare"
+    if not project.exists():
+        (project / ".venv" / "bin").mkdir(parents=True)
+        (project / ".venv" / "bin" / "python").symlink_to(bench.peer)
+        (project / "agent.py").write_text("# The scripted agent stands for this file.\n")
+        (project / "requirements.txt").write_text("livekit-agents==1.8.9\n")
+    return project
+
+
+def sdk_project(bench: Bench) -> Path:
+    """The example agent, whose LLM is a script, with the released SDK."""
+    project = bench.folder / "sdk"
+    if not project.exists():
+        shutil.copytree(build.ROOT / "examples" / "python", project, ignore=shutil.ignore_patterns(".venv"))
+        (project / ".venv").symlink_to(bench.python.parent.parent)
+    return project
+
+
+def daemon_of(greenroom: Path, home: Path) -> int:
+    """The process that holds the one session of a state folder."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if not entry.name.isdigit() or Path(os.readlink(entry / "exe")) != greenroom.resolve():
+                continue
+            if f"GREENROOM_HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                return int(entry.name)
+    raise Failed("the daemon's process was not found in /proc")
+
+
+def resident_mib(pid: int) -> float:
+    """What a process has resident now, in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise Failed(f"the memory of process {pid} cannot be told")
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def over(ours: Sequence[Sample], bare: Sequence[Sample]) -> tuple[float, float]:
+    """What the one takes more than the other: milliseconds, MiB."""
+    peaks = [(a.peak_mib, b.peak_mib) for a, b in zip(ours, bare, strict=True)]
+    return median_of(walls(ours, bare), "difference"), median_of(peaks, "difference")
+
+
+def walls(ours: Sequence[Sample], theirs: Sequence[Sample]) -> list[tuple[float, float]]:
+    """Times of runs next to each other, in milliseconds."""
+    return [(a.wall_ms, b.wall_ms) for a, b in zip(ours, theirs, strict=True)]
+
+
+def micros(value: float) -> str:
+    """Microseconds."""
+    return f"{value:.2f} us" if value < 10 else f"{value:.0f} us"
+
+
+def millis(value: float) -> str:
+    """Milliseconds."""
+    return f"{value:.1f} ms"
+
+
+def mebibytes(value: float) -> str:
+    """Mebibytes, which the targets call MB."""
+    return f"{value:.1f} MB" if value >= 1 else f"{value:.2f} MB"

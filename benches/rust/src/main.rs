@@ -1,0 +1,83 @@
+//! What the benchmarks measure in Rust, one subcommand for each thing. Each prints JSON, which `benches/run` makes a table of.
+
+mod codec;
+mod corpus;
+mod echo;
+mod measure;
+mod memory;
+mod ping;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Measures one thing and prints JSON.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Writes the messages that all codecs read into a folder.
+    Corpus {
+        /// Where the messages go.
+        folder: PathBuf,
+        /// The test vectors that become one part of them.
+        vectors: Vec<PathBuf>,
+    },
+    /// Reads and writes the messages with our codec.
+    Codec {
+        /// Where the messages are.
+        folder: PathBuf,
+        /// How long each part is measured, in milliseconds.
+        #[arg(long, default_value_t = 500)]
+        for_ms: u64,
+    },
+    /// Sends back what each connection sends, until standard input ends; prints the port.
+    Echo,
+    /// Round trips through a session with the scripted agent, in turn with those of a bare socket to the echo server.
+    Ping {
+        /// The scripted agent's program.
+        #[arg(long)]
+        peer: PathBuf,
+        /// The echo server.
+        #[arg(long)]
+        echo: SocketAddr,
+        #[command(flatten)]
+        blocks: ping::Blocks,
+    },
+    /// The memory of this process with one session and with more.
+    Sessions {
+        /// The scripted agent's program.
+        #[arg(long)]
+        peer: PathBuf,
+        /// How many sessions beside the first.
+        #[arg(long, default_value_t = 20)]
+        more: usize,
+    },
+    /// Runs a command to its end: its time and its memory, as the system accounts them.
+    Run {
+        /// The command; its output is dropped.
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome<()> {
+    let found = match Arguments::parse().what {
+        What::Corpus { folder, vectors } => corpus::write(&folder, &vectors)?,
+        What::Codec { folder, for_ms } => codec::measure(&folder, for_ms)?,
+        What::Echo => return echo::serve().await,
+        What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
+        What::Sessions { peer, more } => memory::sessions(&peer, more).await?,
+        What::Run { command } => memory::run(&command)?,
+    };
+    println!("{found}");
+    Ok(())
+}

@@ -1,0 +1,104 @@
+// Generated from src/ by `make gen`.
+
+/** The answer to one call. */
+export interface Completion {
+  /** The number of the call. */
+  token: number
+  /** Whether `json` is an answer; else it is an error. */
+  ok: boolean
+  /** The answer or the error. */
+  json: string
+}
+
+/**
+ * The controller's side of one session. `now` is milliseconds on a monotonic clock of the caller's, which also says
+ * when to call `handleTimeout`. What a method causes queues up: drain it after each.
+ */
+export declare class Controller {
+  /** A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start. */
+  constructor(textMode: boolean, now: number)
+  /** The link is there. */
+  open(now: number): void
+  /**
+   * Takes an operation, which is JSON; `timeout` is milliseconds, or null for the operation's default. Returns its
+   * number: its answer is drained under it.
+   */
+  submit(json: string, timeout: number | undefined | null, now: number): number
+  /** Gives a call up. It is answered all the same, with the code `cancelled` if nothing else. */
+  cancel(call: number, now: number): void
+  /** Takes one message from the agent. */
+  receive(message: Buffer, now: number): void
+  /** The next message for the agent, or null. */
+  pollTransmit(): Buffer | null
+  /** Takes all answers. */
+  drain(): Array<Completion>
+  /** Reads up to `most` events from place `from` on; 0 is the beginning of what is kept. */
+  readEvents(from: number, most: number): EventsRead
+  /** The place after the last event. */
+  endOfEvents(): number
+  /** When to call `handleTimeout`, or null while nothing is awaited. */
+  pollTimeout(): number | null
+  /** Lets pass what is due. */
+  handleTimeout(now: number): void
+  /** The link is gone: `reason` is one of the close event's, `error` the JSON of what every call gets from now on. */
+  closed(reason: string, error: string, now: number): void
+  /** How the session stands, as JSON: the fields of the engine's status that hold without a process. */
+  status(): string
+}
+
+/** A session. It ends when it is closed, or garbage-collected. */
+export declare class Driver {
+  /**
+   * Submits an operation, which is JSON; `timeout` is milliseconds, or null for the operation's default. The answer
+   * is drained under `token`, exactly once. Returns the number to cancel it by.
+   */
+  submit(json: string, timeout: number | undefined | null, token: number): number
+  /** Gives a call up. It is answered all the same, with the code `cancelled` if nothing else. */
+  cancel(call: number): void
+  /** Takes all answers. Read the events after this, not before, to miss no wake. */
+  drain(): Array<Completion>
+  /** Reads up to `most` events from place `from` on; 0 is the beginning of what is kept. */
+  readEvents(from: number, most: number): EventsRead
+  /** The place after the last event. */
+  endOfEvents(): number
+  /** How the session stands, as JSON. */
+  status(): string
+  /** Ends the session. What is drained under `token` says that its agent is gone. */
+  close(token: number): void
+  /** From now on the session keeps Node alive. */
+  ref(): void
+  /** From now on the session does not keep Node alive. */
+  unref(): void
+}
+
+/** What a reader of events finds. */
+export interface EventsRead {
+  /** A JSON array of events, oldest first. */
+  json: string
+  /** Where to read on. */
+  next: number
+}
+
+/** The codes of the table of errors that all languages share. */
+export declare function errorCodes(): Array<string>
+
+/** Connects to the session that a daemon holds under `name`, on a thread of Node's pool; `wake` is as in `start`. */
+export declare function open(name: string, wake: () => void): Promise<Driver>
+
+/** Panics, so that a test sees what becomes of a panic. */
+export declare function panic(message: string): void
+
+/**
+ * Runs `program` with `args` in the place of this very process: same process id, terminal and parent. Returns only
+ * by throwing, when the program cannot be run or the platform has no such call.
+ */
+export declare function replaceProcess(program: string, args: Array<string>): void
+
+/**
+ * Starts an agent; `options` is JSON. Returns at once: the operation `start` waits until the session is ready.
+ * `wake` is called when there is something to drain or events to read, once until the next `drain`.
+ */
+export declare function start(options: string, wake: () => void): Driver
+
+/** The version of the native code, which is the version of the package. */
+export declare function version(): string

@@ -1,0 +1,35 @@
+//! How a session is started, as the package asks for it.
+
+use std::path::PathBuf;
+
+use greenroom_engine::launch::AgentSpec;
+use greenroom_engine::{LogTarget, StartOptions};
+use serde::Deserialize;
+
+use crate::exchange::millis;
+
+/// The options of `start`. What is absent is as the engine has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    agent: AgentSpec,
+    port: Option<u16>,
+    start_timeout_ms: Option<f64>,
+    idle_timeout_ms: Option<f64>,
+    log: Option<PathBuf>,
+}
+
+impl From<Options> for StartOptions {
+    fn from(options: Options) -> Self {
+        let mut start = Self::new(options.agent);
+        start.port = options.port;
+        if let Some(timeout) = options.start_timeout_ms {
+            start.start_timeout = millis(timeout);
+        }
+        start.idle_timeout = options.idle_timeout_ms.map(millis);
+        if let Some(file) = options.log {
+            start.log = LogTarget::File(file);
+        }
+        start
+    }
+}

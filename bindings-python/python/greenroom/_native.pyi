@@ -1,0 +1,98 @@
+"""The native half of the package. What crosses is JSON text, numbers and bytes; times are seconds."""
+
+from typing import final
+
+__all__ = ["Controller", "Driver", "NativeError", "_panic", "error_codes", "open", "start", "version"]
+
+class NativeError(Exception):
+    """An error of the native half: its only argument is the JSON text of `{code, message, detail?}`."""
+
+@final
+class Driver:
+    """A session. Nothing here blocks, except `wait_closed`."""
+
+    def detach_fileno(self) -> int:
+        """Give away the socket on which one byte comes whenever there is something to drain or to read. Once only."""
+
+    def submit(self, operation: str, timeout: float | None, token: int) -> int:
+        """Submit an operation, as JSON. Its answer comes under `token`. Gives the number of the call."""
+
+    def cancel(self, call: int) -> None:
+        """Give a call up, by its number; its answer becomes the error `cancelled`, if it has none yet."""
+
+    def drain(self) -> list[tuple[int, bool, str]]:
+        """Take the answers: token, whether it succeeded, and JSON of the answer or the error."""
+
+    def read_events(self, start: int, most: int) -> tuple[list[str], int]:
+        """Read events, as JSON, from place `start` on, and get the place to read on from. 0 is the beginning."""
+
+    def end_of_events(self) -> int:
+        """The place after the last event."""
+
+    def status(self) -> str:
+        """How the session stands, as JSON."""
+
+    def close(self, token: int) -> None:
+        """End the session; the answer under `token` says that its agent and its link are gone."""
+
+    def wait_closed(self, timeout: float) -> bool:
+        """End the session and block until it is gone, for `timeout` seconds at most. For the interpreter's exit."""
+
+@final
+class Controller:
+    """The protocol alone, for a link that lives in Python. Every `now` is seconds on one monotonic clock."""
+
+    def __new__(cls, options: str, now: float) -> Controller: ...
+    def open(self, now: float) -> None:
+        """The link is there."""
+
+    def submit(self, operation: str, timeout: float | None, now: float) -> int:
+        """Submit an operation, as JSON. Gives the number of the call."""
+
+    def cancel(self, call: int, now: float) -> None:
+        """Give a call up, by its number."""
+
+    def receive(self, message: bytes, now: float) -> None:
+        """Take one message from the agent."""
+
+    def receive_skipped(self, announced: int, head: bytes, now: float) -> None:
+        """A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes."""
+
+    def closed(self, reason: str, message: str, now: float) -> None:
+        """The link is gone: what is pending fails at once, and so will every later call."""
+
+    def poll_transmit(self) -> bytes | None:
+        """The next message for the agent."""
+
+    def drain(self) -> list[tuple[int, bool, str]]:
+        """Take the answers: the call's number, whether it succeeded, and JSON of the answer or the error."""
+
+    def read_events(self, start: int, most: int) -> tuple[list[str], int]:
+        """Read events, as JSON, from place `start` on, and get the place to read on from. 0 is the beginning."""
+
+    def end_of_events(self) -> int:
+        """The place after the last event."""
+
+    def poll_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None while nothing is awaited."""
+
+    def handle_timeout(self, now: float) -> None:
+        """Let pass what is due."""
+
+    def status(self) -> str:
+        """How the session stands, as JSON: what does not depend on the link."""
+
+def start(options: str) -> Driver:
+    """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""
+
+def open(name: str) -> Driver:  # noqa: A001
+    """Reach the session that the command left running under `name`. It can block for seconds if its daemon is stuck."""
+
+def version() -> str:
+    """The version of the native code, which is the version of the package."""
+
+def error_codes() -> list[str]:
+    """Every error code of the table."""
+
+def _panic(message: str) -> None:
+    """Panic, so that a test can see what becomes of a panic."""

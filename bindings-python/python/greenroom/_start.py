@@ -1,0 +1,149 @@
+"""The ways to get a `Session`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from greenroom import _native
+from greenroom._link import Link, NativeLink
+from greenroom._session import Opening, _ask
+from greenroom.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from livekit.agents import AgentSession
+
+__all__ = ["in_process", "open", "start"]
+
+_Path = str | os.PathLike[str]
+
+
+def start(
+    entry: _Path | None = None,
+    *,
+    python: _Path | None = None,
+    node: _Path | None = None,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: _Path | None = None,
+    port: int | None = None,
+    timeout: float = 60.0,
+    log: _Path | None = None,
+    sync: bool = True,
+    idle_timeout: float | None = None,
+) -> Opening:
+    """Start an agent file, unmodified, as a process, and open a session with it.
+
+        async with greenroom.start("agent.py") as session:
+            turn = await session.say("hi")
+
+    The agent is ended with the session, and with this process, however that ends.
+
+    Args:
+        entry: The agent's file, of livekit-agents (`.py`) or @livekit/agents (`.js`, `.mjs`, `.cjs`, `.ts`), relative
+            to `cwd`. Without one the usual names are tried.
+        python: The Python interpreter for a Python agent. Without one: the project's own (uv, `.venv`), an active
+            virtual environment's, or this process's.
+        node: The Node.js program for a JavaScript agent. Without one: that of PATH.
+        args: Arguments for the interpreter, before the file.
+        env: Variables on top of this process's environment.
+        cwd: The folder to start from. This process's by default.
+        port: The loopback port to listen on. Any free one by default.
+        timeout: Seconds from the start until the agent is ready for its first turn.
+        log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
+            with the session; `session.status().log_path` names it.
+        sync: Whether a uv project may be synced first, as `uv run` does.
+        idle_timeout: Seconds without any call after which the session ends by itself. Never by default.
+
+    Raises (when it is awaited or entered):
+        EntryNotFound, NotAnAgent, InterpreterNotFound, SdkMissing, SdkTooOld: Why it cannot be run, and what to do.
+        AgentFailedToStart: It ended or crashed before it was ready; `detail` has the last lines of its log.
+        SessionTimeout: It was not ready in time.
+        InvalidArgument: An argument cannot be meant.
+    """
+    if python is not None and node is not None and entry is None:
+        raise InvalidArgument("python= and node= were both given, and no file that tells which is meant; name the file")
+    is_python = os.fspath(entry).endswith(".py") if entry is not None else python is not None
+    interpreter = python if is_python else node
+    agent = {
+        "entry": None if entry is None else os.fspath(entry),
+        "dir": os.getcwd() if cwd is None else os.path.abspath(cwd),
+        "interpreter": None if interpreter is None else os.fspath(interpreter),
+        "interpreter_hint": sys.executable or None,
+        "args": list(args),
+        "env": list((env or {}).items()),
+        "sync": sync,
+    }
+    options = {
+        "agent": agent,
+        "port": port,
+        "start_timeout": timeout,
+        "idle_timeout": idle_timeout,
+        "log": None if log is None else os.path.abspath(log),
+    }
+
+    async def connect() -> Link:
+        return NativeLink(_ask(_native.start, json.dumps(options)))
+
+    # The native half keeps the deadline and can tell what it waited for; this is for what comes after the connection.
+    return Opening(connect, timeout + 1)
+
+
+def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A001
+    """Open the session that the command `greenroom start` left running.
+
+        async with greenroom.open("default") as session:
+            turn = await session.say("hi")
+
+    Closing it lets go of it; it goes on until `greenroom end`.
+
+    Args:
+        name: The name it was started under.
+        timeout: Seconds until it must answer.
+
+    Raises (when it is awaited or entered):
+        NoSession: No session of that name is live.
+        PermissionDenied: It belongs to somebody else.
+        SessionTimeout: It did not answer in time.
+    """
+
+    async def connect() -> Link:
+        # A daemon that is stuck would block for seconds.
+        return NativeLink(await asyncio.to_thread(_ask, _native.open, name))
+
+    return Opening(connect, timeout)
+
+
+def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_mode: bool = True) -> Opening:
+    """Open a session with an agent in this very process: no socket, no subprocess, no server. For unit tests.
+
+        agent_session = AgentSession(llm=...)
+        await agent_session.start(MyAgent())
+        async with greenroom.in_process(agent_session) as session:
+            turn = await session.say("hi")
+
+    The `AgentSession` stays yours: closing the session leaves it running, and once it closes, so does the session.
+
+    Args:
+        agent_session: A started `livekit.agents.AgentSession`, with or without a room, of the running event loop.
+        timeout: Seconds until it must be ready for a turn.
+        text_mode: Whether its audio is turned off, so that it works without speech models.
+
+    Raises (when it is awaited or entered):
+        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or its version is out of the range.
+        InvalidArgument: It is no `AgentSession`, or it is not started.
+        SessionTimeout: It was not ready in time.
+    """
+
+    async def connect() -> Link:
+        from greenroom._link import ControllerLink
+        from greenroom._livekit import InProcess
+
+        asyncio.get_running_loop()
+        return ControllerLink(InProcess(agent_session), text_mode=text_mode)
+
+    return Opening(connect, timeout)

@@ -1,0 +1,259 @@
+"""The same sessions without asyncio, for scripts, notebooks and any thread.
+
+    with greenroom.sync.start("agent.py") as session:
+        print(session.say("hi").reply)
+
+Each session has an event loop of its own in a background thread, which ends with it. Calls block their thread, for
+`timeout` seconds at most, and can be interrupted with Ctrl-C. A session may be used by several threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from greenroom import _session, _start
+from greenroom.errors import GreenroomError, SessionClosed, forked
+from greenroom.events import Event
+from greenroom.types import (
+    AgentInfo,
+    FrameworkInfo,
+    Item,
+    ModelUsage,
+    RtcStats,
+    SessionState,
+    Started,
+    Status,
+    Turn,
+    Verdict,
+)
+
+__all__ = ["Session", "open", "start"]
+
+_T = TypeVar("_T")
+_Path = str | os.PathLike[str]
+
+# How long a background thread may take to end, in seconds, once its session is gone.
+_THREAD_SECONDS = 5.0
+
+
+def start(
+    entry: _Path | None = None,
+    *,
+    python: _Path | None = None,
+    node: _Path | None = None,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: _Path | None = None,
+    port: int | None = None,
+    timeout: float = 60.0,
+    log: _Path | None = None,
+    sync: bool = True,
+    idle_timeout: float | None = None,
+) -> Session:
+    """Start an agent file and wait until it is ready; the arguments and errors are those of `greenroom.start`."""
+    return _open(
+        lambda: _start.start(
+            entry,
+            python=python,
+            node=node,
+            args=args,
+            env=env,
+            cwd=cwd,
+            port=port,
+            timeout=timeout,
+            log=log,
+            sync=sync,
+            idle_timeout=idle_timeout,
+        )
+    )
+
+
+def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A001
+    """Open the session that the command left running; the arguments and errors are those of `greenroom.open`."""
+    return _open(lambda: _start.open(name, timeout=timeout))
+
+
+class Session:
+    """A `greenroom.Session` whose calls block. Get one from `greenroom.sync.start` or `greenroom.sync.open`.
+
+    Methods, arguments and errors are those of `greenroom.Session`.
+
+    Attributes:
+        started: What was there before the first turn: the agent's SDK, a greeting.
+    """
+
+    started: Started
+
+    def __init__(self, background: _Background, session: _session.Session) -> None:
+        self.started = session.started
+        self._background = background
+        self._session = session
+        self._stop = weakref.finalize(self, background.stop)
+        self._stop.atexit = False
+
+    def say(self, text: str, *, timeout: float | None = None) -> Turn:
+        """Have one text turn: say something and wait until the agent has done all that it does about it."""
+        return self._background.run(self._session.say(text, timeout=timeout))
+
+    def history(self, *, timeout: float | None = None) -> list[Item]:
+        """The whole conversation, oldest first."""
+        return self._background.run(self._session.history(timeout=timeout))
+
+    def agent_info(self, *, timeout: float | None = None) -> AgentInfo:
+        """The instructions, tools and context of the agent that speaks now."""
+        return self._background.run(self._session.agent_info(timeout=timeout))
+
+    def session_state(self, *, timeout: float | None = None) -> SessionState:
+        """What agent and user are doing, and the session's options."""
+        return self._background.run(self._session.session_state(timeout=timeout))
+
+    def usage(self, *, timeout: float | None = None) -> list[ModelUsage]:
+        """What the models have used so far, one entry for each model."""
+        return self._background.run(self._session.usage(timeout=timeout))
+
+    def rtc_stats(self, *, timeout: float | None = None) -> RtcStats:
+        """The agent's WebRTC statistics; empty without a room."""
+        return self._background.run(self._session.rtc_stats(timeout=timeout))
+
+    def framework_info(self, *, timeout: float | None = None) -> FrameworkInfo:
+        """The agent's SDK and its version."""
+        return self._background.run(self._session.framework_info(timeout=timeout))
+
+    def ping(self, *, timeout: float | None = None) -> None:
+        """Ask whether the agent answers."""
+        self._background.run(self._session.ping(timeout=timeout))
+
+    def update_io(
+        self,
+        *,
+        input_audio: bool | None = None,
+        input_video: bool | None = None,
+        output_audio: bool | None = None,
+        output_video: bool | None = None,
+        output_transcription: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Turn inputs and outputs of the agent on or off; None leaves one alone."""
+        self._background.run(
+            self._session.update_io(
+                input_audio=input_audio,
+                input_video=input_video,
+                output_audio=output_audio,
+                output_video=output_video,
+                output_transcription=output_transcription,
+                timeout=timeout,
+            )
+        )
+
+    def finalize_simulation(
+        self, provisional_success: bool, provisional_reason: str = "", *, timeout: float | None = None
+    ) -> Verdict:
+        """Ask the agent for its verdict on a simulation, telling it what the simulation thinks so far."""
+        return self._background.run(
+            self._session.finalize_simulation(provisional_success, provisional_reason, timeout=timeout)
+        )
+
+    def events(self, *, from_now: bool = False) -> Iterator[Event]:
+        """An iterator of the session's events, which waits for the next; it ends after `ClosedEvent`."""
+        return self._events(self._session.events(from_now=from_now))
+
+    def status(self) -> Status:
+        """How the session stands. It asks nobody: this is what is known here."""
+        return self._session.status()
+
+    @property
+    def closed(self) -> GreenroomError | None:
+        """Why the session is closed: what every call on it now raises. None while it is open."""
+        return self._session.closed
+
+    def close(self) -> None:
+        """End the session and wait until all of it is gone. May be called again."""
+        if self._stop.alive:
+            self._background.run(self._session.close())
+            self._background.stop()
+            self._background.join()
+            self._stop.detach()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._session).replace("greenroom.Session", "greenroom.sync.Session")
+
+    def _events(self, events: _session.Events) -> Iterator[Event]:
+        # What is there already needs no other thread; after the end there is none to ask.
+        while batch := events._take() or (not events._ended and self._background.run(events._batch())):
+            yield from batch
+
+
+class _Background:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._main, name="greenroom-sync", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Have `work` done there and wait for it. An interrupted wait cancels it."""
+        try:
+            if os.getpid() != self._process:
+                raise forked(self._process)
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except GreenroomError:
+            work.close()
+            raise
+        except RuntimeError:
+            work.close()
+            raise SessionClosed("the session was closed") from None
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Let the thread end once what it has in hand is done. Called on any thread; it does not wait."""
+        if os.getpid() == self._process and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_THREAD_SECONDS)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            pending = asyncio.all_tasks(self._loop)
+            if pending:
+                self._loop.run_until_complete(asyncio.wait(pending, timeout=_THREAD_SECONDS))
+        finally:
+            self._loop.close()
+
+
+def _open(opening: Callable[[], _session.Opening]) -> Session:
+    background = _Background()
+
+    async def open_there() -> _session.Session:
+        return await opening()
+
+    try:
+        return Session(background, background.run(open_there()))
+    except BaseException:
+        # A start that was interrupted still ends its agent before the thread ends.
+        background.stop()
+        raise

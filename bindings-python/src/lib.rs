@@ -1,0 +1,51 @@
+//! The Python binding of Greenroom: the module `greenroom._native`.
+//!
+//! It is thin on purpose. What crosses is JSON text (the contract of all languages, see the crate `greenroom-protocol`), numbers and
+//! bytes; defaults, typed objects and error classes are the Python package's. Names and order are those of `_native.pyi`.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `driver` | a session whose link and thread are native |
+//! | `controller` | the protocol alone, for a link that lives in Python |
+//! | `wake` | how a native thread wakes a Python event loop without the GIL |
+//! | `json` | arguments in, answers and events out |
+//! | `error` | how an error crosses |
+
+mod controller;
+mod driver;
+mod error;
+mod json;
+mod wake;
+
+/// The native half of the package `greenroom`; the classes that people use are in the package itself.
+#[pyo3::pymodule]
+mod _native {
+    use greenroom_protocol::Code;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::controller::Controller;
+    #[pymodule_export]
+    use crate::driver::{Driver, open, start};
+    #[pymodule_export]
+    use crate::error::NativeError;
+
+    /// The version of the native code, which is the version of the package.
+    #[pyfunction]
+    fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// Every error code of the table.
+    #[pyfunction]
+    fn error_codes() -> Vec<&'static str> {
+        Code::ALL.iter().map(|code| code.as_str()).collect()
+    }
+
+    /// Panics, so that a test can see what becomes of a panic.
+    #[pyfunction]
+    #[pyo3(name = "_panic")]
+    fn panic_for_tests(message: String) {
+        panic!("{message}");
+    }
+}

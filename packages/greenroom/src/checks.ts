@@ -1,0 +1,24 @@
+/** Checks of what callers pass, for those whom no compiler checks. */
+
+import { invalid } from './failures.js';
+
+/** @internal A duration in milliseconds, or null where none is given. */
+export function millis(name: string, value: number | undefined): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw invalid(`${name} is ${shown(value)}; give a number of milliseconds above 0, or leave it out`);
+  }
+  return value;
+}
+
+/** @internal A text. */
+export function requireText(name: string, value: string): string {
+  if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; give a string`);
+  return value;
+}
+
+/** @internal A value in an error message. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' && value !== null ? `of type ${value.constructor?.name ?? 'object'}` : String(value);
+}

@@ -1,0 +1,16 @@
+/** What holds where the caller gives nothing. The Python package has the same, in seconds; a test compares them. */
+
+/** @internal How long an agent may take to be ready, in milliseconds. */
+export const START_TIMEOUT_MS = 60_000;
+
+/** @internal The name of the session to open. */
+export const NAME = 'default';
+
+/** @internal How long a session that is opened may take to answer, in milliseconds. */
+export const OPEN_TIMEOUT_MS = 10_000;
+
+/** @internal Whether a uv project may be synced before it runs. */
+export const SYNC = true;
+
+/** @internal Whether the audio of an agent in this process is turned off. */
+export const TEXT_MODE = true;

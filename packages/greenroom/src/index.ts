@@ -1,0 +1,16 @@
+/** Drive, test and observe LiveKit voice agents. */
+
+import { native } from './native.cjs';
+
+export * from './errors.js';
+export type { Events, EventsOptions } from './events.js';
+export { inProcess, type AgentSessionLike, type InProcessOptions } from './in-process.js';
+export type { EventListener } from './listeners.js';
+export type { Logger } from './logger.js';
+export { open, type OpenOptions } from './open.js';
+export { Session, type CallOptions, type Provisional } from './session.js';
+export { start, type StartOptions } from './start.js';
+export type * from './types.js';
+
+/** The version of this package. */
+export const version: string = native.version();

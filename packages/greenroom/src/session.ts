@@ -1,0 +1,302 @@
+/** The session: one conversation with one agent, however it is reached. */
+
+import { millis, requireText } from './checks.js';
+import type { Driver, Open } from './driver.js';
+import type { GreenroomError } from './errors.js';
+import { Events, type EventsOptions } from './events.js';
+import { errorFromJson, errorFromNative } from './failures.js';
+import { Listeners, type EventListener } from './listeners.js';
+import type { Logger } from './logger.js';
+import { camelCased, snakeCased } from './names.js';
+import { quiet } from './promises.js';
+import type {
+  AgentInfo,
+  EventType,
+  FrameworkInfo,
+  IoUpdate,
+  Item,
+  ModelUsage,
+  RtcStats,
+  SessionState,
+  Started,
+  Status,
+  Turn,
+  Verdict,
+} from './types.js';
+
+/** How a call waits. */
+export interface CallOptions {
+  /** How long the call may take, in milliseconds. Its default is the call's own. */
+  timeout?: number | undefined;
+  /** Gives the call up: it rejects with the signal's reason, and the session stays usable. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a simulation thinks so far. */
+export interface Provisional {
+  provisionalSuccess: boolean;
+  /** Why. Empty unless given. */
+  provisionalReason?: string;
+}
+
+interface Call {
+  resolve(answer: unknown): void;
+  reject(reason: unknown): void;
+}
+
+// Node 20 before 20.4 has no such symbol; who compiles `await using` for it brings this one.
+const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+
+/** Sessions that something waits for. Others may be garbage-collected, and then end. */
+const awaited = new Set<Session>();
+
+/**
+ * One conversation with one agent. Get it from `start`, `open` or `inProcess`.
+ *
+ * Every method may be called at any time, in any number at once. A call rejects with a `GreenroomError`: an error of the
+ * agent, `SessionTimeout` when its deadline passes, or why the session is closed. It rejects with the reason of its
+ * `AbortSignal` when that aborts. No rejection is ever "unhandled", so a promise may be left alone.
+ *
+ * The session keeps Node running only while a call or an iterator of events waits. A session that is neither closed nor
+ * referenced any more ends by itself, and so does its agent; at the latest with the process.
+ */
+export class Session {
+  /** What the agent told when the session became ready: its SDK, its first agent, a greeting. */
+  readonly started: Started = { events: [] };
+
+  readonly #driver: Driver;
+  readonly #calls = new Map<number, Call>();
+  readonly #news = new Set<() => void>();
+  readonly #listeners: Listeners;
+  #nextToken = 1;
+  #holds = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(open: Open, logger: Logger | false | undefined) {
+    // The driver holds on to what wakes it: a reference to the session there would keep it from being collected.
+    const self = new WeakRef(this);
+    const wake = () => {
+      const session = self.deref();
+      if (session !== undefined) session.#drain();
+    };
+    try {
+      this.#driver = open(wake);
+    } catch (error) {
+      throw errorFromNative(error);
+    }
+    this.#listeners = new Listeners(this.#driver, logger);
+  }
+
+  /**
+   * Says `text` to the agent, as the user, and waits until its turn is over. Turns go one at a time, in order.
+   *
+   * An agent that says nothing has a turn that is `silent`; one that breaks down has a turn with an `error`.
+   * The deadline, 120 s unless `timeout` says otherwise, includes the wait for earlier turns. A turn that is given up
+   * goes on in the agent: what it still says comes as events that are marked `late`.
+   */
+  say(text: string, options?: CallOptions): Promise<Turn> {
+    return this.#call(() => ({ op: 'say', text: requireText('the text to say', text) }), options) as Promise<Turn>;
+  }
+
+  /** The whole conversation, oldest first. */
+  history(options?: CallOptions): Promise<Item[]> {
+    return this.#call({ op: 'history' }, options, 'items') as Promise<Item[]>;
+  }
+
+  /** The instructions, tools and context of the agent that speaks now. */
+  agentInfo(options?: CallOptions): Promise<AgentInfo> {
+    return this.#call({ op: 'agent_info' }, options) as Promise<AgentInfo>;
+  }
+
+  /** What agent and user are doing, and the session's options. */
+  sessionState(options?: CallOptions): Promise<SessionState> {
+    return this.#call({ op: 'session_state' }, options) as Promise<SessionState>;
+  }
+
+  /** What the models have used so far. */
+  usage(options?: CallOptions): Promise<ModelUsage[]> {
+    return this.#call({ op: 'usage' }, options, 'models') as Promise<ModelUsage[]>;
+  }
+
+  /** The agent's WebRTC statistics; empty without a room. */
+  rtcStats(options?: CallOptions): Promise<RtcStats> {
+    return this.#call({ op: 'rtc_stats' }, options) as Promise<RtcStats>;
+  }
+
+  /** The agent's SDK and its version. */
+  frameworkInfo(options?: CallOptions): Promise<FrameworkInfo> {
+    return this.#call({ op: 'framework_info' }, options) as Promise<FrameworkInfo>;
+  }
+
+  /** Turns inputs and outputs of the agent on or off. A session starts with the agent's audio off. */
+  updateIo(update: IoUpdate, options?: CallOptions): Promise<void> {
+    return this.#call({ op: 'update_io', ...(snakeCased(update) as object) }, options, null) as Promise<void>;
+  }
+
+  /** Asks the agent for its verdict on a simulation. */
+  finalizeSimulation(provisional: Provisional, options?: CallOptions): Promise<Verdict> {
+    const fields = snakeCased(provisional) as object;
+    return this.#call({ op: 'finalize_simulation', ...fields }, options) as Promise<Verdict>;
+  }
+
+  /** Asks whether the agent's session answers. */
+  ping(options?: CallOptions): Promise<void> {
+    return this.#call({ op: 'ping' }, options, null) as Promise<void>;
+  }
+
+  /**
+   * The session's events, in order, for `for await`. Each iterator has a place of its own, so that several see the same
+   * events; it ends after the event `closed`. A reader that falls behind what is kept (16,384 events or 32 MiB) gets a
+   * `gap` that counts what it missed.
+   */
+  events(options: EventsOptions = {}): Events {
+    return new Events(
+      {
+        driver: this.#driver,
+        onNews: (listener) => this.#news.add(listener),
+        offNews: (listener) => this.#news.delete(listener),
+        hold: () => this.#hold(),
+        release: () => this.#release(),
+      },
+      options,
+    );
+  }
+
+  /** Calls `listener` for each event of that type from now on. It does not keep Node running. */
+  on<T extends EventType>(type: T, listener: EventListener<T>): this {
+    this.#listeners.add(type, listener);
+    return this;
+  }
+
+  /** Takes back what `on` did. */
+  off<T extends EventType>(type: T, listener: EventListener<T>): this {
+    this.#listeners.delete(type, listener);
+    return this;
+  }
+
+  /** How the session stands, right now. */
+  status(): Status {
+    return camelCased(JSON.parse(this.#driver.status())) as Status;
+  }
+
+  /** Why the session is closed: what every call on it now rejects with. Undefined while it is open. */
+  get closed(): GreenroomError | undefined {
+    const { closed } = JSON.parse(this.#driver.status()) as { closed?: object | null };
+    return closed ? errorFromJson(JSON.stringify(closed)) : undefined;
+  }
+
+  /**
+   * Ends the session, and with it the agent that was started for it. What is pending rejects with `SessionClosed`.
+   * Resolves once nothing of the agent is left, within seconds. May be called again, and never rejects.
+   */
+  close(): Promise<void> {
+    this.#closing ??= quiet(
+      new Promise<void>((resolve) => {
+        const token = this.#expect({ resolve: () => resolve(), reject: () => resolve() });
+        this.#driver.close(token);
+      }),
+    );
+    return this.#closing;
+  }
+
+  /** The same as `close`, for `await using`. */
+  [asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Waits until the session is ready; else it is closed. */
+  async ready(options: CallOptions): Promise<this> {
+    try {
+      const started = (await this.#call({ op: 'start' }, options)) as Started;
+      Object.assign(this.started, started);
+      return this;
+    } catch (error) {
+      // Who gave up does not wait for the agent's end.
+      const closed = this.close();
+      if (!options.signal?.aborted) await closed;
+      throw error;
+    }
+  }
+
+  /** Submits an operation. `field` is the part of the answer that the caller gets: all of it unless named, null for nothing. */
+  #call(operation: object | (() => object), options: CallOptions = {}, field?: string | null): Promise<unknown> {
+    return quiet(
+      new Promise((resolve, reject) => {
+        const { signal, timeout } = options;
+        signal?.throwIfAborted();
+        const json = JSON.stringify(typeof operation === 'function' ? operation() : operation);
+        const deadline = millis('timeout', timeout);
+        const token = this.#expect({
+          resolve: (answer) => {
+            signal?.removeEventListener('abort', abort);
+            resolve(partOf(answer as Record<string, unknown>, field));
+          },
+          reject: (error) => {
+            signal?.removeEventListener('abort', abort);
+            reject(error);
+          },
+        });
+        let call: number | undefined;
+        const abort = () => {
+          if (call !== undefined) this.#driver.cancel(call);
+          this.#settle(token)?.reject(signal?.reason);
+        };
+        try {
+          call = this.#driver.submit(json, deadline, token);
+          signal?.addEventListener('abort', abort, { once: true });
+        } catch (error) {
+          this.#settle(token)?.reject(errorFromNative(error));
+        }
+      }),
+    );
+  }
+
+  /** Expects an answer, and keeps Node running until it is there. */
+  #expect(call: Call): number {
+    const token = this.#nextToken++;
+    this.#calls.set(token, call);
+    this.#hold();
+    return token;
+  }
+
+  #settle(token: number): Call | undefined {
+    const call = this.#calls.get(token);
+    if (call !== undefined) {
+      this.#calls.delete(token);
+      this.#release();
+    }
+    return call;
+  }
+
+  /** Called when there are answers or events. Nothing may be thrown from here. */
+  #drain(): void {
+    for (const { token, ok, json } of this.#driver.drain()) {
+      const call = this.#settle(token);
+      if (ok) call?.resolve(camelCased(JSON.parse(json)));
+      else call?.reject(errorFromJson(json));
+    }
+    this.#listeners.deliver();
+    for (const listener of [...this.#news]) listener();
+  }
+
+  #hold(): void {
+    if (this.#holds++ === 0) {
+      awaited.add(this);
+      this.#driver.ref();
+    }
+  }
+
+  #release(): void {
+    if (--this.#holds === 0) {
+      awaited.delete(this);
+      this.#driver.unref();
+    }
+  }
+}
+
+/** An answer without its tag, or the part of it that is wanted. */
+function partOf({ answer: _, ...rest }: Record<string, unknown>, field: string | null | undefined): unknown {
+  if (field === null) return undefined;
+  return field === undefined ? rest : rest[field];
+}

@@ -1,0 +1,103 @@
+/** Sessions with an agent that runs as a process of its own. */
+
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { millis, shown } from './checks.js';
+import { START_TIMEOUT_MS, SYNC } from './defaults.js';
+import { invalid } from './failures.js';
+import type { Logger } from './logger.js';
+import { native } from './native.cjs';
+import { quiet } from './promises.js';
+import { Session, type CallOptions } from './session.js';
+
+/** How an agent is started. */
+export interface StartOptions extends CallOptions {
+  /** The interpreter of a Python agent, a path or a name on PATH, instead of the one that its project has. */
+  python?: string | undefined;
+  /** The interpreter of a JavaScript agent, a path or a name on PATH, instead of the one on PATH. */
+  node?: string | undefined;
+  /** Arguments for the interpreter. */
+  args?: readonly string[] | undefined;
+  /** Variables on top of the environment of this process. */
+  env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** The folder that the file is relative to, or is looked for in. The current one unless given. */
+  cwd?: string | undefined;
+  /** The loopback port on which the agent is awaited. Any free one unless given. */
+  port?: number | undefined;
+  /** How long the agent may take to connect, in milliseconds. 60,000 unless given. */
+  timeout?: number | undefined;
+  /** The file to which the agent's log is appended. Unless given it goes to a temporary file, gone with the session. */
+  log?: string | undefined;
+  /** Whether a uv project may be synced before it runs, as `uv run` does. True unless given. */
+  sync?: boolean | undefined;
+  /** After how long without a call the session ends by itself, in milliseconds. Never unless given. */
+  idleTimeout?: number | undefined;
+  /** Where the package logs: `console`, a pino logger or the like. Nowhere unless given. */
+  logger?: Logger | false | undefined;
+}
+
+/**
+ * Starts the agent in `file`, unmodified, and resolves once it is ready to be talked to.
+ *
+ * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`, the active environment
+ * or `python3`. A JavaScript agent (`@livekit/agents`) runs with `node`. Without a file the usual names are tried:
+ * `agent.py`, `src/agent.py`, `main.ts` and so on.
+ *
+ * Rejects with `EntryNotFound`, `NotAnAgent`, `InterpreterNotFound`, `SdkMissing` or `SdkTooOld` before anything runs,
+ * with `AgentFailedToStart` (its `detail` has the last lines of the log) or `SessionTimeout` after.
+ */
+export function start(file?: string | URL | null, options: StartOptions = {}): Promise<Session> {
+  return quiet(begin(file, options));
+}
+
+async function begin(file: string | URL | null | undefined, options: StartOptions): Promise<Session> {
+  options.signal?.throwIfAborted();
+  const json = JSON.stringify(request(file, options));
+  const session = new Session((wake) => native.start(json, wake), options.logger);
+  return session.ready({ signal: options.signal });
+}
+
+/** The options as the addon reads them. */
+function request(file: string | URL | null | undefined, options: StartOptions): object {
+  const entry = pathOf(file);
+  return {
+    agent: {
+      entry,
+      dir: resolve(options.cwd ?? '.'),
+      interpreter: interpreter(entry, options),
+      interpreter_hint: process.execPath,
+      args: options.args ?? [],
+      env: Object.entries(options.env ?? {}).filter(([, value]) => value !== undefined),
+      sync: options.sync ?? SYNC,
+    },
+    port: port(options.port),
+    start_timeout_ms: millis('timeout', options.timeout) ?? START_TIMEOUT_MS,
+    idle_timeout_ms: millis('idleTimeout', options.idleTimeout),
+    log: options.log === undefined ? null : resolve(options.log),
+  };
+}
+
+function pathOf(file: string | URL | null | undefined): string | null {
+  if (file === undefined || file === null) return null;
+  if (file instanceof URL) return fileURLToPath(file);
+  if (typeof file !== 'string' || file === '') {
+    throw invalid(`the agent's file is ${shown(file)}; give its path, or leave it out for the usual names`);
+  }
+  return file;
+}
+
+function interpreter(entry: string | null, { python, node }: StartOptions): string | null {
+  if (entry !== null) return (entry.endsWith('.py') ? python : node) ?? null;
+  if (python !== undefined && node !== undefined) {
+    throw invalid('both python and node are given but no file; name the file, or give the one of its language');
+  }
+  return python ?? node ?? null;
+}
+
+function port(value: number | undefined): number | null {
+  if (value === undefined) return null;
+  if (!Number.isInteger(value) || value < 1 || value > 65535) {
+    throw invalid(`port is ${shown(value)}; give a number from 1 to 65535, or leave it out for a free one`);
+  }
+  return value;
+}

@@ -1,0 +1,423 @@
+/**
+ * What a session tells. The names are those of the JSON that all languages share, in camelCase; an optional field is
+ * absent where the JSON has none. Times of day are RFC 3339 text in UTC. A field that ends in `Ms` is milliseconds;
+ * durations that the agent itself measured are seconds, as its SDK gives them.
+ */
+
+/** A value newer than this version knows, by its number on the wire. */
+export type Newer = `unknown_${number}`;
+
+/** Who speaks: the agent's author (`developer`), the system prompt, the user, or the agent (`assistant`). */
+export type Role = 'developer' | 'system' | 'user' | 'assistant' | Newer;
+
+/** What the agent is doing. */
+export type AgentState = 'initializing' | 'idle' | 'listening' | 'thinking' | 'speaking' | Newer;
+
+/** What the user is doing, as the agent sees it. */
+export type UserState = 'speaking' | 'listening' | 'away' | Newer;
+
+/** The agent's own measurements of one message: delays in seconds. */
+export interface Metrics {
+  startedSpeakingAt?: string;
+  stoppedSpeakingAt?: string;
+  /** End of speech to final transcript. */
+  transcriptionDelay?: number;
+  /** End of speech to the decision that the turn is over. */
+  endOfTurnDelay?: number;
+  /** Time in the agent's `onUserTurnCompleted`. */
+  onUserTurnCompletedDelay?: number;
+  /** To the LLM's first token. */
+  llmTtft?: number;
+  /** To the LLM's first sentence. */
+  llmTtfs?: number;
+  /** Tokens per second of the LLM. */
+  llmTps?: number;
+  /** To the first byte of speech. */
+  ttsTtfb?: number;
+  /** End of the user's speech to the agent's first sound. */
+  e2eLatency?: number;
+}
+
+/** Somebody said something. */
+export interface Message {
+  /** The SDK's id of the item. */
+  id: string;
+  role: Role;
+  /** What is said; parts are joined by line breaks. */
+  text: string;
+  /** The parts, where there is more than one. */
+  parts?: string[];
+  /** Whether the speech was cut off. */
+  interrupted?: boolean;
+  /** How sure the speech recognition was, 0 to 1. */
+  transcriptConfidence?: number;
+  /** What the agent's author put beside the message. */
+  extra?: Record<string, string>;
+  metrics?: Metrics;
+  createdAt?: string;
+}
+
+/** A call of a tool, with its output once there is one. */
+export interface ToolCall {
+  /** The LLM's id of the call. */
+  callId: string;
+  /** The tool. */
+  name: string;
+  /** JSON text, as the LLM wrote it. */
+  arguments: string;
+  /** What the tool gave back, as the SDK encodes it: Python as text, JavaScript as JSON text. */
+  output?: string;
+  /** Whether the output tells of a failure. */
+  isError: boolean;
+  /** The SDK's id of the call item; live events have none. */
+  id?: string;
+  /** The SDK's id of the output item. */
+  outputId?: string;
+  /** What the agent's author put beside the call. */
+  extra?: Record<string, string>;
+  createdAt?: string;
+  outputAt?: string;
+}
+
+/** Another agent takes over; the session's first agent comes with no `from`. */
+export interface Handoff {
+  id: string;
+  /** The agent that leaves. */
+  from?: string;
+  /** The agent that takes over. */
+  to: string;
+  createdAt?: string;
+}
+
+/** The agent's instructions or tools changed. */
+export interface ConfigUpdate {
+  id: string;
+  /** The new instructions, if they changed. */
+  instructions?: string;
+  toolsAdded: string[];
+  toolsRemoved: string[];
+  createdAt?: string;
+}
+
+/** An item of a kind that this version does not know. */
+export interface UnknownItem {
+  /** What is known of it, in words. */
+  what: string;
+}
+
+/** One item of a conversation; tell them apart by `type`. A call of a tool and its output are one. */
+export type Item =
+  | ({ type: 'message' } & Message)
+  | ({ type: 'tool_call' } & ToolCall)
+  | ({ type: 'handoff' } & Handoff)
+  | ({ type: 'config' } & ConfigUpdate)
+  | ({ type: 'unknown' } & UnknownItem);
+
+/** The use of one model since the session began: tokens are counts, durations seconds. */
+export type ModelUsage = { provider: string; model: string } & (
+  | {
+      kind: 'llm';
+      inputTokens: number;
+      inputCachedTokens: number;
+      inputAudioTokens: number;
+      inputCachedAudioTokens: number;
+      inputTextTokens: number;
+      inputCachedTextTokens: number;
+      inputImageTokens: number;
+      inputCachedImageTokens: number;
+      outputTokens: number;
+      outputAudioTokens: number;
+      outputTextTokens: number;
+      sessionDuration: number;
+    }
+  | { kind: 'tts'; inputTokens: number; outputTokens: number; charactersCount: number; audioDuration: number }
+  | { kind: 'stt'; inputTokens: number; outputTokens: number; audioDuration: number }
+  | { kind: 'interruption' | 'eot'; totalRequests: number }
+);
+
+/** The agent or the user went from one state to another. */
+export type StateChange =
+  | { who: 'agent'; from: AgentState; to: AgentState }
+  | { who: 'user'; from: UserState; to: UserState };
+
+/** A running tool moved on (Python agents only). */
+export type ToolUpdate =
+  | { update: 'started'; call: ToolCall }
+  | { update: 'progress'; id: string; callId: string; message: string }
+  | {
+      update: 'reply';
+      updateIds: string[];
+      status: 'scheduled' | 'completed' | 'interrupted' | 'skipped' | Newer;
+      speechId: string;
+    }
+  | {
+      update: 'ended';
+      id: string;
+      callId: string;
+      /** The tool's output or its error. */
+      message?: string;
+      status: 'running' | 'done' | 'error' | 'cancelled' | Newer;
+    }
+  | { update: 'unknown' };
+
+/** Who or what answered a call. */
+export type AmdCategory =
+  | 'unknown'
+  | 'human'
+  | 'machine_ivr'
+  | 'machine_vm'
+  | 'machine_unavailable'
+  | 'uncertain'
+  | 'machine_screening'
+  | 'wait'
+  | Newer;
+
+/** A guess of the answering machine detection: durations in seconds. */
+export interface AmdPrediction {
+  category: AmdCategory;
+  /** Why the detection thinks so. */
+  reason: string;
+  /** What was heard. */
+  transcript: string;
+  speechDuration?: number;
+  delay?: number;
+  inferenceDuration?: number;
+  /** The turn that the guess is about; 0 where the host sets none. */
+  turnId: number;
+  stage: AmdCategory;
+}
+
+/** Why the agent says that its session is over. */
+export type SessionCloseReason =
+  | 'unknown'
+  | 'error'
+  | 'job_shutdown'
+  | 'participant_disconnected'
+  | 'user_initiated'
+  | 'completed'
+  | Newer;
+
+/** Why a session's link is closed. */
+export type CloseReason =
+  | 'closed'
+  | 'start_failed'
+  | 'agent_exited'
+  | 'agent_disconnected'
+  | 'agent_left'
+  | 'room_disconnected'
+  | 'protocol_error'
+  | 'idle'
+  | 'daemon_gone';
+
+/** What each type of event tells. */
+export interface EventData {
+  /** Somebody said something. */
+  message: Message;
+  /** A tool was called and has answered. */
+  tool_call: ToolCall;
+  /** Another agent took over. */
+  handoff: Handoff;
+  /** The agent's instructions or tools changed. */
+  config: ConfigUpdate;
+  /** Something failed in the agent. */
+  error: { message: string };
+  /** A line of the agent's log, cut where it is very long. */
+  log: { text: string };
+  /** The agent or the user went from one state to another. */
+  state: StateChange;
+  /** The agent's speech recognition heard something. */
+  transcript: { text: string; isFinal: boolean; language?: string };
+  /** Tools are about to run. */
+  tools_started: { calls: ToolCall[] };
+  /** A running tool moved on. */
+  tool_update: ToolUpdate;
+  /** What the models have used so far. */
+  usage: { models: ModelUsage[] };
+  /** User and agent spoke at once. The delay is in seconds. */
+  overlapping_speech: {
+    /** Whether the agent takes it as an interruption. */
+    isInterruption: boolean;
+    overlapStartedAt?: string;
+    detectionDelay: number;
+    detectedAt?: string;
+  };
+  /** What had looked like an interruption was none. */
+  false_interruption: { resumed: boolean };
+  /** A guess of the answering machine detection. */
+  amd_prediction: AmdPrediction;
+  /** The verdict of the answering machine detection. */
+  amd_completed: {
+    category: AmdCategory;
+    reason: string;
+    voicemailMessagePlayed: boolean;
+    prediction?: AmdPrediction;
+  };
+  /** A guess of the end-of-turn detection. Durations are in seconds. */
+  eot_prediction: { probability: number; threshold: number; inferenceDuration?: number; delay?: number };
+  /** A message of the SDK for its own developers. */
+  debug: { payload: unknown };
+  /** The agent says that the session is over. */
+  session_closed: { reason: SessionCloseReason; error?: string };
+  /** The session's link is closed: the last event. */
+  closed: { reason: CloseReason; message: string };
+  /** Events are missing here, since the reader was too far behind. */
+  gap: { dropped: number };
+  /** The answer to a turn whose caller had given up. */
+  late_turn: { text: string; reply: string; error?: string };
+  /** A message that this version does not know, or bytes that are no message; see `raw`. */
+  unknown: { what: string };
+}
+
+/** The types of events. They are the same in all languages. */
+export type EventType = keyof EventData;
+
+/** One thing that happened, at its place in the session. Tell them apart by `type`. */
+export type Event<T extends EventType = EventType> = { [K in T]: { type: K } & Stamp & EventData[K] }[T];
+
+/** What every event has. */
+export interface Stamp {
+  /** Its number; events are numbered from 1 in the order in which they were received. */
+  seq: number;
+  /** When it was received. */
+  time: string;
+  /** In a turn: it belongs to what happened before this turn. */
+  earlier?: boolean;
+  /** It belongs to a turn whose caller had given up. */
+  late?: boolean;
+  /** The whole message in base64, where it holds more than this version can tell. */
+  raw?: string;
+}
+
+/** One turn of a conversation, complete. */
+export interface Turn {
+  /** Its number in the session, from 1. */
+  number: number;
+  /** What the user said. */
+  text: string;
+  /** What was said and done, in order; what happened before this turn comes first and is marked `earlier`. */
+  events: Event[];
+  /** What the agent said in this turn; several messages are joined by line breaks. */
+  reply: string;
+  /** Whether the agent said nothing, without having failed or been interrupted. */
+  silent: boolean;
+  /** Whether the turn was cut short, by other input or by speech. */
+  interrupted: boolean;
+  /** The agent's error, if it answered with one. */
+  error?: string;
+  /** From the request to the end of the turn. */
+  durationMs: number;
+  /** From the request to the agent's first message. */
+  replyMs?: number;
+  /** How long the turn waited for those before it. */
+  queuedMs: number;
+}
+
+/** A session that is ready for its first turn. */
+export interface Started {
+  /** The agent's SDK, if it told in time. */
+  framework?: FrameworkInfo;
+  /** The agent that speaks first, if the session told in time. */
+  agentId?: string;
+  /** What happened before: the first handoff, a greeting. */
+  events: Event[];
+}
+
+/** About the agent that speaks now. */
+export interface AgentInfo {
+  id: string;
+  instructions?: string;
+  /** Names of its tools. */
+  tools: string[];
+  /** What it knows of the conversation. */
+  context: Item[];
+}
+
+/** About the session. */
+export interface SessionState {
+  agentState: AgentState;
+  userState: UserState;
+  /** The agent that speaks now. */
+  agentId: string;
+  /** The session's options, each as its SDK writes it (Python: repr, JavaScript: JSON). */
+  options: Record<string, string>;
+  createdAt?: string;
+}
+
+/** WebRTC statistics as the agent's SDK gives them; empty without a room. */
+export interface RtcStats {
+  publisher: Record<string, unknown>[];
+  subscriber: Record<string, unknown>[];
+}
+
+/** The agent's SDK. */
+export interface FrameworkInfo {
+  /** `python` or `js`. */
+  sdk: string;
+  sdkVersion: string;
+}
+
+/** The agent's verdict on a simulation. */
+export interface Verdict {
+  success: boolean;
+  reason: string;
+  /** Whether the agent gave no verdict of its own. */
+  missing?: boolean;
+}
+
+/** Inputs and outputs of the agent to turn on or off; what is absent stays as it is. */
+export interface IoUpdate {
+  /** Whether the agent hears. */
+  inputAudio?: boolean;
+  /** Whether the agent sees. */
+  inputVideo?: boolean;
+  /** Whether the agent speaks. */
+  outputAudio?: boolean;
+  /** Whether the agent shows. */
+  outputVideo?: boolean;
+  /** Whether the agent transcribes what it says. */
+  outputTranscription?: boolean;
+}
+
+/** How a session stands. What does not apply to it is absent or null. */
+export interface Status {
+  state: 'starting' | 'ready' | 'in_turn' | 'closed';
+  /** The loopback port on which the agent was awaited. */
+  port?: number | null;
+  /** The agent's process. */
+  pid?: number | null;
+  /** The agent's language. */
+  kind?: 'python' | 'node' | null;
+  /** `Detected Python agent (agent.py in /home/me/project)`. */
+  detected?: string | null;
+  /** The version of the agent's SDK, as found installed. */
+  sdkVersion?: string | null;
+  /** The agent's folder. */
+  projectDir?: string | null;
+  /** The agent's file, relative to it. */
+  entry?: string | null;
+  /** The agent's log. */
+  logPath?: string | null;
+  /** Why the log file is not whole. */
+  logError?: string | null;
+  startedAt?: string;
+  uptimeMs?: number;
+  /** How long ago the last call was. */
+  idleMs?: number;
+  /** After how long without a call the session ends. */
+  idleTimeoutMs?: number | null;
+  /** How many turns have begun. */
+  turns: number;
+  turnInProgress: boolean;
+  /** What the agent was doing when it last told. */
+  agentState?: AgentState | null;
+  /** How many events the next turn would show as before it. */
+  unseenEvents: number;
+  /** Why it could not be checked that the connection is the agent's own. */
+  peerCheck?: string | null;
+  /** Connections that were neither the agent's nor control. */
+  refusedConnections?: number;
+  /** The last of them. */
+  lastRefused?: string | null;
+  /** Why the session is closed. */
+  closed?: { code: string; message: string; detail?: string } | null;
+}

@@ -1,0 +1,188 @@
+// The Python and the Node package side by side: the same names modulo case, the same fields, the same defaults. What is
+// not the same stands here by name, with the reason.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import * as greenroom from 'greenroom';
+import { PYTHON } from './support/agents.mjs';
+
+const ONLY_PYTHON = {
+  names: {
+    sync: 'JavaScript cannot wait without async',
+    Opening: '`async with` needs an object; `await using` takes a promise',
+    // A class for each event; here Event<'message'> and so on.
+    ...classesOfEvents(),
+  },
+  session: { aclose: "Python's protocol; here Symbol.asyncDispose" },
+};
+
+const ONLY_NODE = {
+  names: {
+    CallOptions: 'keyword arguments in Python',
+    EventData: 'what Event<T> is made of',
+    EventListener: 'of `on`',
+    EventType: 'of Event<T>',
+    EventsOptions: 'keyword arguments in Python',
+    AgentSessionLike: "the SDK's own type in Python",
+    InProcessOptions: 'keyword arguments in Python',
+    IoUpdate: 'keyword arguments in Python',
+    Logger: "Python's logging",
+    Newer: 'text in Python',
+    OpenOptions: 'keyword arguments in Python',
+    Provisional: 'arguments in Python',
+    SessionCloseReason: 'text in Python',
+    Stamp: 'fields of each event in Python',
+    StartOptions: 'keyword arguments in Python',
+    StateChange: 'fields of StateEvent in Python',
+    ToolUpdate: 'fields of ToolUpdateEvent in Python',
+    ErrorCode: 'text in Python',
+  },
+  session: { on: 'callbacks are a habit of Node', off: 'callbacks are a habit of Node' },
+  // What Python has as a property of the session.
+  fields: { Status: ['closed'] },
+  // Python cancels tasks, and logs through logging.
+  options: ['logger', 'signal'],
+};
+
+const python = JSON.parse(
+  execFileSync(PYTHON, [fileURLToPath(new URL('support/python_names.py', import.meta.url))], { encoding: 'utf8' }),
+);
+const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
+const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
+const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
+
+test('the same names are exported', () => {
+  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'start']
+    .flatMap((name) => [...declarations(name).matchAll(/^export (?:interface|type) (\w+)/gm)])
+    .map(([, name]) => name);
+  const node = new Set([...Object.keys(greenroom), 'Events', ...types]);
+  node.delete('default');
+  const theirs = python.names.map((name) => (name === '__version__' ? 'version' : /^[a-z]/.test(name) ? camel(name) : name));
+  same(theirs, [...node], ONLY_PYTHON.names, ONLY_NODE.names);
+  assert.equal(python.version, greenroom.version);
+});
+
+test('the same errors have the same codes', () => {
+  const { native } = createRequire(import.meta.url)(join(DIST, 'native.cjs'));
+  const names = Object.entries(greenroom).filter(([, value]) => value?.prototype instanceof greenroom.GreenroomError);
+  const codes = Object.entries(python.errors).filter(([name]) => name !== 'GreenroomError');
+  assert.deepEqual(codes.map(([name]) => name).sort(), names.map(([name]) => name).sort());
+  assert.deepEqual(codes.map(([, code]) => code).sort(), native.errorCodes().sort());
+});
+
+test('a session has the same methods', () => {
+  const own = Object.getOwnPropertyNames(greenroom.Session.prototype);
+  const node = own.filter((name) => !['constructor', 'ready'].includes(name));
+  const theirs = [...Object.keys(python.session), ...python.session_properties].map(camel);
+  same(theirs, node, ONLY_PYTHON.session, ONLY_NODE.session);
+});
+
+test('the ways to get a session take the same arguments', () => {
+  const ways = { start: ['start', 'StartOptions'], open: ['open', 'OpenOptions'], in_process: ['in-process', 'InProcessOptions'] };
+  const positional = { start: 'entry', open: 'name', in_process: 'agent_session' };
+  assert.deepEqual(Object.keys(python.functions).sort(), Object.keys(ways).sort());
+  for (const [name, [file, options]] of Object.entries(ways)) {
+    const theirs = Object.keys(python.functions[name]).filter((parameter) => parameter !== positional[name]).map(camel);
+    const node = [...fieldsOf(declarations(file), options), ...fieldsOf(declarations('session'), 'CallOptions')];
+    assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(theirs), name);
+  }
+});
+
+test('calls take the same arguments', () => {
+  const perCall = fieldsOf(declarations('session'), 'CallOptions');
+  assert.deepEqual(sorted(without(perCall, ONLY_NODE.options)), ['timeout']);
+  for (const [method, parameters] of Object.entries(python.session)) {
+    const theirs = Object.keys(parameters).map(camel).filter((name) => name !== 'timeout');
+    const node = {
+      say: ['text'],
+      updateIo: fieldsOf(declarations('types'), 'IoUpdate'),
+      finalizeSimulation: fieldsOf(declarations('session'), 'Provisional'),
+      events: without(fieldsOf(declarations('events'), 'EventsOptions'), ONLY_NODE.options),
+    };
+    if (!(method in ONLY_PYTHON.session)) assert.deepEqual(sorted(theirs), sorted(node[camel(method)] ?? []), method);
+  }
+});
+
+test('the same defaults hold', () => {
+  const { start, open, in_process: inProcess } = python.functions;
+  assert.equal(defaults.START_TIMEOUT_MS, start.timeout * 1000);
+  assert.equal(defaults.START_TIMEOUT_MS, inProcess.timeout * 1000);
+  assert.equal(defaults.SYNC, start.sync);
+  assert.equal(defaults.NAME, open.name);
+  assert.equal(defaults.OPEN_TIMEOUT_MS, open.timeout * 1000);
+  assert.equal(defaults.TEXT_MODE, inProcess.text_mode);
+  assert.equal(python.session.events.from_now, false);
+  for (const name of ['python', 'node', 'env', 'cwd', 'port', 'log', 'idle_timeout']) assert.equal(start[name], null, name);
+});
+
+test('the same types have the same fields', () => {
+  const compared = Object.keys(python.types).filter((name) => !name.endsWith('Event'));
+  assert.ok(compared.length > 15);
+  for (const name of compared) {
+    const node = fieldsOf(declarations('types'), name);
+    const ours = without(node, ['type', ...(ONLY_NODE.fields[name] ?? [])]);
+    assert.deepEqual(sorted(ours), sorted(without(python.types[name].map(camel), ['type'])), name);
+  }
+});
+
+test('the same events have the same fields', () => {
+  const types = declarations('types');
+  const data = bodyOf(types, 'EventData');
+  const stamp = fieldsOf(types, 'Stamp');
+  const node = Object.fromEntries(
+    [...data.matchAll(/^ {4}(\w+): (?:(\w+);|\{([^]*?)^ {4}\};|\{(.*)\};)/gm)].map(([, type, name, block, line]) => [
+      type,
+      name ? fieldsOf(types, name) : namesIn(block ?? line),
+    ]),
+  );
+  assert.deepEqual(Object.keys(node).sort(), Object.keys(python.events).sort());
+  for (const [type, fields] of Object.entries(node)) {
+    const theirs = without(python.events[type].map(camel), ['type']);
+    assert.deepEqual(sorted(new Set([...fields, ...stamp])), sorted(theirs), type);
+  }
+});
+
+/** Both lists are the same but for what is named. */
+function same(theirs, ours, onlyTheirs, onlyOurs) {
+  const missing = (from, list, known) => list.filter((name) => !from.includes(name) && !(name in known));
+  assert.deepEqual(missing(ours, theirs, onlyTheirs), [], 'only in Python');
+  assert.deepEqual(missing(theirs, ours, onlyOurs), [], 'only in Node');
+}
+
+/** The names of the fields of an interface, or of all members of a union. */
+function fieldsOf(text, name) {
+  const body = bodyOf(text, name);
+  const isInterface = text.includes(`interface ${name} `);
+  return isInterface ? [...body.matchAll(/^ {4}(\w+)\??: /gm)].map(([, field]) => field) : namesIn(body);
+}
+
+function bodyOf(text, name) {
+  const declared = new RegExp(`^export (?:interface ${name}(?: extends \\w+)? \\{([^]*?)^\\}|type ${name} = ([^]*?);$(?=\\n(?:/\\*\\*|export|$)))`, 'm');
+  const found = declared.exec(text);
+  assert.ok(found, `the declarations have no ${name}`);
+  return found[1] ?? found[2];
+}
+
+function namesIn(body) {
+  const code = body.replace(/\/\*\*[^]*?\*\//g, '');
+  return [...new Set([...code.matchAll(/(?:^|[\s{;])(\w+)\??: /g)].map(([, name]) => name))];
+}
+
+function classesOfEvents() {
+  const types = ['Message', 'ToolCall', 'Handoff', 'Config', 'Error', 'Log', 'State', 'Transcript', 'ToolsStarted'];
+  types.push('ToolUpdate', 'Usage', 'OverlappingSpeech', 'FalseInterruption', 'AmdPrediction', 'AmdCompleted');
+  types.push('EotPrediction', 'Debug', 'SessionClosed', 'Closed', 'Gap', 'LateTurn', 'Unknown');
+  return Object.fromEntries(types.map((type) => [`${type}Event`, 'a class for each event']));
+}
+
+function camel(name) {
+  return name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+}
+
+const without = (names, some) => [...names].filter((name) => !some.includes(name));
+const sorted = (names) => [...new Set(names)].sort();

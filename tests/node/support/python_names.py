@@ -1,0 +1,47 @@
+"""Prints what the Python package exports, as JSON, for parity.test.mjs."""
+
+import dataclasses
+import inspect
+import json
+
+import greenroom
+
+
+def parameters(function):
+    """The parameters of a function with their defaults; null where there is none."""
+    found = inspect.signature(function).parameters.values()
+    absent = inspect.Parameter.empty
+    return {p.name: None if p.default is absent else p.default for p in found if p.name != "self"}
+
+
+def fields(cls):
+    """The names of a dataclass' fields in JSON."""
+    return [field.metadata.get("json", field.name.rstrip("_")) for field in dataclasses.fields(cls)]
+
+
+exported = {name: getattr(greenroom, name) for name in greenroom.__all__}
+classes = {name: value for name, value in exported.items() if inspect.isclass(value)}
+public = [name for name in vars(greenroom.Session) if not name.startswith("_")]
+print(
+    json.dumps(
+        {
+            "names": list(exported),
+            "version": greenroom.__version__,
+            "errors": {name: cls.code for name, cls in classes.items() if issubclass(cls, greenroom.GreenroomError)},
+            "types": {name: fields(cls) for name, cls in classes.items() if dataclasses.is_dataclass(cls)},
+            "events": {
+                cls.__dataclass_fields__["type"].default: fields(cls)
+                for name, cls in classes.items()
+                if name.endswith("Event") and dataclasses.is_dataclass(cls)
+            },
+            "session": {
+                name: parameters(getattr(greenroom.Session, name))
+                for name in public
+                if inspect.isfunction(getattr(greenroom.Session, name))
+            },
+            "session_properties": [name for name in public if isinstance(getattr(greenroom.Session, name), property)],
+            "functions": {name: parameters(value) for name, value in exported.items() if inspect.isfunction(value)},
+        },
+        default=list,
+    )
+)

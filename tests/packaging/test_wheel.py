@@ -1,0 +1,125 @@
+"""The wheel and the sdist, installed in clean environments."""
+
+import re
+import shutil
+import stat
+import sys
+import tarfile
+from email.parser import HeaderParser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from installed import ROOT, TOOLS, bare_environment, install, new_venv, only, run, succeed
+
+
+def test_one_wheel_serves_every_python_since_3_10(wheel: Path, version: str) -> None:
+    assert re.fullmatch(rf"greenroom-{version}-cp310-abi3-manylinux_2_(\d+)_\w+\.whl", wheel.name)
+
+
+def test_wheel_holds_the_package_and_the_native_command(wheel: Path, version: str) -> None:
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        command = archive.getinfo(f"greenroom-{version}.data/scripts/greenroom")
+        assert archive.read(command)[:4] == b"\x7fELF"
+    assert (command.external_attr >> 16) & 0o777 == 0o755
+    source = ROOT / "bindings-python" / "python"
+    modules = {str(file.relative_to(source)) for file in source.rglob("*") if file.suffix in {".py", ".pyi", ".typed"}}
+    modules |= {"greenroom/py.typed"}
+    rest = {name for name in names - modules if not name.startswith(f"greenroom-{version}.dist-info/")}
+    assert modules <= names
+    assert rest == {"greenroom/_native.abi3.so", f"greenroom-{version}.data/scripts/greenroom"}
+
+
+def test_metadata_says_what_it_needs(wheel: Path, version: str) -> None:
+    with ZipFile(wheel) as archive:
+        metadata = HeaderParser().parsestr(archive.read(f"greenroom-{version}.dist-info/METADATA").decode())
+    assert metadata["Name"] == "greenroom"
+    assert metadata["Version"] == version
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    needed = metadata.get_all("Requires-Dist") or []
+    assert [line for line in needed if "extra ==" not in line] == [], "the package itself needs nothing"
+    assert [line for line in needed if "livekit-agents" in line]
+
+
+def test_installed_command_is_the_native_program(wheel_env: Path, version: str, away: Path) -> None:
+    command = wheel_env / "bin" / "greenroom"
+    assert command.read_bytes()[:4] == b"\x7fELF"
+    assert command.stat().st_mode & stat.S_IXUSR
+    assert succeed(command, "--version").strip() == f"greenroom {version}"
+
+
+def test_module_runs_the_same_command(wheel_env: Path, version: str, away: Path) -> None:
+    assert succeed(wheel_env / "bin" / "python", "-m", "greenroom", "--version").strip() == f"greenroom {version}"
+    # An exit status is the command's own.
+    by_name, by_module = ([wheel_env / "bin" / "greenroom"], [wheel_env / "bin" / "python", "-m", "greenroom"])
+    assert run(*by_name, "no-such-command").returncode == run(*by_module, "no-such-command").returncode == 2
+
+
+def test_module_names_the_places_where_the_command_is_not(wheel: Path, tmp_path: Path) -> None:
+    folder = new_venv(tmp_path / "env")
+    install(folder, wheel)
+    (folder / "bin" / "greenroom").unlink()
+    done = run(folder / "bin" / "python", "-m", "greenroom", "--version", cwd=tmp_path)
+    assert done.returncode == 3
+    assert str(folder / "bin" / "greenroom") in done.stderr
+    assert "pip install" in done.stderr
+
+
+def test_module_finds_the_command_of_a_target_folder(
+    wheel: Path, wheel_env: Path, tmp_path: Path, version: str
+) -> None:
+    python = new_venv(tmp_path / "env") / "bin" / "python"
+    succeed(wheel_env / "bin" / "pip", "install", "--no-index", "--no-deps", "--target", tmp_path / "there", wheel)
+    shown = succeed(python, "-m", "greenroom", "--version", env=bare_environment(PYTHONPATH=str(tmp_path / "there")))
+    assert shown.strip() == f"greenroom {version}"
+
+
+def test_import_takes_no_sdk_and_starts_no_thread(wheel_env: Path, version: str, away: Path) -> None:
+    program = (
+        "import sys, threading, greenroom\n"
+        "print(greenroom.__version__, threading.active_count(), 'asyncio' in sys.modules,\n"
+        "      any(name.startswith('livekit') for name in sys.modules))"
+    )
+    assert succeed(wheel_env / "bin" / "python", "-c", program).split() == [version, "1", "False", "False"]
+
+
+def test_declarations_match_the_compiled_module(wheel_env: Path, away: Path) -> None:
+    [packages] = wheel_env.glob("lib/python*/site-packages")
+    environment = bare_environment(PYTHONPATH=str(packages))
+    succeed(TOOLS / "stubtest", "greenroom._native", "--ignore-disjoint-bases", env=environment, timeout=110)
+
+
+def test_sdist_holds_the_sources_of_module_and_command_only() -> None:
+    with tarfile.open(only("*.tar.gz")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "Cargo.lock", "core/cli/src/main.rs", "bindings-python/build_backend.py"} <= names
+    assert not [name for name in names if re.search(r"(^|/)(target|node_modules|greenroom\.data|\.cache)/", name)]
+    assert not [name for name in names if name.endswith((".so", ".node"))]
+
+
+@pytest.mark.timeout(900)
+def test_sdist_builds_with_cargo_alone(version: str, tmp_path: Path) -> None:
+    folder = tmp_path / "env"
+    succeed(sys.executable, "-m", "venv", folder)
+    environment = bare_environment(
+        PATH=path_with_cargo_only(),
+        # The profile that builds fastest, and the dependencies' objects kept from run to run.
+        GREENROOM_BUILD_PROFILE="dev",
+        CARGO_PROFILE_DEV_DEBUG="0",
+        CARGO_TARGET_DIR=str(ROOT / ".cache" / "sdist-target"),
+    )
+    from_source = [folder / "bin" / "pip", "install", "--no-deps", "--no-cache-dir", only("*.tar.gz")]
+    succeed(*from_source, cwd=tmp_path, env=environment, timeout=850)
+    assert succeed(folder / "bin" / "greenroom", "--version").strip() == f"greenroom {version}"
+    shown = succeed(folder / "bin" / "python", "-c", "import greenroom; print(greenroom.__version__)", cwd=tmp_path)
+    assert shown.strip() == version
+
+
+def path_with_cargo_only() -> str:
+    """A PATH with Rust and the system's own compiler: none of the repository's tools."""
+    cargo = shutil.which("cargo")
+    assert cargo
+    return f"{Path(cargo).parent}:/usr/local/bin:/usr/bin:/bin"

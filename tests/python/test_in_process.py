@@ -1,0 +1,186 @@
+"""An agent of the released SDK in this very process."""
+
+import asyncio
+import importlib.util
+import inspect
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+import greenroom
+from greenroom import _livekit
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "python" / "agent.py"
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """The example agent as a module."""
+    spec = importlib.util.spec_from_file_location("shop", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+async def agent_session(shop):
+    """The example agent, started without a room."""
+    from livekit.agents import AgentSession
+
+    session = AgentSession(llm=shop.ScriptedLLM())
+    await session.start(shop.Barista())
+    yield session
+    await session.aclose()
+
+
+async def test_a_whole_conversation(agent_session):
+    async with greenroom.in_process(agent_session) as session:
+        assert session.started.framework.sdk == "python"
+        assert (await session.say("hi")).reply == "echo: hi"
+        turn = await session.say("weather")
+        assert [event.type for event in turn.events] == ["tool_call", "message"]
+        assert turn.events[0].output == "Sunny in Tokyo"
+        assert (await session.say("boom")).events[0].is_error
+        assert (await session.say("silent")).silent
+        turn = await session.say("handoff")
+        assert turn.reply == "Billing here, how can I help?"
+        assert (await session.agent_info()).instructions == "You are the cashier of a coffee shop."
+        messages = [item.text for item in await session.history() if item.type == "message"]
+        assert messages[:2] == ["hi", "echo: hi"]
+        assert (await session.session_state()).agent_state == "listening"
+        await session.usage()
+        await session.rtc_stats()
+        await session.ping()
+        assert (await session.finalize_simulation(True, "fine")).missing
+        status = session.status()
+        assert (status.state, status.turns, status.pid) == ("ready", 5, None)
+
+
+async def test_it_takes_no_socket_no_thread_and_no_process(agent_session, monkeypatch):
+    await asyncio.sleep(0)
+    threads = threading.active_count()
+
+    def refuse(*_):
+        pytest.fail("no socket, process or thread is needed")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    async with greenroom.in_process(agent_session) as session:
+        assert (await session.say("hi")).reply == "echo: hi"
+        assert threading.active_count() <= threads
+
+
+async def test_closing_leaves_the_agent_to_its_owner(agent_session):
+    for number in range(2):
+        async with greenroom.in_process(agent_session) as session:
+            assert (await session.say(f"round {number}")).reply == f"echo: round {number}"
+        with pytest.raises(greenroom.SessionClosed):
+            await session.say("hi")
+    assert [event.type async for event in session.events()][-1] == "closed"
+    result = await agent_session.run(user_input="still there")
+    assert result.events
+
+
+async def test_the_end_of_the_agent_session_ends_the_session(agent_session):
+    async with greenroom.in_process(agent_session) as session:
+        turn = asyncio.create_task(session.say("slow"))
+        while not session.status().turn_in_progress:
+            await asyncio.sleep(0.01)
+        await agent_session.aclose()
+        outcome = (await asyncio.gather(turn, return_exceptions=True))[0]
+        assert isinstance(outcome, greenroom.AgentGone) or outcome.error or outcome.interrupted or outcome.silent
+        last = [event async for event in session.events()][-1]
+        assert (last.type, last.reason) == ("closed", "agent_disconnected")
+        with pytest.raises(greenroom.AgentGone, match="AgentSession closed"):
+            await session.ping()
+
+
+async def test_a_deadline_and_a_cancelled_turn_leave_the_session_usable(agent_session):
+    async with greenroom.in_process(agent_session) as session:
+        with pytest.raises(greenroom.SessionTimeout):
+            await session.say("slow", timeout=0.2)
+        assert (await session.say("hi")).reply == "echo: hi"
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(session.say("slow"), 0.2)
+        assert (await session.say("hi")).reply == "echo: hi"
+
+
+async def test_messages_of_any_size_pass(agent_session):
+    async with greenroom.in_process(agent_session) as session:
+        for _ in range(3):
+            assert len((await session.say("big")).reply) == 400_000
+        assert sum(len(item.text) for item in await session.history() if item.type == "message") > 1_200_000
+
+
+async def test_a_greeting_before_the_link_is_told(shop, monkeypatch):
+    from livekit.agents import AgentSession
+
+    monkeypatch.setenv("GREET", "1")
+    agent_session = AgentSession(llm=shop.ScriptedLLM())
+    # There is no TTS: with audio on, `say` would be refused.
+    agent_session.output.set_audio_enabled(False)
+    await agent_session.start(shop.Barista())
+    try:
+        async with greenroom.in_process(agent_session) as session:
+            turn = await session.say("hi")
+            told = [*session.started.events, *turn.events]
+            assert len([event for event in told if event.type == "message" and "Welcome" in event.text]) == 1
+    finally:
+        await agent_session.aclose()
+
+
+# ---- what it needs ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_agent_session_that_is_not_started_is_refused(shop):
+    from livekit.agents import AgentSession
+
+    with pytest.raises(greenroom.InvalidArgument, match="start"):
+        await greenroom.in_process(AgentSession(llm=shop.ScriptedLLM()))
+
+
+async def test_anything_else_is_refused():
+    with pytest.raises(greenroom.InvalidArgument, match="AgentSession"):
+        await greenroom.in_process(object())
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "words"),
+    [
+        (None, greenroom.SdkMissing, r'pip install "greenroom\[livekit\]"'),
+        ("1.8.8", greenroom.SdkTooOld, "1.8.8"),
+        ("0.12.3", greenroom.SdkTooOld, "0.12.3"),
+        ("2.0.0", greenroom.Unsupported, "2.0.0"),
+    ],
+)
+async def test_a_missing_or_unknown_sdk_is_named_with_the_fix(monkeypatch, version, error, words):
+    def installed(name):
+        assert name == "livekit-agents"
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    with pytest.raises(error, match=words):
+        await greenroom.in_process(object())
+
+
+def test_the_installed_sdk_has_what_the_adapter_relies_on():
+    from livekit.agents import AgentSession
+    from livekit.agents.voice.events import CloseEvent
+    from livekit.agents.voice.remote_session import SessionHost, SessionTransport
+    from livekit.protocol.agent_pb import agent_session as pb
+
+    _livekit.check_sdk()
+    assert next(iter(inspect.signature(SessionHost).parameters)) == "transport"
+    assert list(inspect.signature(SessionHost.register_session).parameters) == ["self", "session"]
+    assert inspect.iscoroutinefunction(SessionHost.start)
+    assert inspect.iscoroutinefunction(SessionHost.aclose)
+    assert set(SessionTransport.__abstractmethods__) <= set(dir(_livekit._MemoryTransport))
+    assert pb.AgentSessionMessage.DESCRIPTOR.fields_by_name["request"].number == 4
+    assert "reason" in CloseEvent.model_fields
+    assert isinstance(AgentSession.current_agent, property)
