@@ -59,9 +59,7 @@ class ScriptedLLM(llm.LLM[None]):
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **_: Any,
     ) -> llm.LLMStream:
-        return ScriptedStream(
-            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
-        )
+        return ScriptedStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
 
 class ScriptedStream(llm.LLMStream):
@@ -98,9 +96,7 @@ class ScriptedStream(llm.LLMStream):
         self._send(tool_calls=[call])
 
     def _send(self, **delta: Any) -> None:
-        chunk = llm.ChatChunk(
-            id="scripted", delta=llm.ChoiceDelta(role="assistant", **delta)
-        )
+        chunk = llm.ChatChunk(id="scripted", delta=llm.ChoiceDelta(role="assistant", **delta))
         self._event_ch.send_nowait(chunk)
 
 
