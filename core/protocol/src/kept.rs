@@ -67,6 +67,11 @@ impl Kept {
         found
     }
 
+    /// Puts the events in the order of their numbers.
+    pub(crate) fn sort(&mut self) {
+        self.events.make_contiguous().sort_by_key(|(event, _)| event.seq);
+    }
+
     /// Takes all events; in front, a gap that counts what was dropped, if anything was.
     pub(crate) fn take(&mut self) -> Vec<Event> {
         let mut events = Vec::with_capacity(self.events.len() + 1);

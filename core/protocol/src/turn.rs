@@ -1,5 +1,6 @@
 //! A turn: what the user said, and all that came of it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,13 @@ pub struct Turn {
     pub queued_ms: f64,
 }
 
+/// How many different call ids of live events are remembered in one turn.
+const REMEMBERED_CALLS: usize = 4_096;
+/// How many bytes of a reply are kept for a turn that was given up.
+const KEPT_REPLY: usize = 1 << 20;
+/// Stands for an error that comes without words: Python's `str` of an exception may be empty.
+pub(crate) const WORDLESS: &str = "the agent failed and did not say why";
+
 /// A turn in the making: folds events and the response into a [`Turn`].
 #[derive(Debug)]
 pub(crate) struct Fold {
@@ -47,39 +55,43 @@ pub(crate) struct Fold {
     queued: Duration,
     asked: Time,
     events: Kept,
-    /// Item ids and call ids of what live events told, so that the response tells it no second time.
-    ids: Vec<String>,
-    calls: Vec<String>,
+    /// What was said in events that are no longer here.
+    said: Vec<String>,
+    /// How often live events told of each call, so that the response tells it no second time.
+    calls: HashMap<String, usize>,
+    /// How many things of a kind unknown to us live events told of.
+    unknown: usize,
     first_reply: Option<Time>,
     own_message: bool,
     foreign_message: bool,
     handoff_unspoken: bool,
+    /// Something was said or done, by the agent.
+    has_acted: bool,
+    /// Speech was cut off.
+    is_cut: bool,
+    has_error_event: bool,
     error: Option<String>,
-    answered: bool,
 }
 
 impl Fold {
-    pub(crate) const fn new(
-        limits: &Limits,
-        number: u64,
-        text: String,
-        queued: Duration,
-        asked: Time,
-    ) -> Self {
+    pub(crate) fn new(limits: &Limits, number: u64, text: String, queued: Duration, asked: Time) -> Self {
         Self {
             number,
             text,
             queued,
             asked,
             events: Kept::new(limits),
-            ids: Vec::new(),
-            calls: Vec::new(),
+            said: Vec::new(),
+            calls: HashMap::new(),
+            unknown: 0,
             first_reply: None,
             own_message: false,
             foreign_message: false,
             handoff_unspoken: false,
+            has_acted: false,
+            is_cut: false,
+            has_error_event: false,
             error: None,
-            answered: false,
         }
     }
 
@@ -87,14 +99,15 @@ impl Fold {
         &self.text
     }
 
-    /// Whether the host has begun with it: its own user message was seen, or its answer.
-    pub(crate) const fn has_begun(&self) -> bool {
-        self.own_message || self.answered
+    /// Whether this is the turn's own user message, which has not been seen yet.
+    pub(crate) fn expects(&self, kind: &EventKind) -> bool {
+        !self.own_message
+            && matches!(kind, EventKind::Message(message) if message.role == Role::User && message.text == self.text)
     }
 
-    /// Whether it is the turn's own user message.
-    pub(crate) fn is_own(&self, kind: &EventKind) -> bool {
-        matches!(kind, EventKind::Message(message) if message.role == Role::User && message.text == self.text)
+    /// Whether its own user message was seen.
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.own_message
     }
 
     /// Whether somebody else said something meanwhile.
@@ -104,28 +117,32 @@ impl Fold {
 
     /// Takes an event that happened during the turn.
     pub(crate) fn event(&mut self, event: &Event, now: Time) {
-        if let EventKind::Message(message) = &event.kind {
-            self.ids.push(message.id.clone());
-            match message.role {
-                Role::User if !self.own_message && self.is_own(&event.kind) => {
-                    self.own_message = true;
-                    return;
-                }
-                Role::User => self.foreign_message = true,
-                Role::Assistant => {
+        match &event.kind {
+            kind if self.expects(kind) => {
+                self.own_message = true;
+                return;
+            }
+            EventKind::Message(message) if message.role == Role::User => self.foreign_message = true,
+            EventKind::Message(message) => {
+                self.has_acted = true;
+                if message.role == Role::Assistant {
                     self.first_reply.get_or_insert(now);
                     self.handoff_unspoken = false;
+                    self.is_cut |= message.interrupted;
                 }
-                _ => {}
             }
-        }
-        match &event.kind {
-            EventKind::ToolCall(call) => self.calls.push(call.call_id.clone()),
-            EventKind::Handoff(handoff) => {
-                self.ids.push(handoff.id.clone());
+            EventKind::ToolCall(call) => {
+                self.has_acted = true;
+                if self.calls.len() < REMEMBERED_CALLS || self.calls.contains_key(&call.call_id) {
+                    *self.calls.entry(call.call_id.clone()).or_default() += 1;
+                }
+            }
+            EventKind::Handoff(_) => {
+                self.has_acted = true;
                 self.handoff_unspoken = true;
             }
-            EventKind::Config(update) => self.ids.push(update.id.clone()),
+            EventKind::Error { .. } => self.has_error_event = true,
+            EventKind::Unknown { .. } => self.unknown += 1,
             _ => {}
         }
         if event.kind.is_part_of_a_turn() {
@@ -133,24 +150,41 @@ impl Fold {
         }
     }
 
-    /// Takes the response. Gives the items that no event has told of; they are to come back as events.
-    pub(crate) fn response(&mut self, items: Vec<Item>, error: Option<String>) -> Vec<Item> {
-        self.answered = true;
-        self.error = error;
+    /// Takes events that belong to this turn but were taken for another's.
+    pub(crate) fn adopt(&mut self, events: Vec<Event>, now: Time) {
+        if events.is_empty() {
+            return;
+        }
+        for event in events {
+            self.event(&Event { late: false, ..event }, now);
+        }
+        self.events.sort();
+    }
+
+    /// Takes the response. Gives the items that no event has told of; they are to come back as events. `is_told` knows the items
+    /// that have an id.
+    pub(crate) fn response(
+        &mut self,
+        items: Vec<Item>,
+        error: Option<String>,
+        is_told: impl Fn(&str) -> bool,
+    ) -> Vec<Item> {
+        self.error = error.map(|error| if error.is_empty() { WORDLESS.to_owned() } else { error });
         let mut calls = self.calls.clone();
+        let mut unknown = self.unknown;
         items
             .into_iter()
             .filter(|item| match item {
-                Item::ToolCall(call) => match calls.iter().position(|seen| *seen == call.call_id) {
-                    Some(seen) => {
-                        calls.swap_remove(seen);
-                        false
-                    }
-                    None => true,
-                },
-                item => item.id().is_empty() || !self.ids.iter().any(|seen| seen == item.id()),
+                Item::ToolCall(call) => !take_one(calls.get_mut(&call.call_id)),
+                Item::Unknown { .. } => !take_one(Some(&mut unknown)),
+                item => !is_told(item.id()),
             })
             .collect()
+    }
+
+    /// Whether live events told of such a call.
+    pub(crate) fn has_call(&self, call_id: &str) -> bool {
+        self.calls.contains_key(call_id)
     }
 
     /// Whether a handoff has happened and the new agent has not spoken since.
@@ -160,23 +194,18 @@ impl Fold {
 
     /// Whether the answer may be that of a turn that somebody else's input cut short: nothing was said or done.
     pub(crate) fn may_be_interrupted(&self) -> bool {
-        self.is_empty() && !self.has_failed()
+        !self.has_acted && !self.has_failed()
     }
 
     /// The turn, with `backlog` (what happened before it) in front.
     pub(crate) fn finish(mut self, backlog: Vec<Event>, now: Time) -> Turn {
-        let cut = self.replies().any(|(_, interrupted)| interrupted);
-        let interrupted = cut || (self.may_be_interrupted() && self.foreign_message);
-        let failed = self.has_failed();
-        let reply = self
-            .replies()
-            .map(|(text, _)| text)
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let interrupted = self.is_cut || (self.may_be_interrupted() && self.foreign_message);
+        // The JS host's error without any other sign of what happened: an agent that failed before it could say so is like one that
+        // had nothing to say, and a test is better off with the former.
+        let failed = self.has_failed() || (self.error.is_some() && !interrupted);
+        let reply = self.reply();
         let mut events: Vec<Event> =
             backlog.into_iter().map(|event| Event { earlier: true, ..event }).collect();
-        let error = if failed { self.error } else { None };
         events.extend(self.events.take());
         Turn {
             number: self.number,
@@ -184,7 +213,7 @@ impl Fold {
             silent: reply.is_empty() && !interrupted && !failed,
             reply,
             interrupted,
-            error,
+            error: if failed { self.error } else { None },
             duration_ms: millis(now.since(self.asked)),
             reply_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
             queued_ms: millis(self.queued),
@@ -192,45 +221,51 @@ impl Fold {
         }
     }
 
-    /// The events of the turn so far; what stays of a turn whose caller gave up.
+    /// Takes the events of the turn so far: they are shown elsewhere when its caller has given up.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        let kept: usize = self.said.iter().map(String::len).sum();
+        let more: Vec<String> = self.replies().map(str::to_owned).collect();
+        if kept + more.iter().map(String::len).sum::<usize>() <= KEPT_REPLY {
+            self.said.extend(more);
+        }
         self.events.take()
     }
 
+    /// What the agent said; several messages are joined by line breaks.
     pub(crate) fn reply(&self) -> String {
-        self.replies().map(|(text, _)| text).collect::<Vec<_>>().join("\n")
+        self.said.iter().map(String::as_str).chain(self.replies()).collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn error(&self) -> Option<String> {
         if self.has_failed() { self.error.clone() } else { None }
     }
 
-    fn replies(&self) -> impl Iterator<Item = (&str, bool)> {
+    fn replies(&self) -> impl Iterator<Item = &str> {
         self.events.iter().filter_map(|event| match &event.kind {
-            EventKind::Message(message) if message.role == Role::Assistant => {
-                Some((message.text.as_str(), message.interrupted))
+            EventKind::Message(message) if message.role == Role::Assistant && !message.text.is_empty() => {
+                Some(message.text.as_str())
             }
             _ => None,
         })
     }
 
-    /// Nothing was said and no tool was called.
-    fn is_empty(&self) -> bool {
-        !self.events.iter().any(|event| match &event.kind {
-            EventKind::Message(message) => message.role != Role::User,
-            EventKind::ToolCall(_) | EventKind::Handoff(_) => true,
-            _ => false,
-        })
-    }
-
-    /// The JS host calls silence and interruption an error too; it is one only if an error event came with it.
+    /// The JS host calls silence and interruption an error too; it is surely a failure if an error event came with it.
     fn has_failed(&self) -> bool {
         match self.error.as_deref() {
             None => false,
-            Some(JS_NO_ITEMS) => {
-                self.events.iter().any(|event| matches!(event.kind, EventKind::Error { .. }))
-            }
+            Some(JS_NO_ITEMS) => self.has_error_event,
             Some(_) => true,
         }
+    }
+}
+
+/// Takes one of what is left, if there is one.
+fn take_one(left: Option<&mut usize>) -> bool {
+    match left {
+        Some(left @ 1..) => {
+            *left -= 1;
+            true
+        }
+        _ => false,
     }
 }

@@ -181,10 +181,10 @@ impl Item {
     /// The items of a response or of the history; calls of tools are joined with their outputs.
     pub(crate) fn from_wire(items: Vec<wire::chat_context::ChatItem>) -> Vec<Self> {
         use wire::chat_context::chat_item::Item as Wire;
-        let mut found = Vec::with_capacity(items.len());
+        let mut found: Vec<Self> = Vec::with_capacity(items.len());
         let mut open = OpenCalls::default();
         for item in items {
-            found.push(match item.item {
+            let item = match item.item {
                 Some(Wire::Message(message)) => Self::Message(message.into()),
                 Some(Wire::FunctionCall(call)) => {
                     open.begin(&call.call_id, found.len());
@@ -202,7 +202,8 @@ impl Item {
                 Some(Wire::AgentHandoff(handoff)) => Self::Handoff(handoff.into()),
                 Some(Wire::AgentConfigUpdate(update)) => Self::Config(update.into()),
                 None => Self::Unknown { what: UNKNOWN_ITEM.to_owned() },
-            });
+            };
+            found.push(item);
         }
         found
     }

@@ -100,7 +100,14 @@ impl Inbound {
                 let raw = raw();
                 let Some(Wire::Event(event)) = message.message else { unreachable!() };
                 match event.event {
-                    Some(event) => Self::Events { events: EventKind::from_wire(event), raw },
+                    Some(event) => {
+                        let mut events = EventKind::from_wire(event);
+                        if events.is_empty() && raw.is_some() {
+                            events
+                                .push(EventKind::Unknown { what: "an event of unknown content".to_owned() });
+                        }
+                        Self::Events { events, raw }
+                    }
                     None => Self::Unknown { what: "an event of an unknown kind", raw: Some(base64(bytes)) },
                 }
             }

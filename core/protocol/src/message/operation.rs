@@ -219,6 +219,25 @@ impl Operation {
     }
 }
 
+impl Answer {
+    /// Whether it is of the kind that the operation of this name asks for.
+    pub(crate) fn is_for(&self, operation: &str) -> bool {
+        operation
+            == match self {
+                Self::Started(_) => "start",
+                Self::Turn(_) => "say",
+                Self::History { .. } => "history",
+                Self::AgentInfo(_) => "agent_info",
+                Self::SessionState(_) => "session_state",
+                Self::Usage { .. } => "usage",
+                Self::RtcStats(_) => "rtc_stats",
+                Self::FrameworkInfo(_) => "framework_info",
+                Self::Verdict(_) => "finalize_simulation",
+                Self::Done => return matches!(operation, "update_io" | "ping"),
+            }
+    }
+}
+
 impl IoUpdate {
     /// Text only: neither ears nor mouth.
     pub const fn text_mode() -> Self {

@@ -4,11 +4,12 @@
 //! [`Controller::poll_answer`] and [`Controller::journal`], and call [`Controller::handle_timeout`] when
 //! [`Controller::poll_timeout`] says so. Each operation gets exactly one answer or one error.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::host::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
 use super::told::Told;
 use crate::error::{Code, Error};
 use crate::journal::Journal;
@@ -16,10 +17,10 @@ use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::message::{
     self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, Operation,
-    Payload, Response, SessionState, Started, StateChange,
+    Payload, Response, Role, SessionState, Started, StateChange,
 };
 use crate::time::{Time, WallClock};
-use crate::turn::Fold;
+use crate::turn::{Fold, WORDLESS};
 
 /// How a controller behaves.
 #[derive(Clone, Debug)]
@@ -86,11 +87,14 @@ pub struct Controller {
     waiting: BTreeMap<u64, Waiting>,
     queue: VecDeque<Queued>,
     active: Option<Active>,
-    late: VecDeque<(u64, Fold)>,
+    /// Turns whose caller gave up before they were answered, oldest first.
+    late: VecDeque<Late>,
+    /// What turns said whose own user message has not been seen; it is not to be taken for somebody else's.
+    unheard: VecDeque<String>,
     /// What was said and done between turns.
     backlog: Kept,
-    /// Whether what the agent does belongs to a turn that was given up.
-    marks_late: bool,
+    /// What a start answers, but for the events.
+    started: Started,
     transmits: VecDeque<Bytes>,
     answers: VecDeque<(CallId, Result<Answer, Error>)>,
 }
@@ -109,7 +113,6 @@ struct Starting {
     began: Time,
     last_event: Time,
     open_requests: usize,
-    started: Started,
     history: Option<Vec<Item>>,
 }
 
@@ -146,6 +149,29 @@ struct Active {
     settling: Option<Settling>,
 }
 
+/// A turn whose caller gave up before it was answered.
+#[derive(Debug)]
+struct Late {
+    request: u64,
+    fold: Fold,
+    /// The agent went on to a later turn: nothing that happens now belongs to this one, but its answer may still come.
+    is_past: bool,
+}
+
+/// What an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Active,
+    /// A turn whose caller gave up, by its place among those.
+    Late(usize),
+    /// A turn that is over: it is that turn's own user message.
+    Over,
+    Nobody,
+}
+
+/// How many texts of turns without their own user message are remembered.
+const UNHEARD: usize = 16;
+
 #[derive(Clone, Copy, Debug)]
 struct Settling {
     last_activity: Time,
@@ -172,8 +198,9 @@ impl Controller {
             queue: VecDeque::new(),
             active: None,
             late: VecDeque::new(),
+            unheard: VecDeque::new(),
             backlog,
-            marks_late: false,
+            started: Started::default(),
             transmits: VecDeque::new(),
             answers: VecDeque::new(),
         }
@@ -184,13 +211,8 @@ impl Controller {
         if !matches!(self.phase, Phase::Unlinked) {
             return;
         }
-        self.phase = Phase::Starting(Starting {
-            began: now,
-            last_event: now,
-            open_requests: 0,
-            started: Started::default(),
-            history: None,
-        });
+        self.phase =
+            Phase::Starting(Starting { began: now, last_event: now, open_requests: 0, history: None });
         self.start_request(Operation::Ping, Purpose::StartPing, now);
         if self.config.text_mode {
             self.start_request(Operation::UpdateIo(IoUpdate::text_mode()), Purpose::StartDetail, now);
@@ -211,10 +233,7 @@ impl Controller {
             return call;
         }
         let taken = match operation {
-            Operation::Start => {
-                self.submit_start(call, timeout, now);
-                Ok(())
-            }
+            Operation::Start => self.submit_start(call, timeout, now),
             Operation::Say { text } => self.submit_turn(call, text, timeout, now),
             operation => self.submit_call(call, operation, timeout, now),
         };
@@ -236,8 +255,10 @@ impl Controller {
         }
         match Inbound::decode(message) {
             Ok(Inbound::Events { events, raw }) => {
-                for kind in events {
-                    self.event(kind, raw.clone(), now);
+                // The bytes are kept once, with the first.
+                let raws = std::iter::once(raw).chain(std::iter::repeat(None));
+                for (kind, raw) in events.into_iter().zip(raws) {
+                    self.event(kind, raw, now);
                 }
             }
             Ok(Inbound::Response(response)) => self.response(response, now),
@@ -268,8 +289,8 @@ impl Controller {
         match request {
             Some(request) if self.active.as_ref().is_some_and(|active| active.request == request) => {
                 if let Some(active) = self.active.take() {
-                    self.keep_events_of(active.fold);
-                    self.answers.push_back((active.call, Err(error)));
+                    self.pass_late(self.late.len());
+                    self.fail_turn(active, error);
                 }
             }
             Some(request) if self.waiting.contains_key(&request) => {
@@ -277,7 +298,13 @@ impl Controller {
                     self.fail(waiting.purpose, error, now);
                 }
             }
-            Some(request) => self.late.retain(|(late, _)| *late != request),
+            Some(request) => {
+                if let Some(at) = self.late.iter().position(|late| late.request == request)
+                    && let Some(late) = self.late.remove(at)
+                {
+                    self.late_response(late.fold, Vec::new(), Some(error.message), now);
+                }
+            }
             None => {
                 let what = format!("a message of {announced} bytes, over the cap of {limit}, was skipped");
                 self.event(EventKind::Unknown { what }, None, now);
@@ -306,6 +333,7 @@ impl Controller {
         let failed: Vec<CallId> = calls.chain(waiting).chain(active).chain(queued).collect();
         self.answers.extend(failed.into_iter().map(|call| (call, Err(error.clone()))));
         self.late.clear();
+        self.unheard.clear();
     }
 
     /// The next message for the agent.
@@ -425,14 +453,18 @@ impl Controller {
 
     // ---- operations in -----------------------------------------------------------------------------------------------------------
 
-    fn submit_start(&mut self, call: CallId, timeout: Option<Duration>, now: Time) {
+    fn submit_start(&mut self, call: CallId, timeout: Option<Duration>, now: Time) -> Result<(), Error> {
+        let most = self.config.limits.waiting_calls;
         if self.is_ready() {
-            self.answers.push_back((call, Ok(Answer::Started(Started::default()))));
+            self.answers.push_back((call, Ok(Answer::Started(self.started.clone()))));
+        } else if self.starts.len() >= most {
+            return Err(Error::new(Code::Busy, format!("{most} calls wait for the start already")));
         } else {
             // Without a deadline of the caller's, those of the ping and the greeting bound the start.
             let timeout = timeout.unwrap_or(Duration::from_secs(24 * 60 * 60));
             self.starts.push((call, now + timeout));
         }
+        Ok(())
     }
 
     fn submit_turn(
@@ -540,9 +572,10 @@ impl Controller {
             for event in fold.take_events() {
                 self.backlog.push(Event { late: true, ..event });
             }
-            if active.settling.is_none() {
-                self.marks_late = true;
-                self.late.push_back((active.request, fold));
+            if active.settling.is_some() {
+                self.remember_unheard(&fold);
+            } else {
+                self.late.push_back(Late { request: active.request, fold, is_past: false });
                 if self.late.len() > self.config.limits.late_turns {
                     self.late.pop_front();
                 }
@@ -578,28 +611,77 @@ impl Controller {
         if let Phase::Starting(starting) = &mut self.phase {
             starting.last_event = now;
         }
-        // Until the host has begun with the turn under way, what it does still belongs to the one that was given up.
-        if self.active.as_ref().is_some_and(|active| active.fold.has_begun() || active.fold.is_own(&kind)) {
-            self.marks_late = false;
-        }
-        let late = self.marks_late;
+        let owner = self.owner(&kind);
+        let late = matches!(owner, Owner::Late(_));
         let event = self.journal.record(kind, late, raw, now);
-        match &mut self.active {
-            Some(active) if !late => {
-                active.fold.event(&event, now);
-                if let Some(settling) = &mut active.settling {
-                    settling.last_activity = now;
+        match owner {
+            Owner::Active => {
+                if let Some(active) = &mut self.active {
+                    active.fold.event(&event, now);
+                    if let Some(settling) = &mut active.settling {
+                        settling.last_activity = now;
+                    }
                 }
             }
-            _ => {
-                if late && let Some((_, fold)) = self.late.back_mut() {
-                    fold.event(&event, now);
+            Owner::Late(at) => {
+                if let Some(late) = self.late.get_mut(at) {
+                    late.fold.event(&event, now);
+                    late.fold.take_events().into_iter().for_each(|event| self.backlog.push(event));
                 }
-                if event.kind.is_part_of_a_turn() {
-                    self.backlog.push(event);
-                }
+            }
+            Owner::Over => {}
+            Owner::Nobody if event.kind.is_part_of_a_turn() => self.backlog.push(event),
+            Owner::Nobody => {}
+        }
+    }
+
+    /// What an event belongs to. A host works off its turns in order and begins each with the user's message; so until that of the
+    /// turn under way is seen, what the host does still belongs to the one that was given up.
+    fn owner(&mut self, kind: &EventKind) -> Owner {
+        if let EventKind::Message(message) = kind
+            && message.role == Role::User
+        {
+            if let Some(at) = self.unheard.iter().position(|text| *text == message.text) {
+                self.unheard.remove(at);
+                return Owner::Over;
+            }
+            if let Some(at) = self.late.iter().position(|late| !late.is_past && late.fold.expects(kind)) {
+                self.pass_late(at);
+                return Owner::Late(at);
+            }
+            if self.active.as_ref().is_some_and(|active| active.fold.expects(kind)) {
+                self.pass_late(self.late.len());
+                self.told.forget_calls();
+                return Owner::Active;
             }
         }
+        match self.late.iter().position(|late| !late.is_past) {
+            Some(at) => Owner::Late(at),
+            None if self.active.is_some() => Owner::Active,
+            None => Owner::Nobody,
+        }
+    }
+
+    /// The host has gone on to the turn after the first `count` of those that were given up.
+    fn pass_late(&mut self, count: usize) {
+        self.late.iter_mut().take(count).for_each(|late| late.is_past = true);
+    }
+
+    /// Ends a turn that was answered, but not by a turn: what happened in it is shown with the next.
+    fn fail_turn(&mut self, mut active: Active, error: Error) {
+        active.fold.take_events().into_iter().for_each(|event| self.backlog.push(event));
+        self.remember_unheard(&active.fold);
+        self.answers.push_back((active.call, Err(error)));
+    }
+
+    fn remember_unheard(&mut self, fold: &Fold) {
+        if fold.is_heard() {
+            return;
+        }
+        if self.unheard.len() == UNHEARD {
+            self.unheard.pop_front();
+        }
+        self.unheard.push_back(fold.text().to_owned());
     }
 
     fn response(&mut self, response: Response, now: Time) {
@@ -609,6 +691,12 @@ impl Controller {
         if let Some(waiting) = self.waiting.remove(&request) {
             return match waiting.purpose {
                 Purpose::Call(call, name) => self.answers.push_back((call, call_answer(name, response))),
+                Purpose::StartPing
+                    if let Some(refused) =
+                        response.error.as_deref().and_then(|error| refusal("start a session", error)) =>
+                {
+                    self.fail(Purpose::StartPing, refused, now);
+                }
                 Purpose::StartPing | Purpose::StartDetail => {
                     self.start_detail(response.payload);
                     self.start_step();
@@ -620,8 +708,14 @@ impl Controller {
             _ => Vec::new(),
         };
         if let Some(mut active) = self.active.take_if(|active| active.request == request) {
-            for item in active.fold.response(items, response.error) {
-                self.told.remember(&item);
+            self.pass_late(self.late.len());
+            self.told.forget_calls();
+            if let Some(refused) = response.error.as_deref().and_then(|error| refusal("say", error)) {
+                return self.fail_turn(active, refused);
+            }
+            active.fold.adopt(self.taken_for_late(&active.fold, &items), now);
+            for item in active.fold.response(items, response.error, |id| self.told.knows(id)) {
+                self.told.item(&item);
                 let event = self.journal.record(item.into(), false, None, now);
                 active.fold.event(&event, now);
             }
@@ -631,21 +725,48 @@ impl Controller {
             active.settling =
                 Some(Settling { last_activity: now, until: now + longest, awaits_introduction });
             self.active = Some(active);
-        } else if let Some(at) = self.late.iter().position(|(late, _)| *late == request)
-            && let Some((_, fold)) = self.late.remove(at)
+        } else if let Some(at) = self.late.iter().position(|late| late.request == request)
+            && let Some(late) = self.late.remove(at)
         {
-            self.late_response(fold, items, response.error, now);
+            self.late_response(late.fold, items, response.error, now);
         }
     }
 
+    /// Events that were taken for those of a turn that was given up, though the answer shows that they belong to the turn under way.
+    fn taken_for_late(&mut self, fold: &Fold, items: &[Item]) -> Vec<Event> {
+        if self.late.is_empty() {
+            return Vec::new();
+        }
+        let ids: HashSet<&str> = items.iter().map(Item::id).filter(|id| !id.is_empty()).collect();
+        let calls = items.iter().filter_map(|item| match item {
+            Item::ToolCall(call) if !fold.has_call(&call.call_id) => {
+                Some((call.call_id.as_str(), call.arguments.as_str()))
+            }
+            _ => None,
+        });
+        let calls: HashSet<(&str, &str)> = calls.collect();
+        self.backlog.extract(|event| {
+            event.late
+                && match &event.kind {
+                    EventKind::Message(message) => ids.contains(message.id.as_str()),
+                    EventKind::Handoff(handoff) => ids.contains(handoff.id.as_str()),
+                    EventKind::Config(update) => ids.contains(update.id.as_str()),
+                    EventKind::ToolCall(call) => {
+                        calls.contains(&(call.call_id.as_str(), call.arguments.as_str()))
+                    }
+                    _ => false,
+                }
+        })
+    }
+
     fn late_response(&mut self, mut fold: Fold, items: Vec<Item>, error: Option<String>, now: Time) {
-        self.marks_late = !self.late.is_empty() && self.marks_late;
-        for item in fold.response(items, error) {
-            self.told.remember(&item);
+        for item in fold.response(items, error, |id| self.told.knows(id)) {
+            self.told.item(&item);
             let event = self.journal.record(item.into(), true, None, now);
             fold.event(&event, now);
-            self.backlog.push(event);
         }
+        fold.take_events().into_iter().for_each(|event| self.backlog.push(event));
+        self.remember_unheard(&fold);
         let kind =
             EventKind::LateTurn { text: fold.text().to_owned(), reply: fold.reply(), error: fold.error() };
         self.journal.record(kind, true, None, now);
@@ -653,12 +774,6 @@ impl Controller {
 
     fn request_number(&self, id: &str) -> Option<u64> {
         id.strip_prefix(self.config.id_prefix.as_str())?.strip_prefix('-')?.parse().ok()
-    }
-
-    fn keep_events_of(&mut self, mut fold: Fold) {
-        for event in fold.take_events() {
-            self.backlog.push(event);
-        }
     }
 
     // ---- what follows ------------------------------------------------------------------------------------------------------------
@@ -676,7 +791,7 @@ impl Controller {
             && self.is_over(&active.fold, settling, now)
             && let Some(active) = self.active.take()
         {
-            self.told.forget_calls();
+            self.remember_unheard(&active.fold);
             let turn = active.fold.finish(self.backlog.take(), now);
             self.answers.push_back((active.call, Ok(Answer::Turn(turn))));
         }
@@ -730,14 +845,17 @@ impl Controller {
     }
 
     fn start_detail(&mut self, payload: Option<Payload>) {
-        let Phase::Starting(starting) = &mut self.phase else { return };
         match payload {
-            Some(Payload::Answer(Answer::FrameworkInfo(info))) => starting.started.framework = Some(info),
+            Some(Payload::Answer(Answer::FrameworkInfo(info))) => self.started.framework = Some(info),
             Some(Payload::Answer(Answer::SessionState(SessionState { agent_state, agent_id, .. }))) => {
-                starting.started.agent_id = Some(agent_id);
+                self.started.agent_id = Some(agent_id);
                 self.agent_state.get_or_insert(agent_state);
             }
-            Some(Payload::Answer(Answer::History { items })) => starting.history = Some(items),
+            Some(Payload::Answer(Answer::History { items })) => {
+                if let Phase::Starting(starting) = &mut self.phase {
+                    starting.history = Some(items);
+                }
+            }
             _ => {}
         }
     }
@@ -763,30 +881,33 @@ impl Controller {
         for event in self.backlog.iter() {
             live.event(event, now);
         }
-        let missed = live.response(starting.history.take().unwrap_or_default(), None);
-        for item in missed {
-            self.told.remember(&item);
+        let history = starting.history.take().unwrap_or_default();
+        let mut events = Vec::new();
+        for item in live.response(history, None, |id| self.told.knows(id)) {
+            self.told.item(&item);
             // The instructions and tools that an agent begins with are no change; `agent_info` tells them.
             if !matches!(item, Item::Config(_)) {
-                starting.started.events.push(self.journal.record(item.into(), false, None, now));
+                events.push(self.journal.record(item.into(), false, None, now));
             }
         }
         self.told.forget_calls();
-        let seen = self.backlog.take();
-        starting.started.events.extend(seen);
+        events.extend(self.backlog.take());
         let starts = std::mem::take(&mut self.starts);
         if starts.is_empty() {
-            starting.started.events.into_iter().for_each(|event| self.backlog.push(event));
+            events.into_iter().for_each(|event| self.backlog.push(event));
             return;
         }
-        self.answers.extend(
-            starts.into_iter().map(|(call, _)| (call, Ok(Answer::Started(starting.started.clone())))),
-        );
+        let started = Started { events, ..self.started.clone() };
+        self.answers.extend(starts.into_iter().map(|(call, _)| (call, Ok(Answer::Started(started.clone())))));
     }
 }
 
 fn call_answer(name: &'static str, response: Response) -> Result<Answer, Error> {
     if let Some(error) = response.error {
+        if let Some(refused) = refusal(name, &error) {
+            return Err(refused);
+        }
+        let error = if error.is_empty() { WORDLESS } else { &error };
         let mut failed =
             Error::new(Code::AgentError, format!("the agent answered {name} with an error: {error}"));
         if let Some(Payload::Answer(Answer::Verdict(verdict))) = response.payload
@@ -798,13 +919,30 @@ fn call_answer(name: &'static str, response: Response) -> Result<Answer, Error> 
         return Err(failed);
     }
     match response.payload {
-        Some(Payload::Answer(answer)) => Ok(answer),
-        Some(Payload::RunInput(_)) | None => Err(Error::new(
+        Some(Payload::Answer(answer)) if answer.is_for(name) => Ok(answer),
+        _ => Err(Error::new(
             Code::ProtocolError,
             format!(
                 "the agent answered {name} with something else; its SDK may be newer than this Greenroom"
             ),
         )),
+    }
+}
+
+/// What the gate in front of an agent answers in its place.
+fn refusal(name: &str, error: &str) -> Option<Error> {
+    match error {
+        PERMISSION_DENIED => Some(Error::new(
+            Code::PermissionDenied,
+            format!(
+                "this participant may not {name}: its token lacks the grant canManageAgentSession, or the agent's author does not let it"
+            ),
+        )),
+        UNSUPPORTED_REQUEST => Some(Error::new(
+            Code::Unsupported,
+            format!("the agent's side does not know the request {name}; it may be older than this Greenroom"),
+        )),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! out under the asker's, spliced in the encoded bytes; so two askers with the same ids never mix, and a host that knows nothing of
 //! routing is routed right.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -17,6 +17,9 @@ use crate::time::Time;
 pub const PERMISSION_DENIED: &str = "permission_denied";
 /// What an unknown request is answered with.
 pub const UNSUPPORTED_REQUEST: &str = "unsupported request";
+
+/// What a request is answered with that the agent left unanswered for too long, or while too many others came.
+pub const UNANSWERED_REQUEST: &str = "the agent did not answer";
 
 /// How a host behaves.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +53,7 @@ pub struct Transmit {
 #[derive(Debug)]
 pub struct Host {
     config: HostConfig,
-    peers: HashMap<String, Peer>,
+    peers: BTreeMap<String, Peer>,
     routes: BTreeMap<u64, Route>,
     next_route: u64,
     transmits: VecDeque<Transmit>,
@@ -70,7 +73,7 @@ impl Host {
     pub fn new(config: HostConfig) -> Self {
         Self {
             config,
-            peers: HashMap::new(),
+            peers: BTreeMap::new(),
             routes: BTreeMap::new(),
             next_route: 1,
             transmits: VecDeque::new(),
@@ -98,16 +101,15 @@ impl Host {
             let head = &message[..self.config.limits.peeked.min(message.len())];
             if let Some((Kind::Request { .. }, id)) = message::peek_id(head) {
                 let error = format!("the request is {} bytes long; at most {limit} are taken", message.len());
-                self.answer(sid, &id, Scope::Observe, &error);
+                self.answer(sid, &id, Asked::Request(Scope::Observe), &error);
             }
             return;
         }
         let envelope = match Envelope::parse(message) {
-            Ok(envelope) if matches!(envelope.kind(), Kind::Request { .. }) => envelope,
-            _ => return self.audit(sid, Asked::Malformed, Decision::DenyUnknown),
+            Ok(envelope) if self.is_routable(&envelope) => envelope,
+            _ => return self.audit(sid, Asked::Malformed, Decision::DenyMalformed),
         };
-        let scope = Scope::of_request(&envelope);
-        let decision = self.config.policy.decide(self.peers.get(sid), scope);
+        let (scope, decision) = self.config.policy.decide_request(self.peers.get(sid), &envelope);
         self.audit(sid, Asked::Request(scope), decision);
         if !decision.is_allow() {
             return self.send(vec![sid.to_owned()], message::encode_error(envelope.id(), PERMISSION_DENIED));
@@ -116,7 +118,7 @@ impl Host {
             return self
                 .send(vec![sid.to_owned()], message::encode_error(envelope.id(), UNSUPPORTED_REQUEST));
         }
-        self.forget_old_routes(now);
+        self.make_room_for(sid, now);
         let route = self.next_route;
         self.next_route += 1;
         let message = envelope.with_id(&format!("gr-{route}"));
@@ -164,9 +166,11 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, sid: &str, id: &str, scope: Scope, error: &str) {
+    /// Answers with `error`, or with the denial to whom the answer is not for.
+    fn answer(&mut self, sid: &str, id: &str, asked: Asked, error: &str) {
+        let (Asked::Request(scope) | Asked::Response(scope)) = asked else { return };
         let decision = self.config.policy.decide(self.peers.get(sid), scope);
-        self.audit(sid, Asked::Request(scope), decision);
+        self.audit(sid, asked, decision);
         let error = if decision.is_allow() { error } else { PERMISSION_DENIED };
         self.send(vec![sid.to_owned()], message::encode_error(id, error));
     }
@@ -185,15 +189,35 @@ impl Host {
         self.audits.push_back(Audit { sid: sid.to_owned(), identity, asked, decision });
     }
 
-    /// SDK hosts leave some requests unanswered; their routes go by age, and by number past the bound.
-    fn forget_old_routes(&mut self, now: Time) {
-        let limits = &self.config.limits;
-        while let Some(oldest) = self.routes.first_entry() {
-            let full = self.next_route - oldest.key() >= limits.routes as u64;
-            if !full && now.since(oldest.get().asked) < limits.route_age {
-                break;
-            }
-            oldest.remove();
+    /// Whether it is a request with an id that is worth remembering: no SDK's is longer than what is peeked at.
+    fn is_routable(&self, envelope: &Envelope) -> bool {
+        matches!(envelope.kind(), Kind::Request { .. }) && envelope.id().len() <= self.config.limits.peeked
+    }
+
+    /// SDK hosts leave some requests unanswered. Their routes go by age; past the bound on routes the oldest of who asks now goes,
+    /// or else the oldest of all, so that one asker who floods takes the room from no other.
+    fn make_room_for(&mut self, sid: &str, now: Time) {
+        let age = self.config.limits.route_age;
+        while let Some((&oldest, route)) = self.routes.first_key_value()
+            && now.since(route.asked) >= age
+        {
+            self.give_up(oldest);
+        }
+        if self.routes.len() < self.config.limits.routes {
+            return;
+        }
+        let own = self.routes.iter().find(|(_, route)| route.sid == sid);
+        if let Some((&route, _)) = own.or_else(|| self.routes.first_key_value()) {
+            self.give_up(route);
+        }
+    }
+
+    /// Forgets a request that the agent has not answered, and tells its asker so.
+    fn give_up(&mut self, route: u64) {
+        if let Some(route) = self.routes.remove(&route)
+            && self.peers.contains_key(&route.sid)
+        {
+            self.answer(&route.sid, &route.id, Asked::Response(route.scope), UNANSWERED_REQUEST);
         }
     }
 }

@@ -5,4 +5,6 @@ mod host;
 mod told;
 
 pub use self::controller::{CallId, Config, Controller};
-pub use self::host::{Destination, Host, HostConfig, PERMISSION_DENIED, Transmit, UNSUPPORTED_REQUEST};
+pub use self::host::{
+    Destination, Host, HostConfig, PERMISSION_DENIED, Transmit, UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,
+};
