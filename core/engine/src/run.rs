@@ -16,7 +16,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan};
 use crate::session::{ControlSink, LogTarget, Shared, StartOptions};
-use crate::tcp::{self, Activity, Caller, Link};
+use crate::tcp::{self, Activity, Caller, Link, Outgoing};
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_millis(500);
@@ -117,12 +117,14 @@ async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
         Ok(stream) => stream,
         Err(over) => return over,
     };
-    match Link::new(stream, &running.limits) {
-        Ok(link) => running.link = Some(link),
+    let (link, outgoing) = match tcp::link(stream, &running.limits) {
+        Ok(both) => both,
         Err(error) => return failed_start(io_error("the agent's connection", &error)),
-    }
+    };
+    running.link = Some(link);
     shared.with(|state, now| {
         state.last_call = now;
+        state.outgoing = Some(outgoing);
         state.controller.open(now);
     });
     let over = pump(shared, running).await;
@@ -155,19 +157,16 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
     let mut exited = pin!(process.exited());
     let mut has_exited = false;
     loop {
-        let (deadline, idle_at) = match take_in_hand(shared, link, *idle_timeout) {
-            Ok(deadlines) => deadlines,
+        let (alarm, to_write) = match take_in_hand(shared, *idle_timeout) {
+            Ok((alarm, Ok(to_write))) => (alarm, to_write),
+            Ok((_, Err(error))) => return gone(process, &format!("its connection broke: {error}")).await,
             Err(over) => return over,
         };
-        if let Err(error) = link.flush() {
-            return gone(process, &format!("its connection broke: {error}")).await;
-        }
-        let next = [deadline, idle_at].into_iter().flatten().min();
         let activity = tokio::select! {
             biased;
-            activity = link.ready() => Some(activity),
+            activity = link.ready(to_write) => Some(activity),
             () = shared.wake.notified() => None,
-            () = sleep_until(next.unwrap_or_else(tokio::time::Instant::now)), if next.is_some() => None,
+            () = sleep_until(alarm.unwrap_or_else(tokio::time::Instant::now)), if alarm.is_some() => None,
             _ = &mut exited, if !has_exited => {
                 has_exited = true;
                 Some(Ok(Activity::Readable))
@@ -197,10 +196,11 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
     }
 }
 
-type Deadlines = (Option<tokio::time::Instant>, Option<tokio::time::Instant>);
+/// When the session's thread wakes by itself; whether it waits until more can be written, or why nothing can be.
+type Outlook = (Option<tokio::time::Instant>, io::Result<bool>);
 
-/// Lets pass what is due and takes messages to send. Gives the next deadlines, or why it is over.
-fn take_in_hand(shared: &Shared, link: &mut Link, idle_timeout: Option<Duration>) -> Result<Deadlines, Over> {
+/// Lets pass what is due, and sends. Tells what there is to wait for, or why it is over.
+fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlook, Over> {
     shared.with(|state, now| {
         if state.controller.poll_timeout().is_some_and(|at| at <= now) {
             state.controller.handle_timeout(now);
@@ -217,15 +217,10 @@ fn take_in_hand(shared: &Shared, link: &mut Link, idle_timeout: Option<Duration>
         if let Some(error) = state.controller.closed() {
             return Err(Over { reason: CloseReason::Closed, error: error.clone() });
         }
-        while link.has_room()
-            && let Some(message) = state.controller.poll_transmit()
-        {
-            if let Err(error) = link.queue(message) {
-                tracing::error!(%error, "a message that the controller should have refused");
-            }
-        }
-        let instant = |at| shared.instant(at);
-        Ok((state.controller.poll_timeout().map(instant), idle_at.map(instant)))
+        state.send();
+        let next = [state.controller.poll_timeout(), idle_at].into_iter().flatten().min();
+        let alarm = state.set_alarm(next, now).map(|at| shared.instant(at));
+        Ok((alarm, state.outgoing.as_mut().map_or(Ok(false), Outgoing::outlook)))
     })
 }
 
@@ -268,7 +263,10 @@ async fn gone(process: &AgentProcess, how: &str) -> Over {
 }
 
 fn close(shared: &Shared, over: Over) {
-    shared.with(|state, now| state.begin_close(over.reason, over.error, now));
+    shared.with(|state, now| {
+        state.outgoing = None;
+        state.begin_close(over.reason, over.error, now);
+    });
 }
 
 /// Waits for `work`, unless the session is closed meanwhile.
@@ -282,7 +280,10 @@ async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Re
             }
             match state.controller.closed() {
                 Some(error) => Err(Over { reason: CloseReason::Closed, error: error.clone() }),
-                None => Ok(state.controller.poll_timeout().map(|at| shared.instant(at))),
+                None => {
+                    let next = state.controller.poll_timeout();
+                    Ok(state.set_alarm(next, now).map(|at| shared.instant(at)))
+                }
             }
         })?;
         tokio::select! {

@@ -18,6 +18,7 @@ use crate::driver::{Driver, Events, Listener, Reply, lock};
 use crate::launch::AgentSpec;
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
+use crate::tcp::Outgoing;
 
 /// Takes a loopback connection that began with [`CONTROL_PREAMBLE`], which is consumed. Called on the session's thread: hand it on.
 pub type ControlSink = Box<dyn Fn(std::net::TcpStream) + Send + Sync>;
@@ -123,6 +124,10 @@ pub(crate) struct State {
     pub(crate) status: Status,
     pub(crate) closing: bool,
     pub(crate) last_call: Time,
+    /// What goes to the agent, once it has connected.
+    pub(crate) outgoing: Option<Outgoing>,
+    /// When the session's thread wakes by itself.
+    alarm: Option<Time>,
     replies: HashMap<CallId, Reply>,
     listeners: Vec<Weak<dyn Listener>>,
     done: Vec<Box<dyn FnOnce() + Send>>,
@@ -167,6 +172,8 @@ impl Session {
                 status,
                 closing: false,
                 last_call: Time::ZERO,
+                outgoing: None,
+                alarm: None,
                 replies: HashMap::new(),
                 listeners: Vec::new(),
                 done: Vec::new(),
@@ -298,11 +305,11 @@ impl Shared {
         (self.origin + at.since_origin()).into()
     }
 
-    /// Lets `act` change the state; then wakes the thread if there is something to send, and hands out answers and news of events.
+    /// Lets `act` change the state; then sends what there is to send, wakes the thread if it is needed, and hands out answers and news
+    /// of events.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut state = lock(&self.state);
         let events_before = state.controller.journal().end();
-        let deadline_before = state.controller.poll_timeout();
         let result = act(&mut state, self.now());
         let mut answers: Vec<(Reply, Result<Answer, Error>)> = Vec::new();
         while let Some((call, answer)) = state.controller.poll_answer() {
@@ -315,7 +322,8 @@ impl Shared {
         } else {
             state.listeners.iter().filter_map(Weak::upgrade).collect()
         };
-        let wake = state.controller.has_transmits() || state.controller.poll_timeout() != deadline_before;
+        state.send();
+        let wake = state.needs_thread();
         drop(state);
         if wake {
             self.wake.notify_one();
@@ -345,6 +353,30 @@ impl Shared {
 }
 
 impl State {
+    /// Writes what there is to send, as far as the system takes it now.
+    pub(crate) fn send(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.send(|| self.controller.poll_transmit());
+        }
+    }
+
+    /// Whether the session's thread has to do something before its alarm.
+    fn needs_thread(&self) -> bool {
+        let is_due_earlier =
+            self.controller.poll_timeout().is_some_and(|due| self.alarm.is_none_or(|alarm| due < alarm));
+        is_due_earlier || self.outgoing.as_ref().is_some_and(Outgoing::needs_thread)
+    }
+
+    /// Sets when the session's thread wakes by itself, for what is due at `next`.
+    ///
+    /// An alarm that nothing needs any more stays: the deadline of the next call is after it, so that call needs no other thread. To wake
+    /// once for nothing, in half a minute or so, costs less.
+    pub(crate) fn set_alarm(&mut self, next: Option<Time>, now: Time) -> Option<Time> {
+        let set = self.alarm.filter(|alarm| *alarm > now);
+        self.alarm = [set, next].into_iter().flatten().min();
+        self.alarm
+    }
+
     /// What is pending fails at once; the agent ends as soon as the thread hears of it.
     pub(crate) fn begin_close(&mut self, reason: CloseReason, error: Error, now: Time) {
         self.closing = true;

@@ -1,11 +1,11 @@
 //! The loopback port of a session: who connects, and the agent's link.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use greenroom_os::PeerCheck;
 use greenroom_protocol::frame::{self, Decoder, Frame, FrameError};
 use greenroom_protocol::limits::Limits;
@@ -22,8 +22,8 @@ const CLASSIFY: Duration = Duration::from_millis(200);
 const RECHECK: Duration = Duration::from_millis(5);
 /// Bytes read from the link at once.
 const READ: usize = 64 << 10;
-/// Messages that wait to be written before more are taken from the session.
-const OUTGOING: usize = 64;
+/// Bytes that wait to be written before no more messages are taken from the session.
+const OUTGOING: usize = 256 << 10;
 
 /// Listens on loopback only; port 0 is any free port.
 pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
@@ -73,79 +73,95 @@ async fn begins_with_preamble(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// The agent's link: frames in, frames out, never waiting for one while the other can go on.
+/// Makes a link of the agent's connection.
+pub(crate) fn link(stream: TcpStream, limits: &Limits) -> io::Result<(Link, Outgoing)> {
+    stream.set_nodelay(true)?;
+    let stream = Arc::new(stream);
+    let outgoing = Outgoing {
+        stream: Arc::clone(&stream),
+        waiting: BytesMut::new(),
+        max_sent: limits.sent_message,
+        broken: None,
+        is_awaited: false,
+    };
+    let decoder = Decoder::new(limits.agent_message, limits.skipped_message, limits.peeked);
+    Ok((Link { stream, decoder, buffer: BytesMut::new() }, outgoing))
+}
+
+/// What comes from the agent, as frames. It is read on the session's thread.
 pub(crate) struct Link {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     decoder: Decoder,
     buffer: BytesMut,
-    outgoing: VecDeque<Bytes>,
+}
+
+/// What goes to the agent. It is written at once by whoever submits it, and by the session's thread where the system does not take all
+/// of it: a call needs no other thread to be on its way.
+pub(crate) struct Outgoing {
+    stream: Arc<TcpStream>,
+    /// Frames that the system has not taken yet.
+    waiting: BytesMut,
     max_sent: usize,
+    broken: Option<io::Error>,
+    /// Whether the session's thread waits until more can be written.
+    is_awaited: bool,
+}
+
+impl Outgoing {
+    /// Takes messages as long as there is room, and writes what the system takes now. Never blocks.
+    pub(crate) fn send(&mut self, mut next: impl FnMut() -> Option<Bytes>) {
+        while self.broken.is_none() {
+            while self.waiting.len() < OUTGOING
+                && let Some(message) = next()
+            {
+                self.queue(&message);
+            }
+            if self.waiting.is_empty() {
+                return;
+            }
+            match self.stream.try_write(&self.waiting) {
+                Ok(written) => self.waiting.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => self.broken = Some(error),
+            }
+        }
+    }
+
+    /// Whether the session's thread has to look: to wait until more can be written, or to learn that the link is broken.
+    pub(crate) fn needs_thread(&self) -> bool {
+        self.broken.is_some() || !(self.waiting.is_empty() || self.is_awaited)
+    }
+
+    /// For the session's thread: whether it has to wait until more can be written, or why nothing can be written any more.
+    pub(crate) fn outlook(&mut self) -> io::Result<bool> {
+        self.is_awaited = !self.waiting.is_empty();
+        self.broken.take().map_or(Ok(self.is_awaited), Err)
+    }
+
+    fn queue(&mut self, message: &[u8]) {
+        match frame::prefix(message, self.max_sent) {
+            Ok(prefix) => {
+                self.waiting.reserve(prefix.len() + message.len());
+                self.waiting.put_slice(&prefix);
+                self.waiting.put_slice(message);
+            }
+            Err(error) => tracing::error!(%error, "a message that the controller should have refused"),
+        }
+    }
 }
 
 /// What came of waiting for the link.
 pub(crate) enum Activity {
     /// There may be something to read.
     Readable,
-    /// Something was written, or can be.
+    /// More can be written.
     Writable,
 }
 
 impl Link {
-    pub(crate) fn new(stream: TcpStream, limits: &Limits) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            decoder: Decoder::new(limits.agent_message, limits.skipped_message, limits.peeked),
-            buffer: BytesMut::new(),
-            outgoing: VecDeque::new(),
-            max_sent: limits.sent_message,
-        })
-    }
-
-    /// Whether more messages may be queued.
-    pub(crate) fn has_room(&self) -> bool {
-        self.outgoing.len() < 2 * OUTGOING
-    }
-
-    /// Queues a message.
-    pub(crate) fn queue(&mut self, message: Bytes) -> Result<(), FrameError> {
-        let prefix = frame::prefix(&message, self.max_sent)?;
-        self.outgoing.push_back(Bytes::copy_from_slice(&prefix));
-        if !message.is_empty() {
-            self.outgoing.push_back(message);
-        }
-        Ok(())
-    }
-
-    /// Writes what the system takes now.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while !self.outgoing.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                self.outgoing.iter().take(OUTGOING).map(|chunk| IoSlice::new(chunk)).collect();
-            let mut written = match self.stream.try_write_vectored(&slices) {
-                Ok(written) => written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            while let Some(front) = self.outgoing.front_mut() {
-                if front.len() > written {
-                    front.advance(written);
-                    break;
-                }
-                written -= front.len();
-                self.outgoing.pop_front();
-            }
-        }
-        Ok(())
-    }
-
     /// Waits until the link can be read, or written if there is something to write. Safe to drop.
-    pub(crate) async fn ready(&self) -> io::Result<Activity> {
-        let interest = if self.outgoing.is_empty() {
-            Interest::READABLE
-        } else {
-            Interest::READABLE | Interest::WRITABLE
-        };
+    pub(crate) async fn ready(&self, to_write: bool) -> io::Result<Activity> {
+        let interest = if to_write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         let ready = self.stream.ready(interest).await?;
         Ok(if ready.is_readable() || ready.is_read_closed() {
             Activity::Readable
@@ -172,7 +188,6 @@ impl Link {
 
     /// Waits until the agent has closed its end; what it still sends is dropped.
     pub(crate) async fn drained(mut self) {
-        self.outgoing.clear();
         while let Ok(()) = self.stream.readable().await {
             match self.read() {
                 Ok(Some(_)) => {}
