@@ -164,6 +164,9 @@ fn wait_closed(session: &dyn Drives, timeout: Duration) -> bool {
         told.1.notify_all();
     }));
     let waiting = closed.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let (is_closed, _) = closed.1.wait_timeout_while(waiting, timeout, |closed| !*closed).unwrap_or_else(PoisonError::into_inner);
+    let (is_closed, _) = closed
+        .1
+        .wait_timeout_while(waiting, timeout, |closed| !*closed)
+        .unwrap_or_else(PoisonError::into_inner);
     *is_closed
 }

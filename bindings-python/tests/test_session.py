@@ -289,10 +289,9 @@ async def test_an_agent_that_never_connects_is_a_timeout(start_peer):
 
 async def test_an_agent_that_connects_and_says_nothing_is_a_timeout(start_peer):
     begun = time.monotonic()
-    with pytest.raises(greenroom.GreenroomError) as caught:
-        await start_peer("mute", timeout=1.5)
-    assert caught.value.code in ("timeout", "agent_failed_to_start")
-    assert time.monotonic() - begun < 8
+    with pytest.raises(greenroom.SessionTimeout, match="ping"):
+        await start_peer("mute", timeout=5)
+    assert time.monotonic() - begun < 20
 
 
 async def test_an_agent_that_crashes_at_the_start_is_told_with_its_last_words(start_peer):
@@ -346,12 +345,6 @@ async def test_a_port_that_is_taken_is_named(start_peer):
     async with start_peer() as session:
         with pytest.raises(greenroom.GreenroomError, match=str(session.status().port)):
             await start_peer(port=session.status().port)
-
-
-async def test_no_session_of_a_name_is_told():
-    with pytest.raises(greenroom.GreenroomError) as caught:
-        await greenroom.open("there-is-no-such-session")
-    assert caught.value.code == "no_session"
 
 
 # ---- the end ---------------------------------------------------------------------------------------------------------

@@ -56,13 +56,17 @@ def test_events_can_be_matched():
             pytest.fail("no match")
 
 
-def test_milliseconds_become_seconds():
+def test_a_turn_has_seconds_events_and_tool_calls():
     turn = _json.build(
         greenroom.Turn,
         {
             "number": 1,
             "text": "hi",
-            "events": [BASE | {"type": "message", "id": "i", "role": "assistant", "text": "hello"}],
+            "events": [
+                BASE | {"type": "tool_call", "call_id": "a", "name": "old", "arguments": "{}", "earlier": True},
+                BASE | {"type": "tool_call", "call_id": "b", "name": "new", "arguments": "{}", "output": "1"},
+                BASE | {"type": "message", "id": "i", "role": "assistant", "text": "hello"},
+            ],
             "reply": "hello",
             "silent": False,
             "interrupted": False,
@@ -72,7 +76,8 @@ def test_milliseconds_become_seconds():
         },
     )
     assert (turn.duration, turn.reply_delay, turn.queued) == (1.5, 0.25, 0.0)
-    assert turn.events == (greenroom.MessageEvent(**BASE, id="i", role="assistant", text="hello"),)
+    assert turn.events[2] == greenroom.MessageEvent(**BASE, id="i", role="assistant", text="hello")
+    assert [(call.name, call.output) for call in turn.tool_calls] == [("new", "1")]
     assert turn.error is None
 
 

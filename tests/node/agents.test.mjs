@@ -97,11 +97,11 @@ for (const [kind, { file, options, sdk }] of Object.entries(EXAMPLES)) {
       const events = session.events({ fromNow: true });
       const controller = new AbortController();
       const slow = session.say('slow one', { signal: controller.signal });
-      for await (const event of session.events({ fromNow: true })) if (event.type === 'message') break;
+      for await (const { text } of session.events()) if (text === 'slow one') break;
       controller.abort();
       await assert.rejects(slow, { name: 'AbortError' });
       assert.equal((await session.say('next')).reply, 'echo: next');
-      await events.return();
+      for await (const { type, text } of events) if (type === 'late_turn' && text === 'slow one') break;
     });
   });
 }

@@ -19,17 +19,22 @@ async function command(...args) {
   return stdout;
 }
 
-/** Starts the bare agent under a name, in a state folder of the test's own. */
+/** Starts the bare agent under a name, in a state folder of the test's own; after the test its daemon is gone. */
 async function started(t, name) {
-  process.env.GREENROOM_HOME = folder(t);
-  t.after(() => command('end', '--name', name).catch(() => {}));
+  let daemon;
+  process.env.GREENROOM_HOME = folder(t, async () => {
+    if (daemon === undefined) return;
+    await command('end', '--name', name).catch(() => {});
+    await until('the daemon is gone', () => !isAlive(daemon));
+  });
   await command('start', peer(t), '--name', name);
-  const { pid } = JSON.parse(await command('status', '--name', name, '--json'));
-  return pid;
+  const status = JSON.parse(await command('status', '--name', name, '--json'));
+  daemon = status.pid;
+  return { daemon, agent: status.agent_pid };
 }
 
 test('a session of the command is opened, talked to and let go of', async (t) => {
-  const pid = await started(t, 'node-test');
+  const { agent } = await started(t, 'node-test');
   const session = await greenroom.open('node-test');
   assert.equal(session.status().state, 'ready');
   assert.equal((await session.say('hi')).reply, 'echo: hi');
@@ -44,22 +49,27 @@ test('a session of the command is opened, talked to and let go of', async (t) =>
   await other.close();
   await session.close();
   await assert.rejects(session.say('hi'), greenroom.SessionClosed);
-  assert.equal(isAlive(pid), true, 'the daemon holds it on');
+  assert.equal(isAlive(agent), true, 'the daemon holds it on');
   assert.match(await command('say', 'still there', '--name', 'node-test'), /echo: still there/);
 });
 
-test('an opened session is told when its agent or its daemon goes', async (t) => {
-  const pid = await started(t, 'mortal');
-  const session = await greenroom.open('mortal');
-  const hanging = session.say('hang');
-  const events = collect(session.events({ fromNow: true }));
-  await until('the turn has begun', async () => JSON.parse(await command('status', '-n', 'mortal', '--json')).turn_in_progress);
-  process.kill(pid, 'SIGKILL');
-  await assert.rejects(hanging, (error) => error instanceof greenroom.GreenroomError);
-  assert.equal((await events).at(-1).type, 'closed');
-  await assert.rejects(session.ping());
-  await session.close();
-});
+for (const victim of ['agent', 'daemon']) {
+  test(`an opened session is told when its ${victim} is killed, in the middle of a turn`, async (t) => {
+    const processes = await started(t, victim);
+    const session = await greenroom.open(victim);
+    const hanging = session.say('hang');
+    const events = collect(session.events({ fromNow: true }));
+    for await (const event of session.events()) if (event.role === 'user') break;
+    process.kill(processes[victim], 'SIGKILL');
+    await assert.rejects(hanging, { code: 'agent_gone' });
+    const { type, reason } = (await events).at(-1);
+    assert.deepEqual([type, reason], ['closed', victim === 'agent' ? 'agent_exited' : 'daemon_gone']);
+    await assert.rejects(session.ping(), greenroom.AgentGone);
+    assert.equal(session.status().state, 'closed');
+    await session.close();
+    await until('the agent is gone', () => !isAlive(processes.agent));
+  });
+}
 
 test('a session that is not there, and a name that none can have', async (t) => {
   process.env.GREENROOM_HOME = folder(t);

@@ -27,6 +27,7 @@ async def test_a_whole_conversation(agent, gone):
 
         turn = await session.say("weather")
         (tool, message) = turn.events
+        assert turn.tool_calls == (tool,)
         assert (tool.name, tool.is_error) == ("lookup_weather", False)
         assert "Sunny in Tokyo" in tool.output
         assert message.text == turn.reply == "The tool said: Sunny in Tokyo"

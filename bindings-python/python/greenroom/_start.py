@@ -53,7 +53,8 @@ def start(
         env: Variables on top of this process's environment.
         cwd: The folder to start from. This process's by default.
         port: The loopback port to listen on. Any free one by default.
-        timeout: Seconds from the start until the agent is ready for its first turn.
+        timeout: Seconds that the agent may take to connect. Finding its interpreter, which may sync a uv project, has
+            as long; an agent that has connected has 10 s to answer and 10 s for a greeting.
         log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
             with the session; `session.status().log_path` names it.
         sync: Whether a uv project may be synced first, as `uv run` does.
@@ -89,8 +90,8 @@ def start(
     async def connect() -> Link:
         return NativeLink(_ask(_native.start, json.dumps(options)))
 
-    # The native half keeps the deadline and can tell what it waited for; this is for what comes after the connection.
-    return Opening(connect, timeout + 1)
+    # The native half keeps the deadlines of a start and tells what it waited for.
+    return Opening(connect, None)
 
 
 def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A001

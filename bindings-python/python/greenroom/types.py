@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from greenroom.events import Event
+    from greenroom.events import Event, ToolCallEvent
 
 __all__ = [
     "AgentInfo",
@@ -193,6 +193,11 @@ class Turn:
     """From the request to the agent's first message, in seconds; None if there was none."""
     queued: float = field(metadata={"json": "queued_ms"})
     """How long the turn waited for those before it, in seconds."""
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallEvent, ...]:
+        """The tools that were called in this turn, with their outputs, in order."""
+        return tuple(event for event in self.events if event.type == "tool_call" and not event.earlier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ pub struct Start {
     /// How long the agent may take to be ready, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-    /// End the session when nothing was asked of it for so long; `0s` is never.
+    /// End the session when nothing was said to it or asked of it for so long; `0s` is never.
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration_or_zero)]
     pub idle_timeout: Duration,
     /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.

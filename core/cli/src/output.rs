@@ -57,13 +57,15 @@ impl Output {
 
     /// Tells why the command failed, and gives its exit code.
     pub(crate) fn fail(&self, error: &Error) -> ExitCode {
-        // A reader that has gone away (`greenroom history | head`) wants no more, not even this.
-        if !is_broken_pipe(error) {
-            if self.json {
-                let _ = self.document(&serde_json::json!({ "error": error }));
-            } else {
-                report(error);
-            }
+        if is_broken_pipe(error) {
+            // A reader that has gone away (`greenroom history | head`) wants no more, not even this.
+            return ExitCode::SUCCESS;
+        }
+        if self.json {
+            // There is nowhere to tell that this cannot be told.
+            let _ = self.document(&serde_json::json!({ "error": error }));
+        } else {
+            report(error);
         }
         ExitCode::from(error.code.exit_code())
     }

@@ -39,7 +39,11 @@ impl Renderer {
         self.earlier(&mut out, &earlier);
         self.speech(&mut out, USER, "You", &turn.text, false);
         for event in own {
-            self.event(&mut out, &event.kind);
+            match (&event.kind, &turn.error) {
+                // The turn's error says the same in fewer words.
+                (EventKind::Error { message }, Some(error)) if message.contains(error) => {}
+                (kind, _) => self.event(&mut out, kind),
+            }
         }
         if let Some(error) = &turn.error {
             self.failure(&mut out, error);
@@ -281,4 +285,103 @@ fn changed(update: &ConfigUpdate) -> String {
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_protocol::turn::Turn;
+    use serde_json::{Value, json};
+
+    use super::Renderer;
+
+    /// What people see of a turn with these events, without colours.
+    fn shown(full: bool, change: Value, events: &[Value]) -> String {
+        let mut turn = json!({
+            "number": 1, "text": "hi", "events": [], "reply": "", "silent": false, "interrupted": false, "duration_ms": 1.0,
+            "queued_ms": 0.0,
+        });
+        for (seq, event) in events.iter().enumerate() {
+            let mut event = event.clone();
+            event["seq"] = (seq + 1).into();
+            event["time"] = "2026-11-21T04:05:06.789000Z".into();
+            turn["events"].as_array_mut().unwrap().push(event);
+        }
+        for (name, value) in change.as_object().unwrap() {
+            turn[name] = value.clone();
+        }
+        let turn: Turn = serde_json::from_value(turn).unwrap();
+        let text = Renderer { full }.turn(&turn);
+        anstream::adapter::strip_str(&text)
+            .to_string()
+            .strip_prefix("\n  ● You\n    hi\n")
+            .unwrap_or(&text)
+            .to_owned()
+    }
+
+    fn own(event: Value) -> String {
+        shown(false, json!({}), &[event])
+    }
+
+    fn tool(output: &str, is_error: bool) -> Value {
+        let (arguments, call_id) = (r#"{"city":"Rome"}"#, "c");
+        json!({ "type": "tool_call", "call_id": call_id, "name": "look", "arguments": arguments, "output": output, "is_error": is_error })
+    }
+
+    #[test]
+    fn tools() {
+        let call = "\n  ● tool: look({\"city\":\"Rome\"})\n";
+        assert_eq!(own(tool("sunny", false)), format!("{call}    ✓ sunny\n"));
+        assert_eq!(own(tool("sunny\nand warm", false)), format!("{call}    ✓ sunny\n      and warm\n"));
+        assert_eq!(own(tool("", false)), call, "nothing for an empty success");
+        assert_eq!(own(tool("no such city", true)), format!("{call}    ✗ no such city\n"));
+        assert_eq!(own(tool("", true)), format!("{call}    ✗ \n"), "an error always shows");
+    }
+
+    #[test]
+    fn long_outputs_are_cut_on_characters_unless_all_is_asked_for() {
+        let long = "é".repeat(1000);
+        assert!(own(tool(&long, false)).contains("… (400 more characters; --full shows them)"));
+        assert!(shown(true, json!({}), &[tool(&long, false)]).contains(&long));
+    }
+
+    #[test]
+    fn handoffs_agents_and_changes() {
+        let handoff =
+            |from: Value| own(json!({ "type": "handoff", "id": "h", "from": from, "to": "billing" }));
+        assert_eq!(handoff(json!("barista")), "\n  ● handoff: barista → billing\n");
+        assert_eq!(handoff(Value::Null), "\n  ● agent: billing\n");
+        let config = json!({ "type": "config", "id": "c", "instructions": "x", "tools_added": ["a", "b"], "tools_removed": ["c"] });
+        assert_eq!(own(config), "\n  ● config: instructions updated; tools added: a, b; tools removed: c\n");
+    }
+
+    #[test]
+    fn ends_of_turns() {
+        let message = |role: &str, interrupted: bool| json!({ "type": "message", "id": "m", "role": role, "text": "well", "interrupted": interrupted });
+        assert_eq!(own(message("assistant", true)), "\n  ● Agent\n    well\n    (interrupted)\n");
+        assert_eq!(own(message("system", false)), "\n  ● System\n    well\n");
+        assert_eq!(shown(false, json!({ "silent": true }), &[]), "    (no reply)\n");
+        assert_eq!(shown(false, json!({ "interrupted": true }), &[]), "    (interrupted)\n");
+        let cut_off = shown(false, json!({ "interrupted": true }), &[message("assistant", true)]);
+        assert_eq!(cut_off.matches("(interrupted)").count(), 1);
+    }
+
+    #[test]
+    fn an_error_shows_once() {
+        let error = json!({ "type": "error", "message": "type='llm_error' error=RuntimeError('broken')" });
+        assert_eq!(
+            shown(false, json!({ "error": "broken" }), std::slice::from_ref(&error)),
+            "\n  ✗ agent error: broken\n"
+        );
+        assert!(own(error).contains("llm_error"));
+    }
+
+    #[test]
+    fn what_was_before_comes_first() {
+        let earlier = json!({ "type": "gap", "dropped": 3, "earlier": true });
+        let text = shown(false, json!({}), &[earlier]);
+        assert_eq!(
+            anstream::adapter::strip_str(&text).to_string(),
+            "    (before this turn)\n    (3 events are missing here)\n\n  ● You\n    hi\n"
+        );
+    }
 }

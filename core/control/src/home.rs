@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::Error;
 
 use crate::files;
 
@@ -58,6 +58,8 @@ fn user() -> String {
 #[cfg(unix)]
 fn check_owner(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
+
+    use greenroom_protocol::Code;
 
     let found = fs::metadata(folder).map_err(|error| files::failed("look at", folder, &error))?;
     let denied = |why: &str| {

@@ -7,6 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use greenroom_protocol::message::Started;
+use greenroom_protocol::session::Config;
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
 
@@ -14,12 +15,12 @@ use crate::daemon::{ORDER_VARIABLE, READY_FILE};
 use crate::files;
 use crate::name::SessionName;
 use crate::record::{Launch, Order, Ready};
-use crate::registry::Registry;
+use crate::registry::{Found, Registry};
 
 /// How often the daemon's word is looked for.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How much longer than the agent's start the daemon may take to say how it went: it has an agent to end if it failed.
+/// How much longer than the session's start the daemon may take to say how it went: it has an agent to end if it failed.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The last lines of the daemon's own log that an error shows.
@@ -56,7 +57,7 @@ pub fn start(
 ) -> Result<Starting, Error> {
     registry.sweep();
     let folder = registry.folder(name);
-    if let crate::registry::Found::Live(_) | crate::registry::Found::Starting = folder.find()? {
+    if let Found::Live(_) | Found::Starting = folder.find()? {
         return Err(folder.already_running());
     }
     let attempt = registry.attempt()?;
@@ -65,7 +66,7 @@ pub fn start(
         Ok(daemon) => Ok(Starting {
             attempt,
             daemon,
-            until: Instant::now() + launch.start_timeout() + GRACE,
+            until: Instant::now() + longest(launch) + GRACE,
             detected: None,
             settled: false,
         }),
@@ -74,6 +75,12 @@ pub fn start(
             Err(error)
         }
     }
+}
+
+/// How long a session may take to start: to find and sync the project, to connect, to answer, to greet.
+fn longest(launch: &Launch) -> Duration {
+    let config = Config::default();
+    2 * launch.start_timeout() + config.ready_timeout + config.greeting_timeout
 }
 
 fn spawn(attempt: &Path, order: &Order, program: &Path) -> Result<Child, Error> {

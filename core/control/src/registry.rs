@@ -18,6 +18,9 @@ use crate::record::{Ended, Record};
 /// How long what a session left behind is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How long an attempt to start a session may be under way.
+const ATTEMPT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a lock may be held by somebody who only looks.
 const LOOKING: Duration = Duration::from_millis(300);
 
@@ -111,11 +114,12 @@ impl Registry {
         let Ok(entries) = fs::read_dir(&self.root) else { return };
         for entry in entries.flatten() {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            let old = entry.metadata().and_then(|data| data.modified()).is_ok_and(|at| is_old(at, KEPT));
-            if name.starts_with(GONE) || (old && name.starts_with(ATTEMPT)) {
+            let at = entry.metadata().and_then(|data| data.modified());
+            let older_than = |age| at.as_ref().is_ok_and(|at| is_old(*at, age));
+            if name.starts_with(GONE) || (name.starts_with(ATTEMPT) && older_than(ATTEMPT_KEPT)) {
                 // Somebody else may be at it; then it goes without us.
                 let _ = fs::remove_dir_all(entry.path());
-            } else if old
+            } else if older_than(KEPT)
                 && let Ok(name) = name.parse()
                 && let Ok(lock) = self.folder(&name).lock()
             {

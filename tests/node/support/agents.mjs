@@ -16,10 +16,13 @@ export const EXAMPLES = {
   python: { file: join(ROOT, 'examples', 'python', 'agent.py'), options: { python: PYTHON }, sdk: 'python' },
 };
 
-/** A folder that is gone after the test. */
-export function folder(t) {
+/** A folder that is gone after the test, once `before` is done. */
+export function folder(t, before = async () => {}) {
   const path = mkdtempSync(join(tmpdir(), 'greenroom-test-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  t.after(async () => {
+    await before();
+    rmSync(path, { recursive: true, force: true });
+  });
   return path;
 }
 

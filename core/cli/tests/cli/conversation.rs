@@ -185,11 +185,11 @@ fn ctrl_c_during_a_stream_ends_it_quietly() {
 fn ctrl_c_during_a_turn_gives_it_up_and_the_session_goes_on() {
     let stage = Stage::started();
     let saying = stage.command(&["say", "--json", "hang"]).spawn().unwrap();
-    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    eventually("the turn is under way", || stage.in_turn());
     signal(saying.id(), "INT");
     let outcome = finish(saying).code(130);
     assert_eq!(outcome.json()["error"]["code"], "cancelled");
-    eventually("the turn is given up", || stage.json(&["status", "--json"])["turn_in_progress"] == false);
+    eventually("the turn is given up", || !stage.in_turn());
     stage.run(&["say", "hello"]).ok().printed("echo: hello");
 }
 

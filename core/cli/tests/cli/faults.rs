@@ -43,7 +43,7 @@ fn daemon_sigkilled() {
     let agent = agent_pid(&stage);
     let record = stage.record();
     let saying = stage.command(&["say", "hang"]).spawn().unwrap();
-    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    eventually("the turn is under way", || stage.in_turn());
     signal(record.pid, "KILL");
     finish(saying).code(3).told("was killed or has crashed");
     eventually("the agent is gone too", || !runs(agent));
@@ -83,7 +83,7 @@ fn two_say_at_once() {
 fn cancelled_say_then_a_second_say() {
     let stage = Stage::started();
     let first = stage.command(&["say", "slow", "700"]).spawn().unwrap();
-    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    eventually("the turn is under way", || stage.in_turn());
     signal(first.id(), "KILL");
     finish(first);
     stage.run(&["say", "hello"]).ok().printed("● You\n    hello\n\n  ● Agent\n    echo: hello\n");

@@ -86,7 +86,7 @@ async fn a_turn_can_be_given_up() {
         let remote = remote.clone();
         tokio::spawn(async move { say(&remote, "hang", None).await })
     };
-    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    eventually("the turn is under way", || stage.in_turn());
     hanging.abort();
     assert!(hanging.await.unwrap_err().is_cancelled());
     assert_eq!(say(&remote, "hello", None).await.unwrap().reply, "echo: hello");
@@ -105,7 +105,7 @@ async fn a_daemon_that_is_killed_fails_what_is_pending() {
         let remote = remote.clone();
         tokio::spawn(async move { say(&remote, "hang", None).await })
     };
-    eventually("the turn is under way", || stage.json(&["status", "--json"])["turn_in_progress"] == true);
+    eventually("the turn is under way", || stage.in_turn());
     signal(pid, "KILL");
     let error = hanging.await.unwrap().unwrap_err();
     assert_eq!(error.code, Code::AgentGone);

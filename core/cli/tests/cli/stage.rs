@@ -57,6 +57,11 @@ impl Stage {
         self.run(args).ok().json()
     }
 
+    /// Whether the default session is in a turn. Unlike a status, a list asks nothing of the agent.
+    pub(crate) fn in_turn(&self) -> bool {
+        self.json(&["list", "--json"])["sessions"][0]["turn_in_progress"] == true
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
         command.args(args).current_dir(self.path());

@@ -62,9 +62,13 @@ pub fn run() -> Result<(), Error> {
     let order: Order = files::read_json(&order_file)?.ok_or_else(by_hand)?;
     fs::remove_file(&order_file).map_err(|error| files::failed("remove", &order_file, &error))?;
     let outcome = hold(order, &attempt);
-    if let Err(error) = &outcome {
-        tracing::error!(code = %error.code, "{error}");
-        tell(&attempt, &Ready::Failed { error: error.clone() });
+    match &outcome {
+        Err(error) => {
+            tracing::error!(code = %error.code, "{error}");
+            tell(&attempt, &Ready::Failed { error: error.clone() });
+        }
+        // The command that started this daemon has removed it long since, unless it was killed.
+        Ok(()) => drop(fs::remove_dir_all(&attempt)),
     }
     outcome
 }
@@ -111,6 +115,24 @@ struct Daemon {
 /// Says that the session is gone.
 type Done = Box<dyn FnOnce(Value) + Send>;
 
+/// Why a session did not start.
+enum NoStart {
+    /// It could not.
+    Failed(Error),
+    /// It was not to, any more.
+    GivenUp(Why),
+}
+
+/// How the daemon ends.
+enum End {
+    /// Its session did not start.
+    Failed,
+    /// Its session was not to start, any more.
+    GivenUp(Why),
+    /// Its session is over.
+    Over(Why),
+}
+
 /// Why the daemon ends.
 enum Why {
     /// Somebody asked for it.
@@ -156,50 +178,54 @@ impl Daemon {
         let mut signals = Signals::new()?;
         let started = match self.wait_for_start(attempt, &mut signals).await {
             Ok(started) => started,
-            Err(error) => {
-                self.end(None).await;
+            Err(failed) => {
+                let (error, end) = match failed {
+                    NoStart::Failed(error) => (error, End::Failed),
+                    NoStart::GivenUp(why) => {
+                        let by = if let Why::Signal(signal) = &why { signal } else { "somebody" };
+                        let message = format!("the start was ended by {by} before the session was ready");
+                        (Error::new(Code::Cancelled, message), End::GivenUp(why))
+                    }
+                };
+                self.end(end).await;
                 return Err(error);
             }
         };
         tracing::info!(name = %self.order.name, "the session is ready");
         tell(attempt, &Ready::Ready { started, status: self.session.status() });
         let why = self.serve(&mut signals).await;
-        self.end(Some(why)).await;
+        self.end(End::Over(why)).await;
         Ok(())
     }
 
     /// Waits until the session is ready. Who asks meanwhile is served.
-    async fn wait_for_start(&mut self, attempt: &Path, signals: &mut Signals) -> Result<Started, Error> {
+    async fn wait_for_start(&mut self, attempt: &Path, signals: &mut Signals) -> Result<Started, NoStart> {
         let (sender, mut started) = oneshot::channel();
         self.session.submit(Operation::Start, None, Box::new(move |answer| drop(sender.send(answer))));
         let mut written = false;
         loop {
-            let news = tokio::select! {
-                answer = &mut started => News::Started(answer),
-                why = self.next(signals) => News::End(why),
-                () = tokio::time::sleep(LOOK), if !written => News::Look,
+            let answer = tokio::select! {
+                answer = &mut started => Some(answer),
+                why = self.next(signals) => match why {
+                    // The answer to the start tells why.
+                    Why::Closed => None,
+                    why => return Err(NoStart::GivenUp(why)),
+                },
+                () = tokio::time::sleep(LOOK), if !written => None,
             };
-            let detected = self.session.snapshot().detected.is_some();
-            if detected && !written {
+            if !written && self.session.snapshot().detected.is_some() {
                 written = true;
-                self.write_record()?;
+                self.write_record().map_err(NoStart::Failed)?;
                 tell(attempt, &Ready::Starting { status: self.session.status() });
             }
-            match news {
-                News::Started(Ok(Ok(Answer::Started(started)))) => return Ok(started),
-                News::Started(Ok(Err(error))) => return Err(error),
-                News::Started(_) => {
-                    return Err(Error::new(Code::Internal, "the session did not say whether it is ready"));
+            match answer {
+                Some(Ok(Ok(Answer::Started(started)))) => return Ok(started),
+                Some(Ok(Err(error))) => return Err(NoStart::Failed(error)),
+                Some(_) => {
+                    let message = "the session did not say whether it is ready";
+                    return Err(NoStart::Failed(Error::new(Code::Internal, message)));
                 }
-                News::End(Why::Asked(done)) => {
-                    done(self.session.status());
-                    return Err(Error::new(Code::Cancelled, "the session was ended before it was ready"));
-                }
-                News::End(Why::Signal(signal)) => {
-                    return Err(Error::new(Code::Cancelled, format!("the start was ended by {signal}")));
-                }
-                // The answer to the start tells why.
-                News::End(Why::Closed) | News::Look => {}
+                None => {}
             }
         }
     }
@@ -247,9 +273,9 @@ impl Daemon {
     }
 
     /// Ends the session and tells everybody who waits for it.
-    async fn end(mut self, why: Option<Why>) {
+    async fn end(mut self, end: End) {
         // Before it is closed here, since afterwards that is the reason.
-        let ended = self.epitaph(why.as_ref());
+        let ended = self.epitaph(&end);
         if timeout(END, self.session.end()).await.is_err() {
             tracing::error!("the agent did not end in time; its guard kills it");
         }
@@ -262,7 +288,7 @@ impl Daemon {
             }
             None => self.lock.remove(),
         }
-        if let Some(Why::Asked(done)) = why {
+        if let End::Over(Why::Asked(done)) | End::GivenUp(Why::Asked(done)) = end {
             done(status.clone());
         }
         self.ends.close();
@@ -276,24 +302,16 @@ impl Daemon {
     }
 
     /// What the next command is to find: nothing, if the end was asked for, or if the agent never ran.
-    fn epitaph(&self, why: Option<&Why>) -> Option<Ended> {
+    fn epitaph(&self, end: &End) -> Option<Ended> {
         let status = self.session.snapshot();
-        let never_ran = why.is_none() && status.pid.is_none();
-        if never_ran || matches!(why, Some(Why::Asked(_))) {
-            return None;
-        }
-        let closed = self.session.read_events(self.session.end_of_events().saturating_sub(1), 1);
-        let reason = closed.events.iter().find_map(|event| match &event.kind {
-            EventKind::Closed { reason, .. } => Some(*reason),
-            _ => None,
-        });
-        let (reason, error) = match (why, status.closed) {
-            (Some(Why::Signal(signal)), _) => {
+        let (reason, error) = match end {
+            End::GivenUp(_) | End::Over(Why::Asked(_)) => return None,
+            End::Failed if status.pid.is_none() => return None,
+            End::Over(Why::Signal(signal)) => {
                 let message = format!("its daemon was ended by {signal}");
                 ("signal", Error::new(Code::SessionClosed, message))
             }
-            (_, Some(error)) => (reason.unwrap_or(CloseReason::Closed).as_str(), error),
-            (_, None) => ("closed", Error::new(Code::SessionClosed, "the start was given up")),
+            End::Failed | End::Over(Why::Closed) => (self.close_reason().as_str(), status.closed?),
         };
         Some(Ended {
             name: self.order.name.clone(),
@@ -305,12 +323,16 @@ impl Daemon {
             launch: self.order.launch.clone(),
         })
     }
-}
 
-enum News {
-    Started(Result<Result<Answer, Error>, oneshot::error::RecvError>),
-    End(Why),
-    Look,
+    /// What the last event says.
+    fn close_reason(&self) -> CloseReason {
+        let last = self.session.read_events(self.session.end_of_events().saturating_sub(1), 1);
+        let reason = last.events.iter().find_map(|event| match &event.kind {
+            EventKind::Closed { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        reason.unwrap_or(CloseReason::Closed)
+    }
 }
 
 /// Wakes the daemon at every event: one of them is the last.
