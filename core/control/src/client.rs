@@ -253,7 +253,10 @@ impl Client {
 
     fn failed(&self, error: &io::Error, patience: Duration) -> Error {
         if self.interrupted.load(Ordering::SeqCst) {
-            return Error::new(Code::Cancelled, "interrupted: what was asked for is given up; the session goes on");
+            return Error::new(
+                Code::Cancelled,
+                "interrupted: what was asked for is given up; the session goes on",
+            );
         }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::new(

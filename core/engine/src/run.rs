@@ -317,7 +317,7 @@ fn open_log(target: &LogTarget) -> Result<(LogFile, Option<tempfile::TempPath>),
                 .tempfile()
                 .map_err(|error| io_error("a temporary file for the agent's log", &error))?;
             let path = file.into_temp_path();
-            Ok((LogFile::open(path.to_path_buf())?, Some(path)))
+            Ok((LogFile::open(path.to_path_buf())?.temporary(), Some(path)))
         }
     }
 }

@@ -3,13 +3,14 @@
 //! The owner holds one end of a socket pair, the shell reads the other. Each process that the guard watches writes
 //! its own id into it between fork and exec, so there is no moment at which it runs and the guard does not know it.
 //! The system closes the owner's end when the owner ends, by whatever signal; the shell then reads the end of the
-//! stream and kills the groups it was told of. A line `bye` sends it off without a kill.
+//! stream, kills the groups it was told of and removes the files it was told of. A line `bye` sends it off without.
 //!
 //! The shell leads a session of its own and ignores the signals of a terminal, so that neither a Ctrl-C nor the end
 //! of the terminal takes the guard away before its work is done. What it cannot cover: a process that leaves the
 //! group, and an owner that forked without exec, whose child keeps the owner's end open until it ends, too.
 
 use std::io;
+use std::path::Path;
 use std::process::Command;
 
 /// Watches over process groups: see the module's text. Dropping it kills them; [`Guard::release`] does not.
@@ -36,6 +37,14 @@ impl Guard {
         self.0.watch(cmd);
     }
 
+    /// Makes the guard remove `file`, too, should it kill: what the owner would have removed.
+    ///
+    /// # Errors
+    /// When the guard is gone, or when the path has a line end in it.
+    pub fn remove_afterwards(&self, file: &Path) -> io::Result<()> {
+        self.0.remove_afterwards(file)
+    }
+
     /// Sends the guard off without a kill, and reaps it. Takes a few milliseconds, two seconds at most.
     pub fn release(self) {
         self.0.release();
@@ -46,8 +55,10 @@ impl Guard {
 mod imp {
     use std::io;
     use std::os::fd::OwnedFd;
+    use std::os::unix::ffi::OsStringExt;
     use std::os::unix::net::UnixStream;
     use std::os::unix::process::CommandExt;
+    use std::path::Path;
     use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -55,11 +66,14 @@ mod imp {
     use rustix::io::Errno;
     use rustix::net::SendFlags;
 
-    /// Reads lines: `bye` ends it, `kill` and the end of the stream end the groups it knows, any other line is the
-    /// id of a group. (`kill -s KILL --` is the one form that dash, bash and busybox all take for a group.)
-    const SCRIPT: &str = "trap '' HUP INT TERM QUIT; groups=; \
-        while read -r line; do case $line in bye) exit 0;; kill) break;; *) groups=\"$groups -$line\";; esac; done; \
-        [ -z \"$groups\" ] || kill -s KILL -- $groups";
+    /// Reads lines: `bye` ends it, `kill` and the end of the stream end the groups it knows, a line with a slash is the
+    /// path of a file (kept as an argument of the script), any other line is the id of a group. (`kill -s KILL --` is
+    /// the one form that dash, bash and busybox all take for a group.)
+    const SCRIPT: &str = "trap '' HUP INT TERM QUIT; groups=; set --; \
+        while IFS= read -r line; do case $line in bye) exit 0;; kill) break;; */*) set -- \"$@\" \"$line\";; \
+        *) groups=\"$groups -$line\";; esac; done; \
+        [ -z \"$groups\" ] || kill -s KILL -- $groups; \
+        [ $# -eq 0 ] || rm -f -- \"$@\"";
 
     /// How long the shell has to end after it was told to.
     const PATIENCE: Duration = Duration::from_secs(2);
@@ -112,6 +126,15 @@ mod imp {
             unsafe {
                 cmd.pre_exec(lead_and_announce);
             }
+        }
+
+        pub(super) fn remove_afterwards(&self, file: &Path) -> io::Result<()> {
+            let mut line = std::path::absolute(file)?.into_os_string().into_vec();
+            if line.contains(&b'\n') {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path has a line end in it"));
+            }
+            line.push(b'\n');
+            send(&self.line, &line)
         }
 
         pub(super) fn release(mut self) {
@@ -187,6 +210,7 @@ mod imp {
 mod imp {
     use std::convert::Infallible;
     use std::io;
+    use std::path::Path;
     use std::process::Command;
 
     #[derive(Debug)]
@@ -202,6 +226,10 @@ mod imp {
         }
 
         pub(super) fn watch(&self, _cmd: &mut Command) {
+            match self.0 {}
+        }
+
+        pub(super) fn remove_afterwards(&self, _file: &Path) -> io::Result<()> {
             match self.0 {}
         }
 

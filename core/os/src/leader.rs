@@ -2,6 +2,7 @@
 //! last process of its group.
 
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,6 +49,14 @@ impl Leader {
     /// The group, to signal it from elsewhere.
     pub fn group(&self) -> Group {
         self.group.clone()
+    }
+
+    /// Makes the guard remove `file` should it have to kill the group: what the owner would have removed.
+    ///
+    /// # Errors
+    /// When the guard is gone, or when the path has a line end in it.
+    pub fn remove_afterwards(&self, file: &Path) -> io::Result<()> {
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.remove_afterwards(file))
     }
 
     /// Blocks until the leader has ended by itself or by a signal, kills what is left of its group, reaps it and

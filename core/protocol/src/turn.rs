@@ -110,6 +110,11 @@ impl Fold {
         self.own_message
     }
 
+    /// When it was asked for.
+    pub(crate) const fn asked(&self) -> Time {
+        self.asked
+    }
+
     /// Whether somebody else said something meanwhile.
     pub(crate) const fn has_foreign_input(&self) -> bool {
         self.foreign_message

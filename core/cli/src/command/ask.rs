@@ -82,24 +82,20 @@ pub(super) fn usage(name: &SessionName, call: &Call, out: &mut Output) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// One row for each model and count that is not nothing.
+/// One row for each model, with the counts that are not nothing.
 fn table(models: &[ModelUsage]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["PROVIDER", "MODEL", "KIND", "WHAT", "COUNT"]);
+    table.load_style(presets::NOTHING).set_header(["PROVIDER", "MODEL", "KIND", "USED"]);
     for model in models {
         let fields = serde_json::to_value(model).unwrap_or_default();
         let get = |name: &str| text::line(fields.get(name).and_then(Value::as_str).unwrap_or_default());
-        for (what, count) in fields.as_object().into_iter().flatten() {
-            if count.as_f64().is_some_and(|count| count != 0.0) {
-                table.add_row([
-                    get("provider"),
-                    get("model"),
-                    get("kind"),
-                    what.replace('_', " "),
-                    count.to_string(),
-                ]);
-            }
-        }
+        let counts = fields.as_object().into_iter().flatten();
+        let used: Vec<String> = counts
+            .filter(|(_, count)| count.as_f64().is_some_and(|count| count != 0.0))
+            .map(|(what, count)| format!("{count} {}", what.replace('_', " ")))
+            .collect();
+        let used = if used.is_empty() { "nothing counted".to_owned() } else { used.join(", ") };
+        table.add_row([get("provider"), get("model"), get("kind"), used]);
     }
     table
 }

@@ -41,8 +41,9 @@ impl Mirror {
         self.bytes = 0;
     }
 
-    pub(super) const fn is_watching(&self) -> bool {
-        self.watch.is_some()
+    /// Whether nothing brings what is to come, and something is to come.
+    pub(super) const fn wants_watching(&self) -> bool {
+        self.watch.is_none() && !self.closed
     }
 
     /// Whether the events from place `from` on are here or on their way.
@@ -165,5 +166,13 @@ mod tests {
         mirror.close(CloseReason::DaemonGone, "gone");
         assert!(!mirror.push(1, log(5), 1));
         assert_eq!(seqs(&mirror, 4), [(4, false)]);
+    }
+
+    #[test]
+    fn the_end_is_there_for_who_comes_after_it() {
+        let mut mirror = Mirror::new(&Limits::default(), 4);
+        mirror.close(CloseReason::DaemonGone, "gone");
+        assert!(mirror.reaches(0) && !mirror.wants_watching());
+        assert_eq!(seqs(&mirror, 0), [(3, true), (4, false)]);
     }
 }

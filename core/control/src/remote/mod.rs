@@ -156,7 +156,7 @@ impl Driver for Remote {
         let mut state = lock(&self.0.shared.state);
         state.listeners.retain(|listener| listener.strong_count() > 0);
         state.listeners.push(listener);
-        if !state.mirror.is_watching() {
+        if state.mirror.wants_watching() {
             let end = state.mirror.end();
             self.0.shared.watch(&mut state, end);
         }

@@ -1,6 +1,7 @@
 //! A child process that leads its own session, as futures see it.
 
 use std::io::{self, PipeReader};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use greenroom_os::{Group, Leader};
@@ -19,10 +20,15 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts `command` with no input, and with both outputs in the pipe that is returned.
-    pub(super) fn spawn(mut command: Command) -> io::Result<(Self, PipeReader)> {
+    ///
+    /// `temporary` is a file that nobody else removes should this process be killed.
+    pub(super) fn spawn(mut command: Command, temporary: Option<&Path>) -> io::Result<(Self, PipeReader)> {
         let (output, theirs) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
         let leader = Leader::spawn(command)?;
+        if let Some(file) = temporary {
+            leader.remove_afterwards(file)?;
+        }
         let group = leader.group();
         let (ended, exit) = watch::channel(None);
         // The thread makes a few system calls and sleeps. Should it not start, the leader is dropped: killed.

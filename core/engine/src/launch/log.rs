@@ -34,6 +34,7 @@ const FOLLOWER_LINES: usize = 512;
 pub struct LogFile {
     file: File,
     path: PathBuf,
+    is_temporary: bool,
 }
 
 impl LogFile {
@@ -48,11 +49,22 @@ impl LogFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&path) {
-            Ok(file) => Ok(Self { file, path }),
+            Ok(file) => Ok(Self { file, path, is_temporary: false }),
             Err(error) => {
                 Err(LaunchError::io(format!("the agent's log {} cannot be opened", path.display()), error))
             }
         }
+    }
+
+    /// The same file, to be removed with the agent should its owner be killed. Else its owner removes it.
+    #[must_use]
+    pub fn temporary(self) -> Self {
+        Self { is_temporary: true, ..self }
+    }
+
+    /// The file, if it is to go with the agent.
+    pub(super) fn to_remove(&self) -> Option<&Path> {
+        self.is_temporary.then_some(self.path.as_path())
     }
 }
 

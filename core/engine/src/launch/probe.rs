@@ -51,7 +51,7 @@ impl Answer {
 pub(super) async fn ask(command: Command, deadline: Deadline) -> Result<Answer, LaunchError> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let shown = words.iter().take(4).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let (child, output) = Child::spawn(command).map_err(|error| not_started(&shown, error))?;
+    let (child, output) = Child::spawn(command, None).map_err(|error| not_started(&shown, error))?;
     let reading =
         Reading::start(output).map_err(|error| LaunchError::io("a thread cannot be started", error))?;
     let whole = async {

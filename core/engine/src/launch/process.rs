@@ -50,7 +50,7 @@ impl AgentProcess {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(plan: &Plan, address: SocketAddr, log: LogFile) -> Result<Self, LaunchError> {
-        let spawned = Child::spawn(plan.command(address));
+        let spawned = Child::spawn(plan.command(address), log.to_remove());
         let (child, output) = spawned.map_err(|error| not_started(&plan.program.to_string_lossy(), error))?;
         let (reader, log) = LogReader::start(output, log)
             .map_err(|error| LaunchError::io("the agent's log cannot be read", error))?;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -151,6 +152,25 @@ fn a_dropped_guard_kills_and_a_released_one_does_not() {
         assert_eq!(status.signal(), Some(9));
         assert!(!greenroom_os::process_alive(shell).expect("look"), "no zombie of the shell");
         eventually("the grandchild is gone", || !running(grandchild));
+    }
+}
+
+#[test]
+fn a_guard_that_kills_removes_files_too_and_a_released_one_does_not() {
+    for released in [true, false] {
+        let folder = tempfile::tempdir().expect("folder");
+        // A name that a shell would read wrongly if it read it at all.
+        let file = folder.path().join(" $(oops) 'a log' -rf *");
+        std::fs::write(&file, "log").expect("write");
+        let guard = Guard::start().expect("guard");
+        guard.remove_afterwards(&file).expect("tell");
+        assert!(guard.remove_afterwards(Path::new("/tmp/two\nlines")).is_err());
+        if released {
+            guard.release();
+        } else {
+            drop(guard);
+        }
+        assert_eq!(file.exists(), released);
     }
 }
 

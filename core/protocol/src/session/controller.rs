@@ -364,7 +364,9 @@ impl Controller {
             Phase::Starting(starting) if starting.open_requests == 0 => Some(self.started_at(starting)),
             _ => None,
         };
-        waiting.chain(starts).chain(queued).chain(active).chain(starting).min()
+        let next_turn =
+            if self.queue.is_empty() || self.active.is_some() { None } else { self.next_turn_at() };
+        waiting.chain(starts).chain(queued).chain(active).chain(starting).chain(next_turn).min()
     }
 
     /// Lets pass what is due.
@@ -797,10 +799,18 @@ impl Controller {
         }
         while self.is_ready()
             && self.active.is_none()
+            && self.next_turn_at().is_none_or(|at| at <= now)
             && let Some(queued) = self.queue.pop_front()
         {
             self.begin_turn(queued, now);
         }
+    }
+
+    /// Until when the next turn waits for the agent to begin with the one that was given up: a host that gets two at once answers the
+    /// later with an error (@livekit/agents 1.9.0: `internal error`).
+    fn next_turn_at(&self) -> Option<Time> {
+        let late = self.late.back().filter(|late| !late.fold.is_heard())?;
+        Some(late.fold.asked() + self.config.turn_settle)
     }
 
     fn begin_turn(&mut self, queued: Queued, now: Time) {

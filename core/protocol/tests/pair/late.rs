@@ -252,6 +252,7 @@ fn a_cancelled_turn_is_late_too_and_the_next_goes_at_once() {
     stage.cancel(second);
     stage.fails_with(second, Code::Cancelled);
     assert!(stage.asked.is_empty(), "a queued turn is gone without a trace");
+    stage.emit([added(user("slow")), state(2, 3)]);
     stage.cancel(first);
     stage.fails_with(first, Code::Cancelled);
     let third_id = stage.heard("next");
@@ -264,6 +265,32 @@ fn a_cancelled_turn_is_late_too_and_the_next_goes_at_once() {
         stage.cancel(call);
         assert!(stage.answer(call).is_none());
     }
+}
+
+#[test]
+fn after_a_turn_that_the_agent_has_not_begun_the_next_waits_for_a_moment() {
+    // Two turns that reach @livekit/agents before it has begun with the first: the second gets `internal error`.
+    let given_up = || {
+        let mut stage = Stage::ready();
+        let first = stage.say("slow");
+        stage.say("next");
+        let id = stage.heard("slow");
+        stage.cancel(first);
+        stage.fails_with(first, Code::Cancelled);
+        assert!(stage.asked.is_empty());
+        (stage, id)
+    };
+    let (mut stage, _) = given_up();
+    stage.emit([added(user("slow"))]);
+    stage.heard("next");
+
+    let (mut stage, id) = given_up();
+    stage.respond_items(&id, []);
+    stage.heard("next");
+
+    let (mut stage, _) = given_up();
+    stage.wait(secs(0.3));
+    stage.heard("next");
 }
 
 #[test]

@@ -112,7 +112,11 @@ fn an_empty_answer_is_silence_or_the_hosts_error_once_nobody_has_said_anything_f
         assert!(stage.answer(call).is_none(), "somebody may have interrupted it");
         stage.wait(secs(0.3));
         let turn = stage.turn(call);
-        assert_eq!((turn.silent, turn.error.as_deref()), (error.is_none(), error), "the JS host's word is taken");
+        assert_eq!(
+            (turn.silent, turn.error.as_deref()),
+            (error.is_none(), error),
+            "the JS host's word is taken"
+        );
         assert!(!turn.interrupted);
         assert_eq!(turn.events, []);
     }
