@@ -38,7 +38,7 @@ def test_metadata_says_what_it_needs(wheel: Path, version: str) -> None:
     assert metadata["Name"] == "greenroom"
     assert metadata["Version"] == version
     assert metadata["Requires-Python"] == ">=3.10"
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
     needed = metadata.get_all("Requires-Dist") or []
     assert [line for line in needed if "extra ==" not in line] == [], "the package itself needs nothing"
     assert [line for line in needed if "livekit-agents" in line]

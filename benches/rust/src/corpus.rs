@@ -78,8 +78,7 @@ struct Conversation {
 
 impl Conversation {
     fn of(turns: usize) -> Self {
-        let mut conversation =
-            Self { texts: Vec::new(), received: Vec::new(), items: Vec::new(), made: 0 };
+        let mut conversation = Self { texts: Vec::new(), received: Vec::new(), items: Vec::new(), made: 0 };
         for turn in 0..turns {
             conversation.turn(turn, turn % 4 == 3);
         }
@@ -156,7 +155,10 @@ impl Conversation {
             function_calls: vec![call.clone()],
             function_call_outputs: vec![output.clone()],
         }));
-        let items = vec![item(chat_item::Item::FunctionCall(call)), item(chat_item::Item::FunctionCallOutput(output))];
+        let items = vec![
+            item(chat_item::Item::FunctionCall(call)),
+            item(chat_item::Item::FunctionCallOutput(output)),
+        ];
         self.items.extend(items.iter().cloned());
         items
     }
@@ -225,5 +227,8 @@ fn item(item: chat_item::Item) -> ChatItem {
 
 /// A moment of the conversation.
 fn time(at: u64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: 1_795_000_000 + i64::try_from(at).unwrap_or_default(), nanos: 673_717_760 })
+    Some(prost_types::Timestamp {
+        seconds: 1_795_000_000 + i64::try_from(at).unwrap_or_default(),
+        nanos: 673_717_760,
+    })
 }
