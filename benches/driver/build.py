@@ -33,9 +33,7 @@ def rust() -> dict[str, Path]:
     command = ["bash", "-c", '. .ci/env.sh && exec cargo "$@"', "cargo", "build", *options]
     output = run(command, capture=True)
     messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
-    return {
-        message["target"]["name"]: Path(message["executable"]) for message in messages if message.get("executable")
-    }
+    return {message["target"]["name"]: Path(message["executable"]) for message in messages if message.get("executable")}
 
 
 def lk() -> Path:

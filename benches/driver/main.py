@@ -36,7 +36,7 @@ def main() -> int:
                 failures += 1
                 found.append(Row(name, f"not measured: {error}"))
             print(f"    {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    print(describe_machine())
+    print(f"{describe_machine()}; profile {build.PROFILE}")
     print(show(found))
     if arguments.json:
         arguments.json.write_text(json.dumps([row.as_json() for row in found], indent=1) + "\n")
@@ -46,13 +46,17 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(prog="benches/run", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(rows.GROUPS), help="only this group of rows; may repeat")
+    parser.add_argument(
+        "--only", action="append", choices=list(rows.GROUPS), help="only this group of rows; may repeat"
+    )
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--no-package", action="store_true", help="measure the packages that are installed already")
     parser.add_argument("--greenroom", type=Path, metavar="PROGRAM", help="instead of dist/greenroom")
     parser.add_argument("--python", type=Path, metavar="PROGRAM", help="with greenroom and livekit-agents installed")
-    parser.add_argument("--node-folder", type=Path, metavar="FOLDER", help="with greenroom and @livekit/agents installed")
+    parser.add_argument(
+        "--node-folder", type=Path, metavar="FOLDER", help="with greenroom and @livekit/agents installed"
+    )
     return parser.parse_args()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 # Longer than any one run takes, unless it hangs.
 DEADLINE_S = 300
 
-Command = Sequence[str | os.PathLike[str]]
+# A program and its arguments; each becomes text.
+Command = Sequence[object]
 
 
 class Failed(Exception):
@@ -42,7 +43,7 @@ class Bench:
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def rounds(self, usual: int) -> int:
-        """How often to measure what is usually measured so often; never an even number, so that a median is a sample."""
+        """How often to measure what is usually measured so often; odd, so that a median is a sample."""
         return max(3, usual // self.rounds_divisor) | 1
 
     def json(self, command: Command, cwd: Path | None = None) -> Any:
@@ -64,23 +65,26 @@ class Bench:
 
 def output(command: Command, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """What a command prints."""
-    program = Path(command[0]).name
+    words = [str(word) for word in command]
+    program = Path(words[0]).name
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
+            words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
         )
     except FileNotFoundError:
-        raise Failed(f"there is no {command[0]}; `make bench` builds what is measured") from None
+        raise Failed(f"there is no {words[0]}; `make bench` builds what is measured") from None
     except subprocess.TimeoutExpired:
         raise Failed(f"{program} took longer than {DEADLINE_S} s") from None
     if done.returncode != 0:
-        raise Failed(f"{program} ended with exit status {done.returncode}: {last_line(done.stderr or done.stdout)}")
+        raise Failed(f"{program} ended with exit status {done.returncode}: {complaint(done.stderr or done.stdout)}")
     return done.stdout
 
 
-def last_line(text: str) -> str:
-    """The last line that says something."""
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+def complaint(text: str) -> str:
+    """The last line that tells of an error, or that says anything."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "rror" in line]
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 def median_wall(samples: Sequence[Sample]) -> float:

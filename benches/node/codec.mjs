@@ -54,7 +54,7 @@ function converse(received, texts) {
 }
 
 function throughBinding(received) {
-  const controller = new Controller(0)
+  const controller = new Controller(true, 0)
   controller.open(0)
   for (const message of messages(received)) controller.receive(message, 0)
   controller.drain()

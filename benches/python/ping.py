@@ -1,7 +1,7 @@
 """Round trips from Python: `ping.py PEER ECHO_PORT FRAME_BYTES BLOCKS TRIPS`.
 
-Through a session with the scripted agent, in turn with those of a bare asyncio connection to the echo server. Prints the
-median of each block in microseconds.
+Through a session with the scripted agent, in turn with those of a bare asyncio connection to the echo server. Prints
+the median of each block in microseconds.
 """
 
 import asyncio

@@ -180,6 +180,27 @@ async def test_a_start_that_is_cancelled_ends_its_agent(start_peer, peer_python,
     gone(pid)
 
 
+@pytest.mark.both_loops
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_start_that_is_cancelled_early_leaves_nothing(start_peer, steps):
+    before = threads()
+    task = asyncio.create_task(start_peer()._open())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 20)
+    # The session's thread ends once its agent is gone.
+    deadline = time.monotonic() + 15
+    while threads() > before:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+
 # ---- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -313,15 +334,19 @@ async def test_an_agent_that_crashes_at_the_start_is_told_with_its_last_words(st
         ({"python": "no-such-python"}, greenroom.InterpreterNotFound),
         ({"timeout": -1}, greenroom.InvalidArgument),
         ({"timeout": float("nan")}, greenroom.InvalidArgument),
+        ({"idle_timeout": "5s"}, greenroom.InvalidArgument),
         ({"port": 70000}, greenroom.InvalidArgument),
+        ({"env": {"PEER": 1}}, greenroom.InvalidArgument),
+        ({"args": [1]}, greenroom.InvalidArgument),
         ({"entry": None, "node": "node"}, greenroom.InvalidArgument),
     ],
 )
 async def test_a_bad_start_names_what_is_wrong(peer_options, tmp_path, arguments, error):
     (tmp_path / "notes.txt").write_text("no agent")
+    options = peer_options() | {"cwd": tmp_path} | arguments
     with pytest.raises(error) as caught:
-        await greenroom.start(**peer_options(**({"cwd": tmp_path} | arguments)))
-    assert str(caught.value)
+        await greenroom.start(**options)
+    assert any(name in str(caught.value) or str(value) in str(caught.value) for name, value in arguments.items())
 
 
 @pytest.mark.parametrize(
@@ -348,6 +373,18 @@ async def test_a_port_that_is_taken_is_named(start_peer):
 
 
 # ---- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_close_that_nobody_waits_for_goes_on(start_peer, gone):
+    session = await start_peer()
+    pid = session.status().pid
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    gone(pid)
+    await session.close()
 
 
 @pytest.mark.both_loops

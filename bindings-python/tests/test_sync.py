@@ -1,6 +1,7 @@
 """The synchronous face."""
 
 import asyncio
+import gc
 import inspect
 import threading
 import time
@@ -13,6 +14,13 @@ import greenroom
 @pytest.fixture
 def start_sync(peer_options):
     return lambda mode="normal", **others: greenroom.sync.start(**peer_options(mode, **others))
+
+
+def no_thread_stays():
+    deadline = time.monotonic() + 10
+    while threads():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def threads():
@@ -78,13 +86,45 @@ def test_errors_are_those_of_the_asynchronous_face(start_sync):
     session.close()
 
 
+def test_a_session_that_nobody_closes_ends_when_it_is_collected(start_sync, gone):
+    holder = [start_sync()]
+    pid = holder[0].status().pid
+    with pytest.warns(ResourceWarning, match="never closed"):
+        collect(holder)
+    gone(pid)
+    no_thread_stays()
+
+
+def collect(holder):
+    holder.clear()
+    gc.collect()
+
+
+def test_a_call_that_comes_while_another_thread_closes_does_not_hang(start_sync):
+    session = start_sync()
+    outcomes = []
+
+    def talk():
+        try:
+            while True:
+                session.ping()
+        except greenroom.GreenroomError as error:
+            outcomes.append(error.code)
+
+    talkers = [threading.Thread(target=talk, daemon=True) for _ in range(3)]
+    for talker in talkers:
+        talker.start()
+    session.ping()
+    session.close()
+    for talker in talkers:
+        talker.join(20)
+    assert outcomes == ["session_closed"] * 3
+
+
 def test_a_start_that_fails_leaves_no_thread(start_sync):
     with pytest.raises(greenroom.AgentFailedToStart):
         start_sync("crash")
-    deadline = time.monotonic() + 10
-    while threads():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    no_thread_stays()
 
 
 def test_the_two_faces_have_the_same_methods_and_arguments():

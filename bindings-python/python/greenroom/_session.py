@@ -95,6 +95,12 @@ class Session:
         Returns:
             The turn; an agent that failed or was interrupted is told there, not raised.
         """
+        if not isinstance(text, str):
+            raise InvalidArgument(f"the text to say is a {type(text).__name__}; give a str")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(f"the text to say holds half a character (a lone surrogate): {error}") from None
         return _json.build(Turn, await self._call(timeout, "say", text=text))
 
     # ---- questions -------------------------------------------------------------------------------------------------
@@ -194,18 +200,17 @@ class Session:
         What is pending fails at once with `SessionClosed`. May be called again, and by several at once.
         """
         self._check_loop()
+        if self._is_detached:
+            return
         if self._closing is None:
             token = next(self._tokens)
             self._closing = self._waiting[token] = self._loop.create_future()
+            self._closing.add_done_callback(self._detach)
             logger.debug("closing a session")
             _ask(self._link.close, token)
         # Whoever stops waiting does not stop the end.
         await asyncio.shield(self._closing)
-        if not self._is_detached:
-            self._is_detached = True
-            self._abandon.detach()
-            self._link.detach()
-            self._on_wake()
+        self._detach()
 
     async def aclose(self) -> None:
         """The same as `close`, for `contextlib.aclosing`."""
@@ -232,11 +237,26 @@ class Session:
         """Wait until the session is ready; if it does not get so far, end it."""
         try:
             await self._link.attach(weak(self._on_wake))
+        except BaseException:
+            # Nothing would wake who waits for the end.
+            self._is_detached = True
+            self._abandon.detach()
+            self._link.abandon()
+            raise
+        try:
             self.started = _json.build(Started, await self._call(timeout, "start"))
         except BaseException:
             await self.close()
             raise
         logger.debug("a session is ready")
+
+    def _detach(self, _: object = None) -> None:
+        """The session is gone: let go of the loop, and tell readers that there is nothing more to come."""
+        if not self._is_detached:
+            self._is_detached = True
+            self._abandon.detach()
+            self._link.detach()
+            self._on_wake()
 
     async def _call(self, timeout: float | None, operation: str, **arguments: Any) -> dict[str, Any]:
         self._check_loop()

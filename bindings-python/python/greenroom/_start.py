@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -68,6 +69,16 @@ def start(
     """
     if python is not None and node is not None and entry is None:
         raise InvalidArgument("python= and node= were both given, and no file that tells which is meant; name the file")
+    _check_seconds("timeout", timeout)
+    if idle_timeout is not None:
+        _check_seconds("idle_timeout", idle_timeout)
+    if port is not None and not 0 <= port <= 65535:
+        raise InvalidArgument(f"port is {port}; it must be from 1 to 65535, or None for any free one")
+    for argument in args:
+        _check_text("args", argument)
+    for name, value in (env or {}).items():
+        _check_text("env", name)
+        _check_text(f"env[{name!r}]", value)
     is_python = os.fspath(entry).endswith(".py") if entry is not None else python is not None
     interpreter = python if is_python else node
     agent = {
@@ -148,3 +159,13 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
         return ControllerLink(InProcess(agent_session), text_mode=text_mode)
 
     return Opening(connect, timeout)
+
+
+def _check_seconds(what: str, value: object) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise InvalidArgument(f"{what} is {value!r}; it must be a number of seconds, 0 or more")
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{what} holds {value!r}; it takes str only")

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 _Path = str | os.PathLike[str]
 
 # How long a background thread may take to end, in seconds, once its session is gone.
-_THREAD_SECONDS = 5.0
+_THREAD_SECONDS = 15.0
 
 
 def start(
@@ -202,22 +202,23 @@ class _Background:
 
     def __init__(self) -> None:
         self._process = os.getpid()
+        self._accepts = True
+        # Reentrant: a collection may stop this loop in the middle of anything.
+        self._lock = threading.RLock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="greenroom-sync", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Have `work` done there and wait for it. An interrupted wait cancels it."""
-        try:
-            if os.getpid() != self._process:
-                raise forked(self._process)
+        if os.getpid() != self._process:
+            work.close()
+            raise forked(self._process)
+        with self._lock:
+            if not self._accepts:
+                work.close()
+                raise SessionClosed("the session was closed")
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except GreenroomError:
-            work.close()
-            raise
-        except RuntimeError:
-            work.close()
-            raise SessionClosed("the session was closed") from None
         try:
             return future.result()
         except BaseException:
@@ -226,8 +227,12 @@ class _Background:
 
     def stop(self) -> None:
         """Let the thread end once what it has in hand is done. Called on any thread; it does not wait."""
-        if os.getpid() == self._process and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            if self._accepts:
+                self._accepts = False
+                self._loop.call_soon_threadsafe(self._loop.stop)
 
     def join(self) -> None:
         """Wait for the thread's end."""
@@ -241,6 +246,8 @@ class _Background:
             pending = asyncio.all_tasks(self._loop)
             if pending:
                 self._loop.run_until_complete(asyncio.wait(pending, timeout=_THREAD_SECONDS))
+            # What was to be done on the loop on the way, such as closing a transport.
+            self._loop.run_until_complete(asyncio.sleep(0))
         finally:
             self._loop.close()
 

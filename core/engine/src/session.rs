@@ -220,7 +220,10 @@ impl Driver for Session {
             return CallId(0);
         }
         self.0.shared.with(|state, now| {
-            state.last_call = now;
+            // To look is not to use: `status` may be asked for ever, and the session still ends when nobody uses it.
+            if !matches!(operation, Operation::AgentInfo | Operation::SessionState) {
+                state.last_call = now;
+            }
             let call = state.controller.submit(operation, timeout, now);
             state.replies.insert(call, reply);
             call

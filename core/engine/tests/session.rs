@@ -255,6 +255,25 @@ async fn a_cancelled_say_then_a_second_say() {
 }
 
 #[tokio::test]
+async fn what_the_system_does_not_take_at_once_is_written_when_the_agent_reads_on() {
+    let scripted = started().await;
+    // The agent sleeps, and reads nothing meanwhile.
+    let slow = scripted.session.say("slow 500", Some(Duration::from_millis(50)));
+    assert_eq!(within(slow).await.unwrap_err().code, Code::Timeout);
+    // More than the system's buffers hold.
+    let asked: Vec<_> = (0..12)
+        .map(|_| {
+            let session = scripted.session.clone();
+            tokio::spawn(async move { session.finalize_simulation(true, &"x".repeat(900_000), None).await })
+        })
+        .collect();
+    for answer in asked {
+        within(answer).await.unwrap().unwrap();
+    }
+    assert_eq!(within(scripted.session.say("next", None)).await.unwrap().reply, "echo: next");
+}
+
+#[tokio::test]
 async fn ten_thousand_events_between_turns() {
     let scripted = started().await;
     within(scripted.session.say("flood 10000", None)).await.unwrap();

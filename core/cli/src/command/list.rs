@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use greenroom_control::registry::Found;
-use greenroom_control::{Client, Registry};
+use greenroom_control::{Client, Registry, SessionName};
 use greenroom_protocol::Error;
 use serde_json::{Value, json};
 
@@ -17,35 +17,42 @@ pub(super) fn list(list: &List, out: &mut Output) -> Result<ExitCode, Error> {
     let registry = Registry::open()?;
     let mut sessions: Vec<Value> = Vec::new();
     for (name, found) in registry.list()? {
-        match found {
-            Found::Live(record) => {
-                sessions.push(match Client::open(&registry, &name).and_then(|mut client| client.status()) {
-                    Ok(status) => document::running(&record, &status, None),
-                    Err(error) => document::not_running(&name, "unreachable", &error),
-                })
-            }
-            Found::Ended(ended) if list.all => sessions.push(document::ended(&ended)),
-            Found::Starting | Found::Vanished(_) => {
-                let state = if matches!(found, Found::Starting) { "starting" } else { "vanished" };
-                if let Err(error) = found.live(&name)
-                    && (list.all || state == "starting")
-                {
-                    sessions.push(document::not_running(&name, state, &error));
-                }
-            }
-            _ => {}
-        }
+        sessions.extend(describe(&registry, &name, found, list.all)?);
     }
     if out.is_json() {
         out.document(&json!({ "sessions": sessions }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if sessions.is_empty() {
+    } else if sessions.is_empty() {
         out.note("No sessions. Start one with `greenroom start`.");
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        out.print(&format!("{}\n", table(&sessions)))?;
     }
-    out.print(&format!("{}\n", table(&sessions)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The session's document, if it is one to list.
+fn describe(
+    registry: &Registry,
+    name: &SessionName,
+    mut found: Found,
+    all: bool,
+) -> Result<Option<Value>, Error> {
+    if let Found::Live(record) = &found {
+        match Client::open(registry, name).and_then(|mut client| client.status()) {
+            Ok(status) => return Ok(Some(document::running(record, &status, None))),
+            // It may have ended meanwhile.
+            Err(error) => match registry.folder(name).find()? {
+                Found::Live(_) => return Ok(Some(document::not_running(name, "unreachable", &error))),
+                ended => found = ended,
+            },
+        }
+    }
+    let state = match &found {
+        Found::Starting => "starting",
+        Found::Ended(ended) if all => return Ok(Some(document::ended(ended))),
+        Found::Vanished(_) if all => "vanished",
+        _ => return Ok(None),
+    };
+    Ok(found.live(name).err().map(|error| document::not_running(name, state, &error)))
 }
 
 fn table(sessions: &[Value]) -> Table {
@@ -62,8 +69,7 @@ fn table(sessions: &[Value]) -> Table {
             ("-", entry) => entry.to_owned(),
             (dir, entry) => format!("{dir}/{entry}"),
         };
-        let started = get("started_at");
-        table.add_row([get("name"), get("state"), get("port"), get("turns"), agent, started]);
+        table.add_row([get("name"), get("state"), get("port"), get("turns"), agent, get("started_at")]);
     }
     table
 }

@@ -19,44 +19,50 @@ const INFO: Duration = Duration::from_secs(2);
 
 pub(super) fn status(name: &SessionName, out: &mut Output) -> Result<ExitCode, Error> {
     let registry = Registry::open()?;
-    let found = registry.folder(name).find()?;
-    let not_running = match &found {
-        Found::Live(_) => None,
-        Found::Starting => Some("starting"),
-        Found::Ended(_) => Some("ended"),
-        Found::Vanished(_) => Some("vanished"),
-        _ => Some("unknown"),
-    };
-    if let Some(state) = not_running {
-        return gone(name, state, found, out);
+    let mut found = registry.folder(name).find()?;
+    if let Found::Live(_) = found {
+        match ask(&registry, name) {
+            Ok(document) => {
+                if out.is_json() {
+                    out.document(&document)?;
+                } else {
+                    out.print(&table(&document))?;
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            // It may have ended meanwhile.
+            Err(error) => match registry.folder(name).find()? {
+                Found::Live(_) => return Err(error),
+                ended => found = ended,
+            },
+        }
     }
-    let mut client = Client::open(&registry, name)?;
+    gone(name, found, out)
+}
+
+fn ask(registry: &Registry, name: &SessionName) -> Result<Value, Error> {
+    let mut client = Client::open(registry, name)?;
     let status = client.status()?;
     let ready = status.get("state").and_then(Value::as_str) == Some("ready");
     let info = match ready.then(|| client.call(Operation::AgentInfo, Some(INFO))) {
         Some(Ok(Answer::AgentInfo(info))) => Some(info),
         _ => None,
     };
-    let document = document::running(client.record(), &status, info.as_ref());
-    if out.is_json() {
-        out.document(&document)?;
-    } else {
-        out.print(&table(&document))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(document::running(client.record(), &status, info.as_ref()))
 }
 
-fn gone(name: &SessionName, state: &str, found: Found, out: &Output) -> Result<ExitCode, Error> {
-    let ended = match &found {
-        Found::Ended(ended) => Some(document::ended(ended)),
-        _ => None,
+fn gone(name: &SessionName, found: Found, out: &Output) -> Result<ExitCode, Error> {
+    let (state, ended) = match &found {
+        Found::Starting => ("starting", None),
+        Found::Ended(ended) => ("ended", Some(document::ended(ended))),
+        Found::Vanished(_) => ("vanished", None),
+        _ => ("unknown", None),
     };
     let Err(error) = found.live(name) else { return Err(super::mismatch()) };
     if !out.is_json() {
         return Err(error);
     }
-    let document = ended.unwrap_or_else(|| document::not_running(name, state, &error));
-    out.document(&document)?;
+    out.document(&ended.unwrap_or_else(|| document::not_running(name, state, &error)))?;
     Ok(ExitCode::from(Code::NoSession.exit_code()))
 }
 
