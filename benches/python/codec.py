@@ -170,7 +170,6 @@ def main(folder: Path, total_s: float) -> None:
         "conversation": per_pass(lambda: (read(received), encode(texts)), total_s) / in_conversation,
         "conversation_unread": per_pass(lambda: (decode(received), encode(texts)), total_s) / in_conversation,
         "conversation_wire": per_pass(lambda: both_ways(received), total_s) / in_received,
-        "vectors": per_pass(lambda: decode(vectors), total_s) / in_vectors,
         "vectors_wire": per_pass(lambda: both_ways(vectors), total_s) / in_vectors,
         "binding": per_pass(lambda: through_binding(received), total_s) / in_received,
     }

@@ -19,7 +19,6 @@ use crate::{Outcome, corpus};
 /// The time of one message, in nanoseconds:
 /// - `conversation`: what a controller does. Frames to messages with their meaning; turns to frames.
 /// - `conversation_wire`, `vectors_wire`: each message decoded and encoded again, without its meaning.
-/// - `vectors`: frames to messages with their meaning.
 pub(crate) fn measure(folder: &Path, for_ms: u64) -> Outcome<Value> {
     let received = Bytes::from(fs::read(folder.join(corpus::RECEIVED))?);
     let vectors = Bytes::from(fs::read(folder.join(corpus::VECTORS))?);
@@ -49,17 +48,11 @@ pub(crate) fn measure(folder: &Path, for_ms: u64) -> Outcome<Value> {
     };
     let conversation_wire = both_ways(&received);
     let vectors_wire = both_ways(&vectors);
-    let vectors_decode = per_pass(total, || {
-        read(&vectors, &limits, |message| {
-            let _ = black_box(Inbound::decode(&message));
-        });
-    });
 
     let (in_received, in_vectors) = (count(&received, &limits), count(&vectors, &limits));
     Ok(json!({
         "conversation": conversation / (in_received + texts.len() as f64),
         "conversation_wire": conversation_wire / in_received,
-        "vectors": vectors_decode / in_vectors,
         "vectors_wire": vectors_wire / in_vectors,
     }))
 }

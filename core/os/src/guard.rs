@@ -32,7 +32,7 @@ impl Guard {
     }
 
     /// Makes the process that `cmd` starts lead a session and a group of its own, and tell this guard so before it
-    /// runs. A spawn after the guard is gone fails with a broken pipe, so that nothing runs unguarded.
+    /// runs. It hears SIGINT even if this process ignores it. A spawn after the guard is gone fails with a broken pipe, so that nothing runs unguarded.
     pub fn watch(&self, cmd: &mut Command) {
         self.0.watch(cmd);
     }
@@ -115,12 +115,19 @@ mod imp {
             let lead_and_announce = move || {
                 let line = line.upgrade().ok_or(Errno::PIPE)?;
                 let session = rustix::process::setsid()?;
+                // A host that ignores SIGINT (under nohup, behind a shell's `&`) would pass that on, and the agent would
+                // not hear that it is to end.
+                // SAFETY: `signal` is async-signal-safe, and the default action is no pointer.
+                #[allow(unsafe_code)]
+                unsafe {
+                    libc::signal(libc::SIGINT, libc::SIG_DFL);
+                }
                 let mut text = [0; 12];
                 send(&line, decimal_line(session.as_raw_nonzero().get().unsigned_abs(), &mut text))?;
                 Ok(())
             };
-            // SAFETY: between fork and exec only async-signal-safe calls are allowed. This makes two system calls,
-            // `setsid` and `sendto`; it counts a reference up and down in the child's own copy of memory, where
+            // SAFETY: between fork and exec only async-signal-safe calls are allowed. This makes three system calls,
+            // `setsid`, `sigaction` and `sendto`; it counts a reference up and down in the child's own copy of memory, where
             // another holder always remains; it formats on the stack, and allocates and locks nothing.
             #[allow(unsafe_code)]
             unsafe {
