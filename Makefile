@@ -35,7 +35,7 @@ bench: ## Measures Greenroom and its peers side by side.
 package: ## Leaves this platform's wheel, sdist, npm tarballs and command in dist/.
 	@.ci/package
 
-soak: ## Runs the tests with long counts.
+soak: ## Runs the tests with long counts, and many times (PROPTEST_CASES, ROUNDS).
 	@.ci/soak
 
 cross: ## Checks that the core compiles for other platforms.

@@ -66,7 +66,7 @@ function stagePlatform(suffix) {
   copyFileSync(options.addon, join(folder, 'greenroom.node'));
   copyFileSync(options.program, join(folder, basename(options.program)));
   chmodSync(join(folder, basename(options.program)), 0o755);
-  const about = 'The native parts of the package [greenroom](https://www.npmjs.com/package/greenroom), which installs this one.';
+  const about = 'The native parts of the package greenroom, which installs this one.';
   writeFileSync(join(folder, 'README.md'), `# ${name}\n\n${about}\n`);
   return folder;
 }

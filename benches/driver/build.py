@@ -1,5 +1,6 @@
 """Builds what is measured: ours as people install it, and the peer `lk`."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -38,9 +39,10 @@ def rust() -> dict[str, Path]:
 
 def lk() -> Path:
     """LiveKit's command, from the Go registry at the versions of benches/lk/go.mod. It needs PortAudio's headers."""
-    program = CACHE / "bench" / "lk"
     source = ROOT / "benches" / "lk"
-    if program.exists() and program.stat().st_mtime > (source / "go.sum").stat().st_mtime:
+    # One program for each set of versions.
+    program = CACHE / "bench" / f"lk-{hashlib.sha256((source / 'go.sum').read_bytes()).hexdigest()[:12]}"
+    if program.exists():
         return program
     if shutil.which("go") is None:
         raise Failed("lk is built with Go, which is not installed (Debian: apt install golang)")
