@@ -226,9 +226,10 @@ async def test_events_come_in_order_to_every_reader_and_end_with_the_session(sta
 @pytest.mark.both_loops
 async def test_a_reader_that_waits_is_woken(start_peer):
     async with start_peer() as session:
+        events = session.events(from_now=True)
 
         async def replies():
-            async for event in session.events(from_now=True):
+            async for event in events:
                 match event:
                     case greenroom.MessageEvent(role="assistant", text=text):
                         yield text
