@@ -23,7 +23,7 @@ LK_MODULE = "github.com/livekit/livekit-cli/v2/cmd/lk"
 def packages() -> None:
     """The wheel, the npm packages and the command, built and installed where the suites run."""
     for script in (".ci/package", ".ci/install"):
-        run([script], env={**os.environ, "PROFILE": PROFILE})
+        run(script, [script], env={**os.environ, "PROFILE": PROFILE})
 
 
 def rust() -> dict[str, Path]:
@@ -32,7 +32,7 @@ def rust() -> dict[str, Path]:
     options = ["--profile", PROFILE, "--bins", "--message-format", "json-render-diagnostics", *crates]
     # The same settings as for the packages, so that each dependency is compiled once.
     command = ["bash", "-c", '. .ci/env.sh && exec cargo "$@"', "cargo", "build", *options]
-    output = run(command, capture=True)
+    output = run("cargo build", command, capture=True)
     messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
     return {message["target"]["name"]: Path(message["executable"]) for message in messages if message.get("executable")}
 
@@ -56,15 +56,17 @@ def lk() -> Path:
         "GOFLAGS": "-modcacherw -buildvcs=false",
     }
     options = ["-trimpath", "-tags", "portaudio_system", "-ldflags", "-s -w", "-o", str(program)]
-    run(["go", "build", *options, LK_MODULE], cwd=source, env=env)
+    run("lk, which takes some minutes", ["go", "build", *options, LK_MODULE], cwd=source, env=env)
     return program
 
 
-def run(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None, capture: bool = False) -> str:
+def run(
+    what: str, command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None, capture: bool = False
+) -> str:
     """Runs a build step; what it says goes to standard error."""
-    print("==>", *command[:1], file=sys.stderr, flush=True)
+    print("==>", what, file=sys.stderr, flush=True)
     stdout = subprocess.PIPE if capture else sys.stderr
     done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, text=True, check=False)
     if done.returncode != 0:
-        raise Failed(f"{' '.join(command[:3])} ended with exit status {done.returncode}")
+        raise Failed(f"{what} ended with exit status {done.returncode}")
     return done.stdout or ""

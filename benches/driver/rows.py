@@ -61,7 +61,25 @@ def codec(bench: Bench) -> list[Row]:
 
 
 def ping(bench: Bench) -> list[Row]:
-    """Median round trips: through a session with the scripted agent, and over a bare socket to an echo server."""
+    """Median round trips: through a session with the scripted agent, and over a bare socket to an echo server.
+
+    Once with all programs on one processor, which shows the work, and once where the system likes, which adds what it
+    takes to wake another processor.
+    """
+    rows = []
+    if hasattr(os, "sched_setaffinity"):
+        everywhere = os.sched_getaffinity(0)
+        # What is started from here on inherits it.
+        os.sched_setaffinity(0, {min(everywhere)})
+        try:
+            rows += pings(bench, "on one processor")
+        finally:
+            os.sched_setaffinity(0, everywhere)
+    return rows + pings(bench, "on any")
+
+
+def pings(bench: Bench, where: str) -> list[Row]:
+    """The rows of each language."""
     blocks, trips = 10, 200
     scripts = {
         "rust": ("a bare tokio socket", 3.0),
@@ -86,7 +104,7 @@ def ping(bench: Bench) -> list[Row]:
         rows.append(
             Row(
                 "ping",
-                f"ping through a session from {NAMES[name]}, p50",
+                f"ping through a session from {NAMES[name]}, p50, {where}",
                 micros(statistics.median(a for a, _ in pairs[name])),
                 f"{micros(statistics.median(b for _, b in pairs[name]))} {peer}",
                 f"{ratio:.2f}x",

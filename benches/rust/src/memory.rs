@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use greenroom::{Session, StartOptions};
+use greenroom::{Driver as _, Session, StartOptions};
 use nix::sys::resource::{UsageWho, getrusage};
 use procfs::process::Process;
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ pub(crate) async fn sessions(peer: &Path, more: usize) -> Outcome<Value> {
         held.push(start(peer, folder.path()).await?);
     }
     let many = resident()?;
+    // All at once, then each is waited for.
+    held.iter().for_each(|session| session.close(Box::new(|| {})));
     for session in &held {
         session.end().await;
     }
