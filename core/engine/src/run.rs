@@ -48,7 +48,9 @@ async fn session(shared: &Arc<Shared>, options: StartOptions) {
     };
     let over = drive(shared, &mut running).await;
     close(shared, over);
-    let Running { process, link, grace, .. } = running;
+    let Running { process, link, grace, temporary_log, .. } = running;
+    // While the guard is still on: whoever ends in the middle of this leaves no file behind.
+    drop(temporary_log);
     let drained = async {
         if let Some(link) = link {
             link.drained().await;
@@ -69,8 +71,8 @@ struct Running {
     connect_within: Duration,
     idle_timeout: Option<Duration>,
     grace: Duration,
-    /// A temporary log file, gone with this.
-    _log: Option<tempfile::TempPath>,
+    /// A log file that nobody is to keep, gone with this.
+    temporary_log: Option<tempfile::TempPath>,
 }
 
 async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, Over> {
@@ -80,7 +82,7 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
     shared.with(|state, _| state.status.port = Some(address.port()));
     let plan = unless_closing(shared, Plan::detect(&options.agent, options.start_timeout)).await?;
     let plan = plan.map_err(|error| failed_start(error.into()))?;
-    let (log, temporary) = open_log(&options.log).map_err(failed_start)?;
+    let (log, temporary_log) = open_log(&options.log).map_err(failed_start)?;
     let process = AgentProcess::spawn(&plan, address, log).map_err(|error| failed_start(error.into()))?;
     shared.with(|state, _| {
         let status = &mut state.status;
@@ -107,7 +109,7 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
         connect_within: options.start_timeout,
         idle_timeout: options.idle_timeout,
         grace: options.end_grace,
-        _log: temporary,
+        temporary_log,
     })
 }
 
@@ -202,9 +204,7 @@ type Outlook = (Option<tokio::time::Instant>, io::Result<bool>);
 /// Lets pass what is due, and sends. Tells what there is to wait for, or why it is over.
 fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlook, Over> {
     shared.with(|state, now| {
-        if state.controller.poll_timeout().is_some_and(|at| at <= now) {
-            state.controller.handle_timeout(now);
-        }
+        state.let_pass(now);
         let idle_at = idle_timeout.filter(|_| !state.controller.in_turn()).map(|idle| state.last_call + idle);
         if idle_at.is_some_and(|at| at <= now) && !state.closing {
             let idle = humantime(idle_timeout.unwrap_or_default());
@@ -275,9 +275,7 @@ async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Re
     loop {
         // Deadlines of callers pass also while there is no link.
         let due = shared.with(|state, now| {
-            if state.controller.poll_timeout().is_some_and(|at| at <= now) {
-                state.controller.handle_timeout(now);
-            }
+            state.let_pass(now);
             match state.controller.closed() {
                 Some(error) => Err(Over { reason: CloseReason::Closed, error: error.clone() }),
                 None => {

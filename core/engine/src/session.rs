@@ -363,6 +363,13 @@ impl State {
         }
     }
 
+    /// Lets pass the deadlines that are due.
+    pub(crate) fn let_pass(&mut self, now: Time) {
+        if self.controller.poll_timeout().is_some_and(|due| due <= now) {
+            self.controller.handle_timeout(now);
+        }
+    }
+
     /// Whether the session's thread has to do something before its alarm.
     fn needs_thread(&self) -> bool {
         let is_due_earlier =

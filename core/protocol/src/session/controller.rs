@@ -341,11 +341,6 @@ impl Controller {
         self.transmits.pop_front()
     }
 
-    /// Whether there is a message for the agent.
-    pub fn has_transmits(&self) -> bool {
-        !self.transmits.is_empty()
-    }
-
     /// The next answer.
     pub fn poll_answer(&mut self) -> Option<(CallId, Result<Answer, Error>)> {
         self.answers.pop_front()
