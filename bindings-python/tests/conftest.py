@@ -1,10 +1,8 @@
-"""What the tests of the Python package share: the scripted peer, and the check that nothing outlives a session."""
+"""What the tests of the Python package share: the scripted peer."""
 
 import asyncio
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,30 +52,3 @@ def peer_options(peer_python: Path, tmp_path: Path) -> Callable[..., dict[str, A
 def start_peer(peer_options: Callable[..., dict[str, Any]]) -> Callable[..., greenroom.Opening]:
     """`greenroom.start` with the scripted peer."""
     return lambda mode="normal", **others: greenroom.start(**peer_options(mode, **others))
-
-
-@pytest.fixture
-def gone() -> Iterator[Callable[[int | None], None]]:
-    """Checks that a process and its group are gone, or go within seconds; what is left is killed after the test."""
-    seen: list[int] = []
-
-    def check(pid: int | None) -> None:
-        assert pid is not None
-        seen.append(pid)
-        deadline = time.monotonic() + 15
-        while is_there(pid):
-            assert time.monotonic() < deadline, f"process group {pid} outlives its session"
-            time.sleep(0.02)
-
-    yield check
-    for pid in seen:
-        if is_there(pid):
-            os.killpg(pid, 9)
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

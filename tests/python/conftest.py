@@ -1,8 +1,5 @@
 """What the conversations with real agents share."""
 
-import os
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,30 +12,3 @@ def agent(request: pytest.FixtureRequest) -> Path:
     """An example agent's file, one of each SDK."""
     path: Path = EXAMPLES / request.param
     return path
-
-
-@pytest.fixture
-def gone() -> Iterator[Callable[[int | None], None]]:
-    """Checks that a process and its group are gone, or go within seconds; what is left is killed after the test."""
-    seen: list[int] = []
-
-    def check(pid: int | None) -> None:
-        assert pid is not None
-        seen.append(pid)
-        deadline = time.monotonic() + 20
-        while is_there(pid):
-            assert time.monotonic() < deadline, f"process group {pid} outlives its session"
-            time.sleep(0.02)
-
-    yield check
-    for pid in seen:
-        if is_there(pid):
-            os.killpg(pid, 9)
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
