@@ -15,8 +15,11 @@ export interface Completion {
  * when to call `handleTimeout`. What a method causes queues up: drain it after each.
  */
 export declare class Controller {
-  /** A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start. */
-  constructor(textMode: boolean, now: number)
+  /**
+   * A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start;
+   * `idPrefix` what the ids of its requests begin with, where several controllers share an agent.
+   */
+  constructor(textMode: boolean, now: number, idPrefix?: string | undefined | null)
   /** The link is there. */
   open(now: number): void
   /**
@@ -28,6 +31,8 @@ export declare class Controller {
   cancel(call: number, now: number): void
   /** Takes one message from the agent. */
   receive(message: Buffer, now: number): void
+  /** A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes. */
+  receiveSkipped(announced: number, head: Buffer, now: number): void
   /** The next message for the agent, or null. */
   pollTransmit(): Buffer | null
   /** Takes all answers. */
@@ -77,6 +82,94 @@ export interface EventsRead {
   json: string
   /** Where to read on. */
   next: number
+}
+
+/**
+ * What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
+ * announced and head; `cut` stream; `audit` json.
+ */
+export interface Incoming {
+  /** Which of them it is. */
+  kind: string
+  /** The host that a request is for. */
+  host?: number
+  /** An encoded message. */
+  message?: Buffer
+  /** The identity of who asks. */
+  sender?: string
+  /** The identity of the agent. */
+  identity?: string
+  /** The size of the message that was skipped, in bytes. */
+  announced?: number
+  /** Its first bytes. */
+  head?: Buffer
+  /** The stream that nobody reads any more. */
+  stream?: number
+  /** A line of the audit log. */
+  json?: string
+}
+
+/** What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. */
+export interface Outgoing {
+  /** Which of them it is. */
+  kind: string
+  /** Who waits for it; 0 is nobody. */
+  ticket: number
+  /** To whom: exactly these. */
+  to?: Array<Recipient>
+  /** The encoded message. */
+  message?: Buffer
+}
+
+/** A participant that is sent something. */
+export interface Recipient {
+  /** The name it joined under. */
+  identity: string
+  /** Its stay in the room; empty for one that the room has not announced. */
+  sid: string
+}
+
+/** One for each Room. `now` is milliseconds on a monotonic clock of the caller's. */
+export declare class Switchboard {
+  /** A switchboard that nobody uses yet. */
+  constructor(now: number)
+  /**
+   * An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
+   * identity[]}, run_input?: 'queue'|'refuse', max_message?: bytes}`. Returns its number.
+   */
+  openHost(json: string): number
+  /** The agent's session host is gone: what waits for it is answered with an error. */
+  closeHost(host: number): void
+  /** A controller is addressed at this agent. */
+  listen(agent: string): void
+  /** A controller is addressed at this agent no more. */
+  unlisten(agent: string): void
+  /** The room announces a participant, or new permissions of one. */
+  setPeer(sid: string, identity: string, canManageAgentSession: boolean | undefined | null, now: number): void
+  /** A participant left. */
+  removePeer(sid: string, now: number): void
+  /** A byte stream begins, of `announced` bytes if its sender said so. Returns its number. */
+  begin(identity: string, announced: number | undefined | null, now: number): number
+  /** More of a stream. Whether to go on reading it. */
+  chunk(stream: number, data: Buffer, now: number): boolean
+  /** A stream is complete. */
+  end(stream: number, now: number): void
+  /** A stream was broken off. */
+  abort(stream: number, now: number): void
+  /** An agent's session host sends a message, to `destination` alone if there is one. Returns a ticket. */
+  fromAgent(host: number, message: Buffer, destination: string | undefined | null, now: number): number
+  /** A controller sends a message to its agent. Returns a ticket. */
+  send(message: Buffer, agent: string, now: number): number
+  /** What came in, or null. */
+  poll(): Incoming | null
+  /** What to send next, or null. Who may have it is decided in this moment: send it before asking for the next. */
+  pollSend(): Outgoing | null
+  /** When to call `handleTimeout`, or null while nothing is awaited. */
+  pollTimeout(): number | null
+  /** Lets pass what is due. */
+  handleTimeout(now: number): void
+  /** What a host has counted, as JSON: `{requests, answered, denied, dropped, waiting, cut, peers}`. */
+  status(host: number): string
 }
 
 /** The codes of the table of errors that all languages share. */

@@ -22,11 +22,15 @@ pub struct Controller {
 
 #[napi]
 impl Controller {
-    /// A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start.
+    /// A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start;
+    /// `idPrefix` what the ids of its requests begin with, where several controllers share an agent.
     #[napi(constructor, catch_unwind)]
-    pub fn new(text_mode: bool, now: f64) -> Self {
+    pub fn new(text_mode: bool, now: f64, id_prefix: Option<String>) -> Self {
         let mut config = Config::default();
         config.text_mode = text_mode;
+        if let Some(prefix) = id_prefix {
+            config.id_prefix = prefix;
+        }
         let clock = WallClock::new(at(now), std::time::SystemTime::now());
         Self { machine: Machine::new(config.clone(), clock), config }
     }
@@ -60,6 +64,13 @@ impl Controller {
             return self.machine.receive_skipped(message.len(), head, at(now));
         }
         self.machine.receive(&Bytes::copy_from_slice(&message), at(now));
+    }
+
+    /// A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes.
+    #[napi(catch_unwind)]
+    pub fn receive_skipped(&mut self, announced: i64, head: Buffer, now: f64) {
+        let announced = usize::try_from(announced).unwrap_or_default();
+        self.machine.receive_skipped(announced, &head, at(now));
     }
 
     /// The next message for the agent, or null.

@@ -57,7 +57,7 @@ pub(crate) fn error(error: &Error) -> String {
 }
 
 /// Writes anything of ours. None of our types can fail to be JSON: their maps have text keys.
-fn text<T: Serialize>(value: &T) -> String {
+pub(crate) fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|problem| unwritable(&problem))
 }
 

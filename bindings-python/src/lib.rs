@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `driver` | a session whose link and thread are native |
 //! | `controller` | the protocol alone, for a link that lives in Python |
+//! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
@@ -15,6 +16,7 @@ mod controller;
 mod driver;
 mod error;
 mod json;
+mod switchboard;
 mod wake;
 
 /// The native half of the package `greenroom`; the classes that people use are in the package itself.
@@ -29,6 +31,8 @@ mod _native {
     use crate::driver::{Driver, open, start};
     #[pymodule_export]
     use crate::error::NativeError;
+    #[pymodule_export]
+    use crate::switchboard::Switchboard;
 
     /// The version of the native code, which is the version of the package.
     #[pyfunction]

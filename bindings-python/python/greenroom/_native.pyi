@@ -1,8 +1,8 @@
 """The native half of the package. What crosses is JSON text, numbers and bytes; times are seconds."""
 
-from typing import final
+from typing import Literal, final
 
-__all__ = ["Controller", "Driver", "NativeError", "_panic", "error_codes", "open", "start", "version"]
+__all__ = ["Controller", "Driver", "NativeError", "Switchboard", "_panic", "error_codes", "open", "start", "version"]
 
 class NativeError(Exception):
     """An error of the native half: its only argument is the JSON text of `{code, message, detail?}`."""
@@ -81,6 +81,75 @@ class Controller:
 
     def status(self) -> str:
         """How the session stands, as JSON: what does not depend on the link."""
+
+@final
+class Switchboard:
+    """All use of the topic of agent sessions in one Room. Every `now` is seconds on one monotonic clock."""
+
+    def __new__(cls, now: float) -> Switchboard:
+        """A switchboard that nobody uses yet: every stream is cut."""
+
+    def open_host(self, options: str) -> int:
+        """An agent's session host uses the room; `options` is JSON, see the native code. Gives its number."""
+
+    def close_host(self, host: int) -> None:
+        """The agent's session host is gone: what waits for it is answered with an error."""
+
+    def listen(self, agent: str) -> None:
+        """A controller is addressed at this agent."""
+
+    def unlisten(self, agent: str) -> None:
+        """A controller is addressed at this agent no more."""
+
+    def set_peer(self, sid: str, identity: str, can_manage_agent_session: bool | None, now: float) -> None:
+        """The room announces a participant, or new permissions of one."""
+
+    def remove_peer(self, sid: str, now: float) -> None:
+        """A participant left."""
+
+    def begin(self, identity: str, announced: int | None, now: float) -> int:
+        """A byte stream begins, of `announced` bytes if its sender said so. Gives its number."""
+
+    def chunk(self, stream: int, data: bytes, now: float) -> bool:
+        """More of a stream. Whether to go on reading it."""
+
+    def end(self, stream: int, now: float) -> None:
+        """A stream is complete."""
+
+    def abort(self, stream: int, now: float) -> None:
+        """A stream was broken off."""
+
+    def from_agent(self, host: int, message: bytes, destination: str | None, now: float) -> int:
+        """An agent's session host sends a message, to `destination` alone if there is one. Gives a ticket."""
+
+    def send(self, message: bytes, agent: str, now: float) -> int:
+        """A controller sends a message to its agent. Gives a ticket."""
+
+    def poll(
+        self,
+    ) -> (
+        tuple[Literal["host"], int, bytes, str]
+        | tuple[Literal["agent"], str, bytes]
+        | tuple[Literal["skipped"], str, int, bytes]
+        | tuple[Literal["cut"], int]
+        | tuple[Literal["audit"], str]
+        | None
+    ):
+        """What came in: (kind, host, message, sender), (…, identity, message), (…, identity, announced, head), …"""
+
+    def poll_send(
+        self,
+    ) -> tuple[Literal["send"], int, list[tuple[str, str]], bytes] | tuple[Literal["done"], int] | None:
+        """What to send next, decided now: (kind, ticket, [(identity, sid)], message), or that a ticket is done."""
+
+    def poll_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None while nothing is awaited."""
+
+    def handle_timeout(self, now: float) -> None:
+        """Let pass what is due."""
+
+    def status(self, host: int) -> str:
+        """What a host has counted, as JSON."""
 
 def start(options: str) -> Driver:
     """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""

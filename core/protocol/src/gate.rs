@@ -3,7 +3,7 @@
 //! The grant is LiveKit's `canManageAgentSession` (VideoGrant, livekit/protocol #1557), read from the participant's permissions at
 //! the moment of each decision. Unset is deny. On top of the grant, the agent's author may narrow what a participant may do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,9 @@ pub enum Scope {
     Io,
 }
 
-/// A set of scopes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A set of scopes. Its JSON is a list of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<Scope>")]
 pub struct Scopes(u8);
 
 /// A participant of the room, as the gate sees it now.
@@ -50,28 +51,48 @@ pub enum Decision {
     DenyScope(Scope),
     /// The message cannot be routed: it is no request, or means different things to different readers.
     DenyMalformed,
+    /// The message is over the size cap.
+    DenyTooLarge,
+    /// The participant sends more at once, or more often, than is taken.
+    DenyFlood,
+    /// The participant began a message and did not go on with it.
+    DenyStalled,
 }
 
 /// What participants may do who hold the grant: everything, unless the agent's author narrows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// For identities that are not named.
     pub default: Scopes,
     /// For identities by name.
     pub by_identity: BTreeMap<String, Scopes>,
+    /// Identities that count as holders of the grant while the room does not announce them: the server hides a participant whose token
+    /// says `hidden`, so that its grant cannot be read. Once announced, such a participant needs the grant like everybody.
+    pub hidden: BTreeSet<String>,
 }
 
 /// One line of the audit log: a decision and what it was about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
-    /// The participant's sid.
+    /// The participant's sid; empty for one that the room has not announced.
     pub sid: String,
-    /// Its identity, if the room knows it.
+    /// Its identity, if it is known.
     pub identity: Option<String>,
     /// What was asked for.
     pub asked: Asked,
     /// What the gate said.
     pub decision: Decision,
+}
+
+/// A line of the audit log, and when the decision was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditLine<'a> {
+    /// RFC 3339.
+    pub time: String,
+    /// The decision.
+    #[serde(flatten)]
+    pub audit: &'a Audit,
 }
 
 /// What a decision was about.
@@ -82,8 +103,19 @@ pub enum Asked {
     Request(Scope),
     /// To give a response to its requester.
     Response(Scope),
+    /// To be sent what the agent addressed to this participant alone.
+    Delivery(Scope),
     /// A message that cannot be routed.
     Malformed,
+    /// A message that was not read to where it tells what it is.
+    Unread,
+}
+
+impl Audit {
+    /// The line with its time.
+    pub const fn at(&self, time: String) -> AuditLine<'_> {
+        AuditLine { time, audit: self }
+    }
 }
 
 impl Scopes {
@@ -103,9 +135,15 @@ impl Scopes {
     }
 }
 
+impl From<Vec<Scope>> for Scopes {
+    fn from(scopes: Vec<Scope>) -> Self {
+        Self::of(&scopes)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
-        Self { default: Scopes::ALL, by_identity: BTreeMap::new() }
+        Self { default: Scopes::ALL, by_identity: BTreeMap::new(), hidden: BTreeSet::new() }
     }
 }
 
@@ -116,8 +154,16 @@ impl Policy {
         if peer.can_manage_agent_session != Some(true) {
             return Decision::DenyNoGrant;
         }
-        let scopes = self.by_identity.get(&peer.identity).copied().unwrap_or(self.default);
-        if scopes.has(scope) { Decision::Allow } else { Decision::DenyScope(scope) }
+        if self.scopes(peer).has(scope) { Decision::Allow } else { Decision::DenyScope(scope) }
+    }
+
+    /// Whether `peer` may do anything at all, now: whether what it sends is worth reading to its end.
+    pub fn welcomes(&self, peer: &Peer) -> bool {
+        peer.can_manage_agent_session == Some(true) && self.scopes(peer) != Scopes::NONE
+    }
+
+    fn scopes(&self, peer: &Peer) -> Scopes {
+        self.by_identity.get(&peer.identity).copied().unwrap_or(self.default)
     }
 
     /// Decides whether `peer` may send this request now, and tells which scope it needs. With fields newer than our schema beside

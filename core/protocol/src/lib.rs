@@ -9,6 +9,7 @@
 //! | [`message`] | messages and what they mean; the only reader of generated code |
 //! | [`gate`] | who may do what |
 //! | [`session`] | the controller's and the host's state machines |
+//! | [`room`] | all use of the topic in one room: streams, the gate, several hosts and controllers |
 //! | [`turn`] | one turn of a conversation |
 //! | [`journal`] | the recent events of a session |
 //! | [`limits`] | every bound |
@@ -28,6 +29,7 @@ pub mod journal;
 mod kept;
 pub mod limits;
 pub mod message;
+pub mod room;
 pub mod session;
 pub mod time;
 pub mod turn;

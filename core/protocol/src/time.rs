@@ -53,7 +53,8 @@ impl WallClock {
     }
 }
 
-pub(crate) fn rfc3339(at: SystemTime) -> String {
+/// A wall-clock time, RFC 3339 in UTC with microseconds.
+pub fn rfc3339(at: SystemTime) -> String {
     humantime::format_rfc3339_micros(at).to_string()
 }
 

@@ -40,7 +40,7 @@ fn the_author_narrows_what_the_grant_allows_and_never_widens_it() {
     let by_identity: BTreeMap<_, _> =
         named.iter().map(|(name, scopes)| ((*name).to_owned(), *scopes)).collect();
     for default in [Scopes::NONE, Scopes::of(&[Scope::Io]), Scopes::ALL] {
-        let policy = Policy { default, by_identity: by_identity.clone() };
+        let policy = Policy { default, by_identity: by_identity.clone(), ..Policy::default() };
         let everyone = named.iter().copied().chain([("unnamed", default), ("", default)]);
         for ((identity, scopes), scope) in everyone.flat_map(|who| EVERY.map(|scope| (who, scope))) {
             let expected = if scopes.has(scope) { Decision::Allow } else { Decision::DenyScope(scope) };
@@ -98,7 +98,7 @@ fn every_request_needs_its_scope() {
 
 #[test]
 fn a_newer_request_cannot_hide_behind_one_that_needs_less() {
-    let only = |scopes: &[Scope]| Policy { default: Scopes::of(scopes), by_identity: BTreeMap::new() };
+    let only = |scopes: &[Scope]| Policy { default: Scopes::of(scopes), ..Policy::default() };
     let holder = peer("a", Some(true));
     let plain = request(&b"\x22\x02\x12\x00"[..]);
     let newer_beside_ping = request(&b"\x22\x04\x12\x00\x6a\x00"[..]);

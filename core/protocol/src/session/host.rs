@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::gate::{Asked, Audit, Decision, Peer, Policy, Scope};
 use crate::limits::Limits;
@@ -21,6 +22,15 @@ pub const UNSUPPORTED_REQUEST: &str = "unsupported request";
 /// What a request is answered with that the agent left unanswered for too long, or while too many others came.
 pub const UNANSWERED_REQUEST: &str = "the agent did not answer";
 
+/// What a text turn is answered with that comes while another runs, where they are refused or too many wait.
+pub const TURN_IN_PROGRESS: &str = "busy: another run_input is in progress";
+
+/// What a request is answered with whose sender has more under way, or sends more often, than is taken.
+pub const TOO_MANY_REQUESTS: &str = "busy: too many requests at once";
+
+/// What is answered that waits when the agent's session host closes.
+pub const HOST_CLOSED: &str = "the agent's session closed";
+
 /// How a host behaves.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -29,6 +39,45 @@ pub struct HostConfig {
     pub limits: Limits,
     /// What holders of the grant may do.
     pub policy: Policy,
+    /// What becomes of a text turn that comes while another runs. SDK hosts would interrupt the one that runs and answer it with nothing.
+    pub run_input: Overlap,
+}
+
+/// What becomes of a text turn that comes while another runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It waits.
+    #[default]
+    Queue,
+    /// It is answered with [`TURN_IN_PROGRESS`].
+    Refuse,
+}
+
+/// Why a host takes no message that it was not given whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Its sender may not ask.
+    Denied,
+    /// It is this long.
+    TooLarge(usize),
+    /// Its sender sends too much.
+    Flood,
+    /// Its sender did not go on with it.
+    Stalled,
+}
+
+/// What a host has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests that went to the agent, or wait to.
+    pub requests: u64,
+    /// Responses that went to their requesters.
+    pub answered: u64,
+    /// Messages of participants that were not allowed.
+    pub denied: u64,
+    /// Messages of the agent that were addressed to a participant that may not have them.
+    pub dropped: u64,
 }
 
 /// Where a message goes.
@@ -56,8 +105,13 @@ pub struct Host {
     peers: BTreeMap<String, Peer>,
     routes: BTreeMap<u64, Route>,
     next_route: u64,
+    /// The text turn that the agent has: its route, and since when.
+    run: Option<(u64, Time)>,
+    /// Text turns that wait, by their routes.
+    runs: VecDeque<(u64, Bytes)>,
     transmits: VecDeque<Transmit>,
     audits: VecDeque<Audit>,
+    counts: Counts,
 }
 
 #[derive(Debug)]
@@ -76,8 +130,11 @@ impl Host {
             peers: BTreeMap::new(),
             routes: BTreeMap::new(),
             next_route: 1,
+            run: None,
+            runs: VecDeque::new(),
             transmits: VecDeque::new(),
             audits: VecDeque::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -99,11 +156,7 @@ impl Host {
         let limit = self.config.limits.peer_message;
         if message.len() > limit {
             let head = &message[..self.config.limits.peeked.min(message.len())];
-            if let Some((Kind::Request { .. }, id)) = message::peek_id(head) {
-                let error = format!("the request is {} bytes long; at most {limit} are taken", message.len());
-                self.answer(sid, &id, Asked::Request(Scope::Observe), &error);
-            }
-            return;
+            return self.refuse(sid, Refused::TooLarge(message.len()), head);
         }
         let envelope = match Envelope::parse(message) {
             Ok(envelope) if self.is_routable(&envelope) => envelope,
@@ -118,20 +171,56 @@ impl Host {
             return self
                 .send(vec![sid.to_owned()], message::encode_error(envelope.id(), UNSUPPORTED_REQUEST));
         }
+        let is_run = envelope.is_run_input();
+        if is_run && self.run.is_some() && !self.may_wait() {
+            return self.send(vec![sid.to_owned()], message::encode_error(envelope.id(), TURN_IN_PROGRESS));
+        }
         self.make_room_for(sid, now);
         let route = self.next_route;
         self.next_route += 1;
+        self.counts.requests += 1;
         let message = envelope.with_id(&format!("gr-{route}"));
         self.routes
             .insert(route, Route { sid: sid.to_owned(), id: envelope.id().to_owned(), scope, asked: now });
-        self.transmits.push_back(Transmit { to: Destination::Agent, message });
+        if is_run {
+            self.runs.push_back((route, message));
+            self.next_run(now);
+        } else {
+            self.transmits.push_back(Transmit { to: Destination::Agent, message });
+        }
     }
 
-    /// Takes a message from the agent's own session host.
-    pub fn receive_from_agent(&mut self, message: Bytes) {
+    /// A message of a participant is not taken; `head` are its first bytes. The request in it is answered, if they tell its id.
+    pub fn refuse(&mut self, sid: &str, why: Refused, head: &[u8]) {
+        let policy = &self.config.policy;
+        let peer = self.peers.get(sid);
+        let decision = match why {
+            _ if !peer.is_some_and(|peer| policy.welcomes(peer)) => policy.decide(peer, Scope::Observe),
+            // The grant came while the refused message was read.
+            Refused::Denied => Decision::DenyNoGrant,
+            Refused::TooLarge(_) => Decision::DenyTooLarge,
+            Refused::Flood => Decision::DenyFlood,
+            Refused::Stalled => Decision::DenyStalled,
+        };
+        let Some((Kind::Request { .. }, id)) = message::peek_id(head) else {
+            return self.audit(sid, Asked::Unread, decision);
+        };
+        let limit = self.config.limits.peer_message;
+        let error = match (decision, why) {
+            (Decision::DenyTooLarge, Refused::TooLarge(size)) => {
+                format!("the request is {size} bytes long; at most {limit} are taken")
+            }
+            (Decision::DenyFlood | Decision::DenyStalled, _) => TOO_MANY_REQUESTS.to_owned(),
+            _ => PERMISSION_DENIED.to_owned(),
+        };
+        self.answer(sid, &id, Asked::Request(Scope::Observe), decision, &error);
+    }
+
+    /// Takes a message from the agent's own session host. A response goes to its requester, an event to all who may see it.
+    pub fn receive_from_agent(&mut self, message: Bytes, now: Time) {
         let Ok(envelope) = Envelope::parse(message) else { return };
         match envelope.kind() {
-            Kind::Response => self.route(&envelope),
+            Kind::Response => self.route(&envelope, None, now),
             Kind::Event => {
                 let to: Vec<String> = self.allowed(Scope::Observe);
                 if !to.is_empty() {
@@ -141,6 +230,78 @@ impl Host {
             // Audio and what is newer than this schema never leaves for a room.
             _ => {}
         }
+    }
+
+    /// The same, for a message that the agent's side addressed to one participant: nobody else gets it, and that one only if it may.
+    pub fn receive_from_agent_for(&mut self, identity: &str, message: Bytes, now: Time) {
+        let Ok(envelope) = Envelope::parse(message) else { return };
+        match envelope.kind() {
+            Kind::Response => self.route(&envelope, Some(identity), now),
+            Kind::Event => {
+                let named = |peer: &&Peer| peer.identity == identity;
+                let decide = |peer: &Peer| self.config.policy.decide(Some(peer), Scope::Observe);
+                match self.peers.values().filter(named).map(|peer| (peer.sid.clone(), decide(peer))).next() {
+                    Some((sid, Decision::Allow)) => self.send(vec![sid], envelope.bytes().clone()),
+                    Some((sid, decision)) => self.drop_for(&sid, Scope::Observe, decision),
+                    None => self.drop_for(&unannounced(identity), Scope::Observe, Decision::DenyUnknown),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The agent's session host closes: what waits is answered.
+    pub fn close(&mut self) {
+        self.runs.clear();
+        self.run = None;
+        for (_, route) in std::mem::take(&mut self.routes) {
+            self.answer_route(&route, HOST_CLOSED);
+        }
+    }
+
+    /// When to call [`Host::handle_timeout`]; `None` while nothing waits for the agent.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let oldest = self.routes.first_key_value().map(|(_, route)| route.asked);
+        let run = self.run.map(|(_, since)| since);
+        oldest.into_iter().chain(run).min().map(|since| since + self.config.limits.route_age)
+    }
+
+    /// Gives up what the agent has left unanswered for too long.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let age = self.config.limits.route_age;
+        while let Some((&oldest, route)) = self.routes.first_key_value()
+            && now.since(route.asked) >= age
+        {
+            self.give_up(oldest);
+        }
+        self.next_run(now);
+    }
+
+    /// What it has counted.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The identity of whom a request to the agent came from, by the id it was given.
+    pub(crate) fn asker(&self, message: &Bytes) -> Option<&str> {
+        let (_, id) = message::peek_id(message)?;
+        let route = self.routes.get(&id.strip_prefix("gr-")?.parse::<u64>().ok()?)?;
+        self.peers.get(&route.sid).map(|peer| peer.identity.as_str())
+    }
+
+    /// A message of the agent was given up since too many wait.
+    pub(crate) const fn count_dropped(&mut self) {
+        self.counts.dropped += 1;
+    }
+
+    /// How many requests wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// How it behaves.
+    pub const fn config(&self) -> &HostConfig {
+        &self.config
     }
 
     /// The next message to pass on.
@@ -153,26 +314,83 @@ impl Host {
         self.audits.pop_front()
     }
 
-    fn route(&mut self, envelope: &Envelope) {
-        let number = envelope.id().strip_prefix("gr-").and_then(|number| number.parse().ok());
-        let Some(route) = number.and_then(|number: u64| self.routes.remove(&number)) else { return };
-        let decision = self.config.policy.decide(self.peers.get(&route.sid), route.scope);
-        if decision.is_allow() {
-            return self.send(vec![route.sid], envelope.with_id(&route.id));
+    fn route(&mut self, envelope: &Envelope, destination: Option<&str>, now: Time) {
+        let number = envelope.id().strip_prefix("gr-").and_then(|number| number.parse::<u64>().ok());
+        if number.is_some() && number == self.run.map(|(route, _)| route) {
+            self.run = None;
+            self.next_run(now);
         }
-        self.audit(&route.sid, Asked::Response(route.scope), decision);
-        if self.peers.contains_key(&route.sid) {
-            self.send(vec![route.sid], message::encode_error(&route.id, PERMISSION_DENIED));
+        let Some(route) = number.and_then(|number| self.routes.remove(&number)) else { return };
+        let peer = self.peers.get(&route.sid);
+        if let Some(identity) = destination
+            && peer.is_none_or(|peer| peer.identity != identity)
+        {
+            self.drop_for(&unannounced(identity), route.scope, Decision::DenyUnknown);
+            return self.answer_route(&route, UNANSWERED_REQUEST);
+        }
+        let limit = self.config.limits.agent_message;
+        let size = envelope.bytes().len();
+        if size > limit {
+            let error = format!("the agent's answer is {size} bytes long; at most {limit} are sent");
+            return self.answer_route(&route, &error);
+        }
+        let decision = self.config.policy.decide(peer, route.scope);
+        if !decision.is_allow() {
+            return self.answer(
+                &route.sid,
+                &route.id,
+                Asked::Response(route.scope),
+                decision,
+                PERMISSION_DENIED,
+            );
+        }
+        self.counts.answered += 1;
+        self.send(vec![route.sid], envelope.with_id(&route.id));
+    }
+
+    /// Answers a request that has a route with `error`, or with the denial to whom the answer is not for.
+    fn answer_route(&mut self, route: &Route, error: &str) {
+        let decision = self.config.policy.decide(self.peers.get(&route.sid), route.scope);
+        let error = if decision.is_allow() { error } else { PERMISSION_DENIED };
+        self.answer(&route.sid, &route.id, Asked::Response(route.scope), decision, error);
+    }
+
+    /// Answers with `error`. Who left has no use for it.
+    fn answer(&mut self, sid: &str, id: &str, asked: Asked, decision: Decision, error: &str) {
+        self.audit(sid, asked, decision);
+        let left = matches!(asked, Asked::Response(_)) && !self.peers.contains_key(sid);
+        if !left {
+            self.send(vec![sid.to_owned()], message::encode_error(id, error));
         }
     }
 
-    /// Answers with `error`, or with the denial to whom the answer is not for.
-    fn answer(&mut self, sid: &str, id: &str, asked: Asked, error: &str) {
-        let (Asked::Request(scope) | Asked::Response(scope)) = asked else { return };
-        let decision = self.config.policy.decide(self.peers.get(sid), scope);
-        self.audit(sid, asked, decision);
-        let error = if decision.is_allow() { error } else { PERMISSION_DENIED };
-        self.send(vec![sid.to_owned()], message::encode_error(id, error));
+    /// A message that is addressed to a participant who may not have it goes nowhere.
+    fn drop_for(&mut self, sid: &str, scope: Scope, decision: Decision) {
+        self.counts.dropped += 1;
+        self.audit(sid, Asked::Delivery(scope), decision);
+    }
+
+    /// Whether a text turn may wait for the one that runs.
+    fn may_wait(&self) -> bool {
+        self.config.run_input == Overlap::Queue && self.runs.len() < self.config.limits.queued_runs
+    }
+
+    /// Gives the agent the next text turn, if it has none. One whose asker left or lost the grant meanwhile is not begun.
+    fn next_run(&mut self, now: Time) {
+        let age = self.config.limits.route_age;
+        self.run = self.run.filter(|(_, since)| now.since(*since) < age);
+        while self.run.is_none()
+            && let Some((number, message)) = self.runs.pop_front()
+        {
+            let Some(route) = self.routes.get(&number) else { continue };
+            let decision = self.config.policy.decide(self.peers.get(&route.sid), route.scope);
+            if decision.is_allow() {
+                self.run = Some((number, now));
+                self.transmits.push_back(Transmit { to: Destination::Agent, message });
+            } else if let Some(route) = self.routes.remove(&number) {
+                self.answer_route(&route, PERMISSION_DENIED);
+            }
+        }
     }
 
     fn allowed(&self, scope: Scope) -> Vec<String> {
@@ -185,7 +403,13 @@ impl Host {
     }
 
     fn audit(&mut self, sid: &str, asked: Asked, decision: Decision) {
-        let identity = self.peers.get(sid).map(|peer| peer.identity.clone());
+        if !decision.is_allow() && !matches!(asked, Asked::Delivery(_)) {
+            self.counts.denied += 1;
+        }
+        let (sid, identity) = match (sid.strip_prefix(UNANNOUNCED), self.peers.get(sid)) {
+            (Some(identity), _) => ("", Some(identity.to_owned())),
+            (None, peer) => (sid, peer.map(|peer| peer.identity.clone())),
+        };
         self.audits.push_back(Audit { sid: sid.to_owned(), identity, asked, decision });
     }
 
@@ -197,12 +421,7 @@ impl Host {
     /// SDK hosts leave some requests unanswered. Their routes go by age; past the bound on routes the oldest of who asks now goes,
     /// or else the oldest of all, so that one asker who floods takes the room from no other.
     fn make_room_for(&mut self, sid: &str, now: Time) {
-        let age = self.config.limits.route_age;
-        while let Some((&oldest, route)) = self.routes.first_key_value()
-            && now.since(route.asked) >= age
-        {
-            self.give_up(oldest);
-        }
+        self.handle_timeout(now);
         if self.routes.len() < self.config.limits.routes {
             return;
         }
@@ -214,10 +433,21 @@ impl Host {
 
     /// Forgets a request that the agent has not answered, and tells its asker so.
     fn give_up(&mut self, route: u64) {
-        if let Some(route) = self.routes.remove(&route)
-            && self.peers.contains_key(&route.sid)
-        {
-            self.answer(&route.sid, &route.id, Asked::Response(route.scope), UNANSWERED_REQUEST);
+        if let Some(route) = self.routes.remove(&route) {
+            self.answer_route(&route, UNANSWERED_REQUEST);
         }
     }
+}
+
+/// What the sid of a participant begins with here that the room has not announced: no sid of a server's does.
+const UNANNOUNCED: &str = "?";
+
+/// What stands for the sid of a participant that the room has not announced.
+pub(crate) fn unannounced(identity: &str) -> String {
+    format!("{UNANNOUNCED}{identity}")
+}
+
+/// The identity of a participant that the room has not announced.
+pub(crate) fn unannounced_identity(sid: &str) -> Option<&str> {
+    sid.strip_prefix(UNANNOUNCED)
 }

@@ -6,5 +6,7 @@ mod told;
 
 pub use self::controller::{CallId, Config, Controller};
 pub use self::host::{
-    Destination, Host, HostConfig, PERMISSION_DENIED, Transmit, UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,
+    Counts, Destination, HOST_CLOSED, Host, HostConfig, Overlap, PERMISSION_DENIED, Refused,
+    TOO_MANY_REQUESTS, TURN_IN_PROGRESS, Transmit, UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,
 };
+pub(crate) use self::host::{unannounced, unannounced_identity};

@@ -5,7 +5,8 @@ use greenroom_protocol::error::Code;
 use greenroom_protocol::gate::{Asked as Topic, Audit, Decision, Peer, Policy, Scope, Scopes};
 use greenroom_protocol::message::{Answer, Operation, encode_error, encode_request};
 use greenroom_protocol::session::{
-    Config, Destination, Host, HostConfig, PERMISSION_DENIED, UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,
+    Config, Destination, HOST_CLOSED, Host, HostConfig, Overlap, PERMISSION_DENIED, TURN_IN_PROGRESS,
+    UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,
 };
 use greenroom_protocol::time::Time;
 use greenroom_protocol::wire::agent_session_message::Message;
@@ -14,8 +15,8 @@ use greenroom_protocol::wire::session_response::{self as payload, Response as Pa
 use greenroom_protocol::wire::{self, session_response};
 use prost::Message as _;
 
-use crate::script::{self, added, assistant, handoff, user};
-use crate::stage::{briefs, clock, secs};
+use crate::script::{self, assistant};
+use crate::stage::{clock, secs};
 
 fn peer(sid: &str, identity: &str, grant: Option<bool>) -> Peer {
     Peer { sid: sid.to_owned(), identity: identity.to_owned(), can_manage_agent_session: grant }
@@ -138,7 +139,7 @@ impl Room {
     }
 
     fn agent_sends(&mut self, message: Message) {
-        self.host.receive_from_agent(script::encode(message));
+        self.host.receive_from_agent(script::encode(message), self.now);
         self.carry();
     }
 
@@ -189,22 +190,24 @@ fn two_controllers_with_the_same_ids_never_mix() {
         })
         .collect();
     room.carry();
-    let asked = std::mem::take(&mut room.asked);
-    assert_eq!(asked.len(), 4);
-    let ids: std::collections::BTreeSet<&String> = asked.iter().map(|(id, _)| id).collect();
-    assert_eq!(ids.len(), 4, "the agent sees an id of its own for each");
-    // The agent answers last come, first served, each with who asked in it.
-    for (id, ask) in asked.iter().rev() {
-        match ask {
-            Ask::RunInput(run) => {
-                let reply = assistant(&format!("to the one {}", run.text));
-                room.agent_sends(script::run_input(id, None, [reply]));
-            }
-            _ => {
-                room.agent_sends(script::response(id, None, Some(Payload::GetAgentInfo(Default::default()))))
+    let mut ids = std::collections::BTreeSet::new();
+    // The agent answers last come, first served, each with who asked in it. The second turn comes once the first is answered.
+    while !room.asked.is_empty() {
+        for (id, ask) in std::mem::take(&mut room.asked).iter().rev() {
+            assert!(ids.insert(id.clone()), "the agent sees an id of its own for each");
+            match ask {
+                Ask::RunInput(run) => {
+                    let reply = assistant(&format!("to the one {}", run.text));
+                    room.agent_sends(script::run_input(id, None, [reply]));
+                }
+                _ => {
+                    let info = Payload::GetAgentInfo(Default::default());
+                    room.agent_sends(script::response(id, None, Some(info)));
+                }
             }
         }
     }
+    assert_eq!(ids.len(), 4);
     for ((say, info), (sid, member)) in calls.into_iter().zip(&mut room.members) {
         let mut answers: Vec<_> = std::iter::from_fn(|| member.controller.poll_answer()).collect();
         answers.sort_by_key(|(call, _)| *call);
@@ -216,39 +219,117 @@ fn two_controllers_with_the_same_ids_never_mix() {
     }
 }
 
+/// Requests for text turns, `a` to `c`, of three controllers.
+fn three_turns(host: &mut Host) -> [Bytes; 3] {
+    ["a", "b", "c"].map(|who| {
+        host.set_peer(peer(&format!("PA_{who}"), who, Some(true)));
+        encode_request(who, Operation::Say { text: format!("I am {who}") }).unwrap()
+    })
+}
+
+fn answer_turn(id: &str) -> Bytes {
+    script::encode(script::run_input(id, None, [assistant("done")]))
+}
+
 #[test]
-fn a_turn_that_another_controller_cuts_short_is_interrupted_on_its_side_and_plain_on_the_other() {
-    let mut room = Room::new(&["PA_1", "PA_2"]);
-    room.carry();
-    room.answer_all_but_turns();
-    room.agent_sends(script::event(added(handoff(None, "main"))));
-    room.wait(1.0);
-    let now = room.now;
-    let say = |member: &mut Member, text: &str| {
-        member.controller.submit(Operation::Say { text: text.to_owned() }, None, now)
-    };
-    let first = say(&mut room.members[0].1, "slow");
-    room.carry();
-    let (slow, _) = room.asked.pop().unwrap();
-    room.agent_sends(script::event(added(user("slow"))));
-    let second = say(&mut room.members[1].1, "quick");
-    room.carry();
-    let (quick, _) = room.asked.pop().unwrap();
-    // As both hosts do: the first is answered with nothing before the second begins.
-    let reply = assistant("done");
-    room.agent_sends(script::run_input(&slow, None, []));
-    room.agent_sends(script::event(added(user("quick"))));
-    room.agent_sends(script::event(added(reply.clone())));
-    room.agent_sends(script::run_input(&quick, None, [reply]));
-    let mut turns = room.members.iter_mut().map(|(_, member)| match member.controller.poll_answer() {
-        Some((call, Ok(Answer::Turn(turn)))) => (call, turn),
-        other => panic!("{other:?}"),
-    });
-    let (call, cut) = turns.next().unwrap();
-    assert_eq!((call, cut.interrupted, cut.silent), (first, true, false));
-    let (call, plain) = turns.next().unwrap();
-    assert_eq!((call, plain.interrupted, plain.reply.as_str()), (second, false, "done"));
-    assert_eq!(briefs(&plain.events), ["earlier  => main", "earlier user: slow", "assistant: done"]);
+fn text_turns_of_several_controllers_wait_for_each_other() {
+    let mut host = host_with(|config| config.limits.queued_runs = 1);
+    let [a, b, c] = three_turns(&mut host);
+    host.receive("PA_a", a, Time::ZERO);
+    host.receive("PA_b", b, Time::ZERO);
+    host.receive("PA_c", c, Time::ZERO);
+    let busy = ("PA_c".to_owned(), "c".to_owned(), Some(TURN_IN_PROGRESS.to_owned()));
+    let (first, refused) = drain(&mut host);
+    assert_eq!((first.len(), refused), (1, vec![busy]), "one runs, one waits, one is too many");
+    // Other requests do not wait for turns.
+    host.receive("PA_c", ping("p"), Time::ZERO);
+    assert_eq!(to_agent(&mut host).len(), 1);
+    host.receive_from_agent(answer_turn(&first[0]), Time::ZERO);
+    let (second, answered) = drain(&mut host);
+    assert_eq!((second.len(), answered), (1, vec![("PA_a".to_owned(), "a".to_owned(), None)]));
+    host.receive_from_agent(answer_turn(&second[0]), Time::ZERO);
+    assert_eq!(drain(&mut host), (vec![], vec![("PA_b".to_owned(), "b".to_owned(), None)]));
+}
+
+#[test]
+fn text_turns_that_may_not_wait_are_refused() {
+    let mut host = host_with(|config| config.run_input = Overlap::Refuse);
+    let [a, b, c] = three_turns(&mut host);
+    host.receive("PA_a", a, Time::ZERO);
+    let first = to_agent(&mut host).pop().unwrap();
+    host.receive("PA_b", b, Time::ZERO);
+    let busy = ("PA_b".to_owned(), "b".to_owned(), Some(TURN_IN_PROGRESS.to_owned()));
+    assert_eq!(drain(&mut host), (vec![], vec![busy]));
+    host.receive_from_agent(answer_turn(&first), Time::ZERO);
+    drain(&mut host);
+    host.receive("PA_c", c, Time::ZERO);
+    assert_eq!(to_agent(&mut host).len(), 1);
+}
+
+#[test]
+fn a_waiting_turn_goes_with_its_asker_and_with_the_grant() {
+    let mut host = host();
+    let [a, b, c] = three_turns(&mut host);
+    host.receive("PA_a", a, Time::ZERO);
+    let first = to_agent(&mut host).pop().unwrap();
+    host.receive("PA_b", b, Time::ZERO);
+    host.receive("PA_c", c, Time::ZERO);
+    host.set_peer(peer("PA_b", "b", Some(false)));
+    host.remove_peer("PA_c");
+    // Who runs leaves: the agent is busy with it all the same.
+    host.remove_peer("PA_a");
+    assert_eq!(drain(&mut host), (vec![], vec![]));
+    host.receive_from_agent(answer_turn(&first), Time::ZERO);
+    assert_eq!(drain(&mut host), (vec![], vec![denied("PA_b", "b")]));
+}
+
+#[test]
+fn a_turn_that_the_agent_never_answers_holds_up_others_only_for_so_long() {
+    let mut host = host_with(|config| config.limits.route_age = secs(60.0));
+    let [a, b, _] = three_turns(&mut host);
+    host.receive("PA_a", a, Time::ZERO);
+    to_agent(&mut host);
+    host.receive("PA_b", b, Time::ZERO + secs(30.0));
+    assert_eq!(host.poll_timeout(), Some(Time::ZERO + secs(60.0)));
+    host.handle_timeout(Time::ZERO + secs(60.0));
+    let unanswered = ("PA_a".to_owned(), "a".to_owned(), Some(UNANSWERED_REQUEST.to_owned()));
+    let (next, answers) = drain(&mut host);
+    assert_eq!((next.len(), answers), (1, vec![unanswered]));
+}
+
+#[test]
+fn what_waits_when_the_host_closes_is_answered() {
+    let mut host = host();
+    let [a, b, _] = three_turns(&mut host);
+    host.receive("PA_a", a, Time::ZERO);
+    host.receive("PA_b", b, Time::ZERO);
+    host.set_peer(peer("PA_b", "b", None));
+    to_agent(&mut host);
+    host.close();
+    let closed = ("PA_a".to_owned(), "a".to_owned(), Some(HOST_CLOSED.to_owned()));
+    assert_eq!(drain(&mut host), (vec![], vec![closed, denied("PA_b", "b")]));
+}
+
+#[test]
+fn what_the_agent_addresses_to_one_participant_goes_to_that_one_or_nowhere() {
+    let mut host = host();
+    host.set_peer(peer("PA_1", "a", Some(true)));
+    host.set_peer(peer("PA_2", "b", None));
+    host.set_peer(peer("PA_3", "c", Some(true)));
+    let event = script::encode(script::event(script::error("for one")));
+    for identity in ["a", "b", "nobody"] {
+        host.receive_from_agent_for(identity, event.clone(), Time::ZERO);
+    }
+    let to: Vec<_> = std::iter::from_fn(|| host.poll_transmit()).map(|transmit| transmit.to).collect();
+    assert_eq!(to, [Destination::Peers(vec!["PA_1".to_owned()])]);
+    assert_eq!(host.counts().dropped, 2);
+    // A response that is addressed to another than who asked is for neither.
+    host.receive("PA_1", ping("p"), Time::ZERO);
+    let id = to_agent(&mut host).pop().unwrap();
+    host.receive_from_agent_for("c", pong(&id), Time::ZERO);
+    let unanswered = ("PA_1".to_owned(), "p".to_owned(), Some(UNANSWERED_REQUEST.to_owned()));
+    assert_eq!(to_peers(&mut host), [unanswered]);
+    assert_eq!(host.counts().dropped, 3);
 }
 
 #[test]
@@ -280,15 +361,15 @@ fn the_grant_that_counts_is_the_one_of_now() {
     let id = to_agent(&mut host).pop().unwrap();
     // Revoked while the agent works on it: the answer becomes the denial.
     host.set_peer(peer("PA_1", "a", Some(false)));
-    host.receive_from_agent(pong(&id));
+    host.receive_from_agent(pong(&id), Time::ZERO);
     assert_eq!(to_peers(&mut host), [denied("PA_1", "p-1")]);
     // Granted again: the next request passes, and the old answer is not given after all.
     host.set_peer(peer("PA_1", "a", Some(true)));
-    host.receive_from_agent(pong(&id));
+    host.receive_from_agent(pong(&id), Time::ZERO);
     assert_eq!(to_peers(&mut host), []);
     host.receive("PA_1", ping("p-2"), Time::ZERO);
     let id = to_agent(&mut host).pop().unwrap();
-    host.receive_from_agent(pong(&id));
+    host.receive_from_agent(pong(&id), Time::ZERO);
     assert_eq!(to_peers(&mut host), [("PA_1".to_owned(), "p-2".to_owned(), None)]);
     let decisions: Vec<_> =
         audits(&mut host).into_iter().map(|audit| (audit.asked, audit.decision)).collect();
@@ -310,7 +391,7 @@ fn who_rejoins_under_the_same_name_inherits_nothing() {
     let id = to_agent(&mut host).pop().unwrap();
     host.remove_peer("PA_old");
     host.set_peer(peer("PA_new", "supervisor", Some(true)));
-    host.receive_from_agent(pong(&id));
+    host.receive_from_agent(pong(&id), Time::ZERO);
     assert_eq!(to_peers(&mut host), []);
     host.receive("PA_old", ping("p-2"), Time::ZERO);
     assert_eq!(drain(&mut host), (vec![], vec![denied("PA_old", "p-2")]));
@@ -324,7 +405,7 @@ fn events_go_to_exactly_those_who_may_observe_now() {
     });
     let event = script::encode(script::event(script::error("secret")));
     let recipients = |host: &mut Host| {
-        host.receive_from_agent(event.clone());
+        host.receive_from_agent(event.clone(), Time::ZERO);
         let sent: Vec<_> = std::iter::from_fn(|| host.poll_transmit()).collect();
         sent.into_iter()
             .flat_map(|transmit| {
@@ -389,7 +470,7 @@ fn what_is_no_request_or_cannot_be_routed_goes_nowhere() {
     for message in
         [Bytes::from_static(b"\xff"), pong("gr-1"), pong("say-1"), pong(""), ping("gr-1"), Bytes::new()]
     {
-        host.receive_from_agent(message);
+        host.receive_from_agent(message, Time::ZERO);
         assert_eq!(host.poll_transmit(), None);
     }
 }
@@ -430,7 +511,7 @@ fn routes_age_and_are_bounded_and_each_request_has_one_answer() {
     let unanswered = |sid: &str, id: String| (sid.to_owned(), id, Some(UNANSWERED_REQUEST.to_owned()));
     let expected: Vec<Response> = (0..17).map(|at| unanswered("PA_1", format!("f-{at}"))).collect();
     assert_eq!(given_up, expected, "the flood takes from itself");
-    host.receive_from_agent(pong(&patient));
+    host.receive_from_agent(pong(&patient), Time::ZERO);
     assert_eq!(to_peers(&mut host), [("PA_2".to_owned(), "patient".to_owned(), None)]);
 
     // A minute later the rest is given up, and an answer that still comes is nobody's.
@@ -440,10 +521,10 @@ fn routes_age_and_are_bounded_and_each_request_has_one_answer() {
     let expected: Vec<Response> = (17..20).map(|at| unanswered("PA_1", format!("f-{at}"))).collect();
     assert_eq!(answers, expected);
     for number in 1..=21 {
-        host.receive_from_agent(pong(&format!("gr-{number}")));
+        host.receive_from_agent(pong(&format!("gr-{number}")), Time::ZERO);
     }
     assert_eq!(to_peers(&mut host), []);
-    host.receive_from_agent(pong(&requests[0]));
+    host.receive_from_agent(pong(&requests[0]), Time::ZERO);
     assert_eq!(to_peers(&mut host).len(), 1);
 }
 
@@ -456,10 +537,10 @@ fn a_long_request_is_not_forgotten_for_many_short_ones() {
     for _ in 0..100 {
         host.receive("PA_1", ping("short"), Time::ZERO);
         let id = to_agent(&mut host).pop().unwrap();
-        host.receive_from_agent(pong(&id));
+        host.receive_from_agent(pong(&id), Time::ZERO);
         assert_eq!(to_peers(&mut host).len(), 1);
     }
-    host.receive_from_agent(pong(&long));
+    host.receive_from_agent(pong(&long), Time::ZERO);
     assert_eq!(to_peers(&mut host), [("PA_1".to_owned(), "long".to_owned(), None)]);
 }
 
@@ -488,7 +569,7 @@ fn fields_newer_than_the_schema_pass_in_both_directions() {
     assert!(transmit.message.ends_with(b"\xfa\x7f\x03new"));
     let mut answer = pong("gr-1").to_vec();
     answer.extend(b"\xfa\x7f\x03new");
-    host.receive_from_agent(answer.into());
+    host.receive_from_agent(answer.into(), Time::ZERO);
     assert!(host.poll_transmit().unwrap().message.ends_with(b"\xfa\x7f\x03new"));
 }
 

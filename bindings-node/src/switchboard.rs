@@ -1,0 +1,265 @@
+//! All use of the topic of agent sessions in one Room that lives in JavaScript. No IO, no thread, no clock.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use greenroom_protocol::gate::{Peer, Policy};
+use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
+use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::{Code, Error, Limits, Time};
+use napi::Result;
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+use serde::Deserialize;
+
+use crate::exchange::{from_json, millis, signed, thrown, to_json, unsigned};
+
+/// One for each Room. `now` is milliseconds on a monotonic clock of the caller's.
+#[napi]
+pub struct Switchboard {
+    machine: Machine,
+}
+
+/// What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
+/// announced and head; `cut` stream; `audit` json.
+#[napi(object)]
+#[derive(Default)]
+pub struct Incoming {
+    /// Which of them it is.
+    pub kind: String,
+    /// The host that a request is for.
+    pub host: Option<u32>,
+    /// An encoded message.
+    pub message: Option<Buffer>,
+    /// The identity of who asks.
+    pub sender: Option<String>,
+    /// The identity of the agent.
+    pub identity: Option<String>,
+    /// The size of the message that was skipped, in bytes.
+    pub announced: Option<i64>,
+    /// Its first bytes.
+    pub head: Option<Buffer>,
+    /// The stream that nobody reads any more.
+    pub stream: Option<i64>,
+    /// A line of the audit log.
+    pub json: Option<String>,
+}
+
+/// What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket.
+#[napi(object)]
+pub struct Outgoing {
+    /// Which of them it is.
+    pub kind: String,
+    /// Who waits for it; 0 is nobody.
+    pub ticket: i64,
+    /// To whom: exactly these.
+    pub to: Option<Vec<Recipient>>,
+    /// The encoded message.
+    pub message: Option<Buffer>,
+}
+
+/// A participant that is sent something.
+#[napi(object)]
+pub struct Recipient {
+    /// The name it joined under.
+    pub identity: String,
+    /// Its stay in the room; empty for one that the room has not announced.
+    pub sid: String,
+}
+
+/// What a host can be told at its opening.
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HostOptions {
+    policy: Policy,
+    run_input: Overlap,
+    max_message: Option<usize>,
+}
+
+#[napi]
+impl Switchboard {
+    /// A switchboard that nobody uses yet.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(now: f64) -> Self {
+        Self { machine: Machine::new(Limits::default(), at(now)) }
+    }
+
+    /// An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
+    /// identity[]}, run_input?: 'queue'|'refuse', max_message?: bytes}`. Returns its number.
+    #[napi(catch_unwind)]
+    pub fn open_host(&mut self, json: String) -> Result<u32> {
+        let options: HostOptions = from_json("the host's options cannot be read", &json)?;
+        let mut config = HostConfig::default();
+        config.policy = options.policy;
+        config.run_input = options.run_input;
+        if let Some(most) = options.max_message {
+            config.limits.peer_message = most;
+        }
+        Ok(self.machine.open_host(config).0)
+    }
+
+    /// The agent's session host is gone: what waits for it is answered with an error.
+    #[napi(catch_unwind)]
+    pub fn close_host(&mut self, host: u32) {
+        self.machine.close_host(HostId(host));
+    }
+
+    /// A controller is addressed at this agent.
+    #[napi(catch_unwind)]
+    pub fn listen(&mut self, agent: String) {
+        self.machine.listen(&agent);
+    }
+
+    /// A controller is addressed at this agent no more.
+    #[napi(catch_unwind)]
+    pub fn unlisten(&mut self, agent: String) {
+        self.machine.unlisten(&agent);
+    }
+
+    /// The room announces a participant, or new permissions of one.
+    #[napi(catch_unwind)]
+    pub fn set_peer(
+        &mut self,
+        sid: String,
+        identity: String,
+        can_manage_agent_session: Option<bool>,
+        now: f64,
+    ) {
+        self.machine.set_peer(Peer { sid, identity, can_manage_agent_session }, at(now));
+    }
+
+    /// A participant left.
+    #[napi(catch_unwind)]
+    pub fn remove_peer(&mut self, sid: String, now: f64) {
+        self.machine.remove_peer(&sid, at(now));
+    }
+
+    /// A byte stream begins, of `announced` bytes if its sender said so. Returns its number.
+    #[napi(catch_unwind)]
+    pub fn begin(&mut self, identity: String, announced: Option<i64>, now: f64) -> i64 {
+        let announced = announced.map(|size| usize::try_from(size).unwrap_or_default());
+        signed(self.machine.begin(&identity, announced, at(now)).0)
+    }
+
+    /// More of a stream. Whether to go on reading it.
+    #[napi(catch_unwind)]
+    pub fn chunk(&mut self, stream: i64, data: Buffer, now: f64) -> bool {
+        self.machine.chunk(StreamId(unsigned(stream)), &data, at(now))
+    }
+
+    /// A stream is complete.
+    #[napi(catch_unwind)]
+    pub fn end(&mut self, stream: i64, now: f64) {
+        self.machine.end(StreamId(unsigned(stream)), at(now));
+    }
+
+    /// A stream was broken off.
+    #[napi(catch_unwind)]
+    pub fn abort(&mut self, stream: i64, now: f64) {
+        self.machine.abort(StreamId(unsigned(stream)), at(now));
+    }
+
+    /// An agent's session host sends a message, to `destination` alone if there is one. Returns a ticket.
+    #[napi(catch_unwind, js_name = "fromAgent")]
+    pub fn send_from_agent(
+        &mut self,
+        host: u32,
+        message: Buffer,
+        destination: Option<String>,
+        now: f64,
+    ) -> i64 {
+        let message = Bytes::copy_from_slice(&message);
+        number(self.machine.send_from_agent(HostId(host), message, destination, at(now)))
+    }
+
+    /// A controller sends a message to its agent. Returns a ticket.
+    #[napi(catch_unwind)]
+    pub fn send(&mut self, message: Buffer, agent: String, now: f64) -> i64 {
+        number(self.machine.send(Bytes::copy_from_slice(&message), &agent, at(now)))
+    }
+
+    /// What came in, or null.
+    #[napi(catch_unwind)]
+    pub fn poll(&mut self) -> Option<Incoming> {
+        self.machine.poll().map(Incoming::from)
+    }
+
+    /// What to send next, or null. Who may have it is decided in this moment: send it before asking for the next.
+    #[napi(catch_unwind)]
+    pub fn poll_send(&mut self) -> Option<Outgoing> {
+        self.machine.poll_send().map(Outgoing::from)
+    }
+
+    /// When to call `handleTimeout`, or null while nothing is awaited.
+    #[napi(catch_unwind)]
+    pub fn poll_timeout(&self) -> Option<f64> {
+        self.machine.poll_timeout().map(|at| at.since_origin().as_secs_f64() * 1e3)
+    }
+
+    /// Lets pass what is due.
+    #[napi(catch_unwind)]
+    pub fn handle_timeout(&mut self, now: f64) {
+        self.machine.handle_timeout(at(now));
+    }
+
+    /// What a host has counted, as JSON: `{requests, answered, denied, dropped, waiting, cut, peers}`.
+    #[napi(catch_unwind)]
+    pub fn status(&self, host: u32) -> Result<String> {
+        let status = self.machine.status(HostId(host));
+        let status =
+            status.ok_or_else(|| thrown(&Error::new(Code::InvalidArgument, "the host is closed")))?;
+        Ok(to_json(&status))
+    }
+}
+
+impl From<room::Incoming> for Incoming {
+    fn from(incoming: room::Incoming) -> Self {
+        let kind = |kind: &str| Self { kind: kind.to_owned(), ..Self::default() };
+        match incoming {
+            room::Incoming::Request { host, message, sender } => Self {
+                host: Some(host.0),
+                message: Some(Buffer::from(&message[..])),
+                sender: Some(sender),
+                ..kind("host")
+            },
+            room::Incoming::FromAgent { identity, message } => {
+                Self { identity: Some(identity), message: Some(Buffer::from(&message[..])), ..kind("agent") }
+            }
+            room::Incoming::Skipped { identity, announced, head } => Self {
+                identity: Some(identity),
+                announced: Some(i64::try_from(announced).unwrap_or(i64::MAX)),
+                head: Some(head.into()),
+                ..kind("skipped")
+            },
+            room::Incoming::Cut(stream) => Self { stream: Some(signed(stream.0)), ..kind("cut") },
+            room::Incoming::Audit(audit) => {
+                Self { json: Some(to_json(&audit.at(rfc3339(SystemTime::now())))), ..kind("audit") }
+            }
+        }
+    }
+}
+
+impl From<room::Outgoing> for Outgoing {
+    fn from(outgoing: room::Outgoing) -> Self {
+        match outgoing {
+            room::Outgoing::Send { ticket, to, message } => Self {
+                kind: "send".to_owned(),
+                ticket: number(ticket),
+                to: Some(to.into_iter().map(|to| Recipient { identity: to.identity, sid: to.sid }).collect()),
+                message: Some(Buffer::from(&message[..])),
+            },
+            room::Outgoing::Done(ticket) => {
+                Self { kind: "done".to_owned(), ticket: number(ticket), to: None, message: None }
+            }
+        }
+    }
+}
+
+fn number(ticket: Ticket) -> i64 {
+    signed(ticket.0)
+}
+
+fn at(now: f64) -> Time {
+    Time::from_origin(millis(now))
+}

@@ -1,0 +1,195 @@
+//! All use of the topic of agent sessions in one Room that lives in Python. No IO, no thread, no clock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use greenroom_protocol::gate::{Audit, Peer, Policy};
+use greenroom_protocol::room::{HostId, Incoming, Outgoing, StreamId, Switchboard as Protocol};
+use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::{Limits, Time};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use serde::Deserialize;
+
+use crate::error::invalid;
+use crate::json;
+
+/// One for each Room. Every `now` is seconds on one monotonic clock of the caller's choice.
+#[pyclass(frozen, module = "greenroom._native")]
+pub(crate) struct Switchboard {
+    protocol: Mutex<Protocol>,
+}
+
+/// What a host can be told at its opening.
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HostOptions {
+    policy: Policy,
+    run_input: Overlap,
+    max_message: Option<usize>,
+}
+
+#[pymethods]
+impl Switchboard {
+    /// A switchboard that nobody uses yet.
+    #[new]
+    fn new(now: f64) -> PyResult<Self> {
+        let protocol = Protocol::new(Limits::default(), time(now)?);
+        Ok(Self { protocol: Mutex::new(protocol) })
+    }
+
+    /// An agent's session host uses the room. `options` is JSON: `{"policy"?: {"default"?: [scope], "by_identity"?: {identity: [scope]},
+    /// "hidden"?: [identity]}, "run_input"?: "queue"|"refuse", "max_message"?: bytes}`. Gives its number.
+    fn open_host(&self, options: &str) -> PyResult<u32> {
+        let options: HostOptions = json::parse("host's options", options)?;
+        let mut config = HostConfig::default();
+        config.policy = options.policy;
+        config.run_input = options.run_input;
+        if let Some(most) = options.max_message {
+            config.limits.peer_message = most;
+        }
+        Ok(self.lock().open_host(config).0)
+    }
+
+    /// The agent's session host is gone: what waits for it is answered with an error.
+    fn close_host(&self, host: u32) {
+        self.lock().close_host(HostId(host));
+    }
+
+    /// A controller is addressed at this agent.
+    fn listen(&self, agent: &str) {
+        self.lock().listen(agent);
+    }
+
+    /// A controller is addressed at this agent no more.
+    fn unlisten(&self, agent: &str) {
+        self.lock().unlisten(agent);
+    }
+
+    /// The room announces a participant, or new permissions of one.
+    fn set_peer(
+        &self,
+        sid: String,
+        identity: String,
+        can_manage_agent_session: Option<bool>,
+        now: f64,
+    ) -> PyResult<()> {
+        self.lock().set_peer(Peer { sid, identity, can_manage_agent_session }, time(now)?);
+        Ok(())
+    }
+
+    /// A participant left.
+    fn remove_peer(&self, sid: &str, now: f64) -> PyResult<()> {
+        self.lock().remove_peer(sid, time(now)?);
+        Ok(())
+    }
+
+    /// A byte stream begins, of `announced` bytes if its sender said so. Gives its number.
+    fn begin(&self, identity: &str, announced: Option<usize>, now: f64) -> PyResult<u64> {
+        Ok(self.lock().begin(identity, announced, time(now)?).0)
+    }
+
+    /// More of a stream. Whether to go on reading it.
+    fn chunk(&self, stream: u64, data: &[u8], now: f64) -> PyResult<bool> {
+        Ok(self.lock().chunk(StreamId(stream), data, time(now)?))
+    }
+
+    /// A stream is complete.
+    fn end(&self, stream: u64, now: f64) -> PyResult<()> {
+        self.lock().end(StreamId(stream), time(now)?);
+        Ok(())
+    }
+
+    /// A stream was broken off.
+    fn abort(&self, stream: u64, now: f64) -> PyResult<()> {
+        self.lock().abort(StreamId(stream), time(now)?);
+        Ok(())
+    }
+
+    /// An agent's session host sends a message, to `destination` alone if there is one. Gives a ticket.
+    #[pyo3(name = "from_agent")]
+    fn send_from_agent(
+        &self,
+        host: u32,
+        message: &[u8],
+        destination: Option<String>,
+        now: f64,
+    ) -> PyResult<u64> {
+        let message = Bytes::copy_from_slice(message);
+        Ok(self.lock().send_from_agent(HostId(host), message, destination, time(now)?).0)
+    }
+
+    /// A controller sends a message to its agent. Gives a ticket.
+    fn send(&self, message: &[u8], agent: &str, now: f64) -> PyResult<u64> {
+        Ok(self.lock().send(Bytes::copy_from_slice(message), agent, time(now)?).0)
+    }
+
+    /// What came in: `("host", host, message, sender)`, `("agent", identity, message)`, `("skipped", identity, announced, head)`,
+    /// `("cut", stream)` or `("audit", json)`.
+    fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(incoming) = self.lock().poll() else { return Ok(None) };
+        let tuple = match incoming {
+            Incoming::Request { host, message, sender } => {
+                ("host", host.0, PyBytes::new(py, &message), sender).into_pyobject(py)?
+            }
+            Incoming::FromAgent { identity, message } => {
+                ("agent", identity, PyBytes::new(py, &message)).into_pyobject(py)?
+            }
+            Incoming::Skipped { identity, announced, head } => {
+                ("skipped", identity, announced, PyBytes::new(py, &head)).into_pyobject(py)?
+            }
+            Incoming::Cut(stream) => ("cut", stream.0).into_pyobject(py)?,
+            Incoming::Audit(audit) => ("audit", line(&audit)).into_pyobject(py)?,
+        };
+        Ok(Some(tuple))
+    }
+
+    /// What to send next: `("send", ticket, [(identity, sid)], message)` or `("done", ticket)`. An empty sid is a participant that the
+    /// room has not announced.
+    fn poll_send<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(outgoing) = self.lock().poll_send() else { return Ok(None) };
+        let tuple = match outgoing {
+            Outgoing::Send { ticket, to, message } => {
+                let to: Vec<(String, String)> =
+                    to.into_iter().map(|recipient| (recipient.identity, recipient.sid)).collect();
+                ("send", ticket.0, to, PyBytes::new(py, &message)).into_pyobject(py)?
+            }
+            Outgoing::Done(ticket) => ("done", ticket.0).into_pyobject(py)?,
+        };
+        Ok(Some(tuple))
+    }
+
+    /// When to call `handle_timeout`; None while nothing is awaited.
+    fn poll_timeout(&self) -> Option<f64> {
+        self.lock().poll_timeout().map(|at| at.since_origin().as_secs_f64())
+    }
+
+    /// Lets pass what is due.
+    fn handle_timeout(&self, now: f64) -> PyResult<()> {
+        self.lock().handle_timeout(time(now)?);
+        Ok(())
+    }
+
+    /// What a host has counted, as JSON: `{"requests", "answered", "denied", "dropped", "waiting", "cut", "peers"}`.
+    fn status(&self, host: u32) -> PyResult<String> {
+        let status = self.lock().status(HostId(host)).ok_or_else(|| invalid("the host is closed"))?;
+        Ok(json::text(&status))
+    }
+}
+
+impl Switchboard {
+    fn lock(&self) -> MutexGuard<'_, Protocol> {
+        self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line of the audit log: the decision, and when it was taken.
+fn line(audit: &Audit) -> String {
+    json::text(&audit.at(rfc3339(SystemTime::now())))
+}
+
+fn time(now: f64) -> PyResult<Time> {
+    Ok(Time::from_origin(json::seconds("now", now)?))
+}
