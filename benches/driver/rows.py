@@ -60,6 +60,26 @@ def codec(bench: Bench) -> list[Row]:
     return rows
 
 
+def gate(bench: Bench) -> list[Row]:
+    """Processor time for one request in a room with 50 controllers, without the room: in, and its answer out."""
+    commands = {
+        "rust": ([bench.rust, "gate", "--for-ms", "300"], None, 2.0),
+        "python": ([bench.python, BENCHES / "python" / "gate.py", "300"], None, 10.0),
+        "node": ([bench.node, BENCHES / "node" / "gate.mjs", "300"], bench.node_folder, 10.0),
+    }
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(bench.rounds(5)):
+        for name, (command, cwd, _) in commands.items():
+            found[name].append(bench.json(command, cwd)["round"] / 1000)
+
+    def row(name: str, target: float) -> Row:
+        taken = statistics.median(found[name])
+        what = f"gate and route of one request and its answer, from {NAMES[name]}"
+        return Row("gate", what, micros(taken), "", "", f"<= {target:.0f} us", taken <= target)
+
+    return [row(name, target) for name, (*_, target) in commands.items()]
+
+
 def ping(bench: Bench) -> list[Row]:
     """Median round trips: through a session with the scripted agent, and over a bare socket to an echo server.
 
@@ -297,6 +317,7 @@ def memory(bench: Bench) -> list[Row]:
 
 GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "codec": codec,
+    "gate": gate,
     "ping": ping,
     "import": imports,
     "say": say,

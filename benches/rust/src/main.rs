@@ -3,6 +3,7 @@
 mod codec;
 mod corpus;
 mod echo;
+mod gate;
 mod measure;
 mod memory;
 mod ping;
@@ -35,6 +36,12 @@ enum What {
         /// Where the messages are.
         folder: PathBuf,
         /// How long each part is measured, in milliseconds.
+        #[arg(long, default_value_t = 500)]
+        for_ms: u64,
+    },
+    /// Takes requests through the gate of a room, and their answers back.
+    Gate {
+        /// How long it is measured, in milliseconds.
         #[arg(long, default_value_t = 500)]
         for_ms: u64,
     },
@@ -73,6 +80,7 @@ async fn main() -> Outcome<()> {
     let found = match Arguments::parse().what {
         What::Corpus { folder, vectors } => corpus::write(&folder, &vectors)?,
         What::Codec { folder, for_ms } => codec::measure(&folder, for_ms)?,
+        What::Gate { for_ms } => gate::measure(for_ms)?,
         What::Echo => return echo::serve().await,
         What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
         What::Sessions { peer, more } => memory::sessions(&peer, more).await?,
