@@ -1,0 +1,155 @@
+//! Loopbacks: what is played to a name is recorded from it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{DeviceError, Filled, Sink, Source};
+use crate::format::Format;
+
+/// How much a loopback holds that nobody has recorded yet; what is older is lost.
+const HELD: Duration = Duration::from_secs(2);
+
+/// The loopbacks of one program, by name. Clones are the same patchbay.
+///
+/// One end opened first decides the format; the other gets the same one, whatever it asked for. Each end is open once at a time, and the
+/// loopback is forgotten when both are closed.
+#[derive(Clone, Debug, Default)]
+pub struct Patchbay {
+    lines: Arc<Mutex<BTreeMap<String, Arc<Line>>>>,
+}
+
+/// What lies between two ends.
+#[derive(Debug)]
+struct Line {
+    format: Format,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    samples: VecDeque<f32>,
+    lost: u64,
+    listened: bool,
+    spoken: bool,
+}
+
+impl Patchbay {
+    /// Without a loopback.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The end that is recorded from.
+    pub(super) fn listen(&self, name: &str, format: Format) -> Result<Ear, DeviceError> {
+        let line = self.open(name, format, "recording", |state| &mut state.listened)?;
+        Ok(Ear(End {
+            patchbay: self.clone(),
+            name: name.to_owned(),
+            line,
+            open: |state| &mut state.listened,
+        }))
+    }
+
+    /// The end that is played to.
+    pub(super) fn speak(&self, name: &str, format: Format) -> Result<Mouth, DeviceError> {
+        let line = self.open(name, format, "playing", |state| &mut state.spoken)?;
+        Ok(Mouth(End {
+            patchbay: self.clone(),
+            name: name.to_owned(),
+            line,
+            open: |state| &mut state.spoken,
+        }))
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        format: Format,
+        end: &'static str,
+        open: Which,
+    ) -> Result<Arc<Line>, DeviceError> {
+        let mut lines = lock(&self.lines);
+        let line = lines.entry(name.to_owned()).or_insert_with(|| Arc::new(Line::new(format)));
+        if std::mem::replace(open(&mut lock(&line.state)), true) {
+            return Err(DeviceError::Busy { device: format!("loopback:{name}"), end });
+        }
+        Ok(Arc::clone(line))
+    }
+}
+
+impl Line {
+    fn new(format: Format) -> Self {
+        let held = usize::try_from(format.samples_in(HELD)).unwrap_or(usize::MAX) * format.channels();
+        let state = State { samples: VecDeque::with_capacity(held), lost: 0, listened: false, spoken: false };
+        Self { format, state: Mutex::new(state) }
+    }
+}
+
+/// Which end of a line.
+type Which = fn(&mut State) -> &mut bool;
+
+/// An open end; it closes when it is dropped.
+struct End {
+    patchbay: Patchbay,
+    name: String,
+    line: Arc<Line>,
+    open: Which,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut lines = lock(&self.patchbay.lines);
+        let mut state = lock(&self.line.state);
+        *(self.open)(&mut state) = false;
+        if !state.listened && !state.spoken {
+            lines.remove(&self.name);
+        }
+    }
+}
+
+/// The end that is recorded from. It gives what is there, which may be nothing, and never ends.
+pub(super) struct Ear(End);
+
+impl Source for Ear {
+    fn format(&self) -> Format {
+        self.0.line.format
+    }
+
+    fn read(&mut self, samples: &mut [f32]) -> Result<Filled, DeviceError> {
+        let mut state = lock(&self.0.line.state);
+        let channels = self.0.line.format.channels();
+        let take = (samples.len() / channels * channels).min(state.samples.len());
+        for (sample, held) in samples.iter_mut().zip(state.samples.drain(..take)) {
+            *sample = held;
+        }
+        Ok(Filled { samples: take / channels, lost: std::mem::take(&mut state.lost), ended: false })
+    }
+}
+
+/// The end that is played to. What nobody records in time is lost, oldest first.
+pub(super) struct Mouth(End);
+
+impl Sink for Mouth {
+    fn format(&self) -> Format {
+        self.0.line.format
+    }
+
+    fn write(&mut self, samples: &[f32]) -> Result<(), DeviceError> {
+        let mut state = lock(&self.0.line.state);
+        let channels = self.0.line.format.channels();
+        // More than can be held would push itself out.
+        let held = state.samples.capacity() / channels * channels;
+        let kept = &samples[samples.len().saturating_sub(held)..];
+        let over = (state.samples.len() + kept.len()).saturating_sub(held);
+        state.samples.drain(..over);
+        state.samples.extend(kept);
+        state.lost += ((samples.len() - kept.len() + over) / channels) as u64;
+        Ok(())
+    }
+}
+
+/// A panic elsewhere leaves samples that are as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,51 @@
+//! What audio needs before and after a device: sums, without devices, threads or a clock.
+//!
+//! Samples go in, and samples, levels and transitions come out. What streams has one way of use: `next(&mut input)` takes from the
+//! front of a slice what it needs until something is ready, and gives `None` once the slice is used up. Chunks may have any size and
+//! change nothing about the result. After it is built, nothing here allocates for a frame.
+//!
+//! A sample is an `f32` with full scale at ±1, or an `i16` with full scale at ±32768. Levels are in dBFS: a constant ±1 is 0 dBFS for
+//! peak and RMS alike, so a sine of full scale has a peak of 0 and an RMS of -3.01 dBFS. Several channels are interleaved.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`format`] | rate and channels |
+//! | [`frame`] | a stretch of audio with its time, and what is missing before it |
+//! | [`sample`] | conversion between kinds of samples, and decibels |
+//! | [`channels`] | mixing down, and spreading to more channels |
+//! | [`cut`] | chunks of any size to frames of 10 ms |
+//! | [`resample`] | from one rate to another |
+//! | [`level`] | peak, RMS, hold and clipping, 30 times a second |
+//! | [`speech`] | who speaks when: transitions only |
+//! | [`noise`], [`impair`] | seeded noise, and what lines and rooms do to speech |
+//! | [`signal`] | sines, and finding them again: helpers for tests |
+//! | [`wav`] | WAV files in and out |
+//! | [`device`] | virtual devices: names, sources and sinks |
+//! | [`pace`] | how much is due by now, in real time |
+
+#![forbid(unsafe_code)]
+
+pub mod channels;
+pub mod cut;
+pub mod device;
+pub mod format;
+pub mod frame;
+pub mod impair;
+pub mod level;
+pub mod noise;
+pub mod pace;
+pub mod resample;
+pub mod sample;
+pub mod signal;
+pub mod speech;
+pub mod wav;
+
+pub use cut::Cutter;
+pub use device::{DeviceError, Patchbay, Sink, Source, VirtualDevice};
+pub use format::Format;
+pub use frame::Frame;
+pub use level::{Level, Meter};
+pub use pace::{Clock, Pace};
+pub use resample::Resampler;
+pub use sample::Sample;
+pub use speech::{SpeechDetector, Transition};
