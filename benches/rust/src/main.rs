@@ -1,5 +1,6 @@
 //! What the benchmarks measure in Rust, one subcommand for each thing. Each prints JSON, which `benches/run` makes a table of.
 
+mod audio;
 mod codec;
 mod corpus;
 mod echo;
@@ -45,6 +46,29 @@ enum What {
         #[arg(long, default_value_t = 500)]
         for_ms: u64,
     },
+    /// Resamples standard input, `f32` of one channel, to standard output; see audio/resample.rs.
+    AudioResample {
+        /// Whose resampler.
+        engine: audio::Engine,
+        /// The rate of the input, in Hz.
+        from: u32,
+        /// The rate of the output, in Hz.
+        to: u32,
+        /// The size of a chunk, in samples.
+        chunk: usize,
+    },
+    /// What audio costs, and what a meter reads.
+    AudioCost {
+        /// How long each part is measured, in milliseconds.
+        #[arg(long, default_value_t = 300)]
+        for_ms: u64,
+    },
+    /// How speech is heard in noise.
+    AudioSpeech {
+        /// Utterances, as WAV files of 16 kHz.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Sends back what each connection sends, until standard input ends; prints the port.
     Echo,
     /// Round trips through a session with the scripted agent, in turn with those of a bare socket to the echo server.
@@ -81,6 +105,9 @@ async fn main() -> Outcome<()> {
         What::Corpus { folder, vectors } => corpus::write(&folder, &vectors)?,
         What::Codec { folder, for_ms } => codec::measure(&folder, for_ms)?,
         What::Gate { for_ms } => gate::measure(for_ms)?,
+        What::AudioResample { engine, from, to, chunk } => return audio::resample(engine, from, to, chunk),
+        What::AudioCost { for_ms } => audio::cost(for_ms)?,
+        What::AudioSpeech { files } => audio::speech(&files)?,
         What::Echo => return echo::serve().await,
         What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
         What::Sessions { peer, more } => memory::sessions(&peer, more).await?,
