@@ -60,6 +60,21 @@ def lk() -> Path:
     return program
 
 
+def audio_python() -> Path:
+    """An interpreter with the peers of audio and a voice, in an environment of its own."""
+    wanted = ROOT / "benches" / "python" / "audio-requirements.txt"
+    folder = CACHE / "bench" / f"audio-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    # Written when all is installed.
+    done = folder / "complete"
+    if not done.exists():
+        run("python3 -m venv", [sys.executable, "-m", "venv", "--clear", str(folder)])
+        options = ["--quiet", "--disable-pip-version-check", "--requirement", str(wanted)]
+        run("the peers of audio", [str(python), "-m", "pip", "install", *options])
+        done.touch()
+    return python
+
+
 def run(
     what: str, command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None, capture: bool = False
 ) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from driver import build
+from driver.audio import audio
 from driver.measure import Bench, Command, Failed, Sample, median_of, median_peak, median_wall, output
 from driver.table import Row
 
@@ -322,6 +323,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "import": imports,
     "say": say,
     "memory": memory,
+    "audio": audio,
 }
 NAMES = {"rust": "Rust", "python": "Python", "node": "Node"}
 BINDINGS = {"python": "through PyO3", "node": "through napi"}

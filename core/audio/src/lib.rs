@@ -9,7 +9,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`format`] | rate and channels |
+//! | [`mod@format`] | rate and channels |
 //! | [`frame`] | a stretch of audio with its time, and what is missing before it |
 //! | [`sample`] | conversion between kinds of samples, and decibels |
 //! | [`channels`] | mixing down, and spreading to more channels |

@@ -108,12 +108,19 @@ impl Resampler {
         loop {
             let take = input.len().min(self.block.len() - self.filled);
             let (head, rest) = input.split_at(take);
+            *input = rest;
+            self.taken += (take / self.channels) as u64;
+            if self.fft.is_none() {
+                // The rate stays, so nothing waits for a block.
+                self.given = self.taken;
+                let made = self.made.iter_mut().zip(head);
+                made.for_each(|(made, &sample)| *made = finite(sample));
+                return (take > 0).then(|| &self.made[..take]);
+            }
             for (kept, &sample) in self.block[self.filled..].iter_mut().zip(head) {
                 *kept = finite(sample);
             }
-            *input = rest;
             self.filled += take;
-            self.taken += (take / self.channels) as u64;
             if self.filled < self.block.len() {
                 return None;
             }
@@ -163,7 +170,7 @@ impl Resampler {
         Duration::from_secs_f64(self.delay as f64 / f64::from(self.to))
     }
 
-    /// How much input makes a block. Chunks that are multiples of it wait for nothing but the filter.
+    /// How much input makes a block. Chunks that are multiples of it wait for nothing but the filter; where the rate stays, none waits.
     pub fn block(&self) -> Duration {
         Duration::from_secs_f64((self.block.len() / self.channels) as f64 / f64::from(self.from))
     }
@@ -176,16 +183,13 @@ impl Resampler {
     /// Makes output of the block, and gives where in it the delay ends.
     fn process(&mut self) -> usize {
         self.filled = 0;
-        match &mut self.fft {
-            None => self.made.copy_from_slice(&self.block),
-            Some(fft) => {
-                let (taken, made) = (self.block.len() / self.channels, self.made.len() / self.channels);
-                let input = InterleavedSlice::new(&self.block, self.channels, taken);
-                let output = InterleavedSlice::new_mut(&mut self.made, self.channels, made);
-                // Sizes are what the constructor asked for, so neither fails.
-                if let (Ok(input), Ok(mut output)) = (input, output) {
-                    let _ = fft.process_into_buffer(&input, &mut output, None);
-                }
+        if let Some(fft) = &mut self.fft {
+            let (taken, made) = (self.block.len() / self.channels, self.made.len() / self.channels);
+            let input = InterleavedSlice::new(&self.block, self.channels, taken);
+            let output = InterleavedSlice::new_mut(&mut self.made, self.channels, made);
+            // Sizes are what the constructor asked for, so neither fails.
+            if let (Ok(input), Ok(mut output)) = (input, output) {
+                let _ = fft.process_into_buffer(&input, &mut output, None);
             }
         }
         let skip = self.delay_left.min(self.made.len() / self.channels);

@@ -36,7 +36,7 @@ impl Sine {
 
 /// The peak in dBFS of the sine of `hz` in samples of `rate` Hz (Goertzel's algorithm).
 ///
-/// It is exact over whole cycles. Over others it reads up to 1/(2π) of a cycle's share wrong: 0.01 dB over 150 cycles.
+/// It is exact over whole cycles. Over n cycles and a part of one it may be wrong by a share of 1/(2πn): 0.01 dB for 150.
 pub fn tone(samples: &[f32], hz: f64, rate: u32) -> f32 {
     let turn = TAU * hz / f64::from(rate);
     let twice = 2.0 * turn.cos();

@@ -170,6 +170,15 @@ fn the_latency_is_told_and_kept() {
 }
 
 #[test]
+fn a_rate_that_stays_costs_no_time_and_no_bit() {
+    let mut same = resampler(48_000, 48_000);
+    assert_eq!(same.latency(), Duration::ZERO);
+    assert_eq!(same.next(&mut &[0.1, 0.2, 0.3][..]), Some(&[0.1, 0.2, 0.3][..]));
+    assert_eq!(same.next(&mut &[][..]), None);
+    assert_eq!(same.finish(), None);
+}
+
+#[test]
 fn channels_do_not_mix() {
     let left = sine(1000.0, -6.0, 48_000, 0.5);
     let both: Vec<f32> = left.iter().flat_map(|&sample| [sample, 0.0]).collect();

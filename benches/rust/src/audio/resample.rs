@@ -23,14 +23,14 @@ pub(crate) enum Engine {
 
 /// One channel that is resampled in chunks.
 pub(super) enum Stream {
-    Greenroom(Resampler),
+    Greenroom(Box<Resampler>),
     Speexdsp { state: State, made: Vec<f32> },
 }
 
 impl Stream {
     pub(super) fn new(engine: Engine, from: u32, to: u32) -> Outcome<Self> {
         Ok(match engine {
-            Engine::Greenroom => Self::Greenroom(Resampler::new(Format::mono(from)?, to)?),
+            Engine::Greenroom => Self::Greenroom(Box::new(Resampler::new(Format::mono(from)?, to)?)),
             Engine::Speexdsp => {
                 let state = State::new(1, from as usize, to as usize, QUALITY)
                     .map_err(|error| format!("{error:?}"))?;
