@@ -73,29 +73,22 @@ fn every_usual_rate_becomes_every_other_to_the_sample() {
 
 #[test]
 fn an_hour_comes_out_exactly_as_long() {
-    for (from, to) in [(44_100, 16_000), (44_100, 48_000), (16_000, 44_100)] {
-        let mut resampler = resampler(from, to);
-        let second = vec![0.25; from as usize];
-        let odd = &second[..17];
-        let (mut made, mut taken) = (0, 0);
-        for _ in 0..3600 {
-            let mut chunk = &second[..];
-            taken += chunk.len() as u64;
-            while let Some(part) = resampler.next(&mut chunk) {
-                made += part.len() as u64;
-            }
-        }
-        let mut chunk = odd;
-        taken += odd.len() as u64;
+    let (from, to) = (44_100, 16_000);
+    let mut resampler = resampler(from, to);
+    let second = vec![0.25; from as usize];
+    let (mut made, mut taken) = (0, 0);
+    // And a little more, which fills no block.
+    for length in std::iter::repeat_n(second.len(), 3600).chain([17]) {
+        let mut chunk = &second[..length];
+        taken += length as u64;
         while let Some(part) = resampler.next(&mut chunk) {
             made += part.len() as u64;
         }
-        while let Some(part) = resampler.finish() {
-            made += part.len() as u64;
-        }
-        let exact = (u128::from(taken) * u128::from(to) + u128::from(from) / 2) / u128::from(from);
-        assert_eq!(u128::from(made), exact, "{from} Hz as {to} Hz");
     }
+    while let Some(part) = resampler.finish() {
+        made += part.len() as u64;
+    }
+    assert_eq!(made, (taken * u64::from(to) + u64::from(from) / 2) / u64::from(from));
 }
 
 #[test]

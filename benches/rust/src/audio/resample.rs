@@ -24,7 +24,7 @@ pub(crate) enum Engine {
 /// One channel that is resampled in chunks.
 pub(super) enum Stream {
     Greenroom(Box<Resampler>),
-    Speexdsp { state: State, made: Vec<f32> },
+    Speexdsp { state: Box<State>, made: Vec<f32> },
 }
 
 impl Stream {
@@ -35,7 +35,7 @@ impl Stream {
                 let state = State::new(1, from as usize, to as usize, QUALITY)
                     .map_err(|error| format!("{error:?}"))?;
                 // A second of output: more than any chunk here makes.
-                Self::Speexdsp { state, made: vec![0.0; to as usize] }
+                Self::Speexdsp { state: Box::new(state), made: vec![0.0; to as usize] }
             }
         })
     }
