@@ -131,11 +131,16 @@ impl Intake {
     ) -> u64 {
         let number = self.next;
         self.next += 1;
-        if standing == Standing::Nobody || !self.has_room_for(identity, now) {
-            if standing != Standing::Nobody {
-                let unread = unread(identity.into(), NO_SID.into(), Refusal::Flood, announced.unwrap_or(0));
-                self.taken.push_back(unread);
-            }
+        let refusal = match standing {
+            Standing::Nobody => Some(None),
+            // The server gives no name to who is hidden: there is nobody to wait for, and nobody to tell.
+            _ if identity.is_empty() => Some(Some(Refusal::Denied)),
+            _ if !self.has_room_for(identity, now) => Some(Some(Refusal::Flood)),
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            let size = announced.unwrap_or(0);
+            self.taken.extend(why.map(|why| unread(identity.into(), NO_SID.into(), why, size)));
             self.taken.push_back(Taken::Cut { stream: number });
             return number;
         }
