@@ -117,7 +117,7 @@ fn turn(events: Vec<Event>) -> Turn {
         interrupted: false,
         error: Some("broken".to_owned()),
         duration_ms: 1.5,
-        reply_ms: Some(1.0),
+        reply_delay_ms: Some(1.0),
         queued_ms: 0.0,
     }
 }
@@ -167,7 +167,7 @@ fn items_turns_and_errors_hold() {
     let events =
         items().into_iter().enumerate().map(|(seq, item)| event(seq as u64 + 1, item.into())).collect();
     holds(&validator("turn"), &turn(events));
-    holds(&validator("turn"), &Turn { error: None, reply_ms: None, ..turn(vec![]) });
+    holds(&validator("turn"), &Turn { error: None, reply_delay_ms: None, ..turn(vec![]) });
     let error = validator("error");
     for code in Code::ALL {
         holds(&error, &Error::new(*code, "what happened"));
