@@ -161,7 +161,7 @@ impl Session {
         let clock = WallClock::new(Time::ZERO, wall);
         let status = Status {
             state: "starting",
-            started_at: clock.rfc3339(Time::ZERO),
+            started_at: clock.at(Time::ZERO).to_string(),
             idle_timeout_ms: options.idle_timeout.map(whole_millis),
             ..Status::default()
         };

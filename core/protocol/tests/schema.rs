@@ -35,14 +35,7 @@ fn holds(validator: &Validator, value: &impl Serialize) {
 }
 
 fn event(seq: u64, kind: EventKind) -> Event {
-    Event {
-        seq,
-        time: "2026-11-21T00:00:00.000000Z".to_owned(),
-        kind,
-        earlier: false,
-        late: false,
-        raw: None,
-    }
+    Event { seq, time: "2026-11-21T00:00:00Z".parse().unwrap(), kind, earlier: false, late: false, raw: None }
 }
 
 fn message(text: &str) -> ChatMessage {
@@ -55,7 +48,7 @@ fn message(text: &str) -> ChatMessage {
         transcript_confidence: Some(0.5),
         extra: [("a".to_owned(), "b".to_owned())].into(),
         metrics: Default::default(),
-        created_at: Some("2026-11-21T00:00:00Z".to_owned()),
+        created_at: Some("2026-11-21T00:00:00Z".parse().unwrap()),
     }
 }
 
