@@ -54,8 +54,9 @@ def start(
         env: Variables on top of this process's environment.
         cwd: The folder to start from. This process's by default.
         port: The loopback port to listen on. Any free one by default.
-        timeout: Seconds that the agent may take to connect. Finding its interpreter, which may sync a uv project, has
-            as long; an agent that has connected has 10 s to answer and 10 s for a greeting.
+        timeout: Seconds until the session must be ready, all included: to find the interpreter, which may sync a uv
+            project, to connect, to answer (10 s at most once it is connected). An agent that still greets by then is
+            ready all the same.
         log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
             with the session; `session.status().log_path` names it.
         sync: Whether a uv project may be synced first, as `uv run` does.
