@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenroom import _native
-from greenroom._link import Link, NativeLink
+from greenroom._link import Link, NativeLink, SharedLink
 from greenroom._session import Opening, _ask
 from greenroom.errors import InvalidArgument
 
@@ -112,7 +112,8 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
         async with greenroom.open("default") as session:
             turn = await session.say("hi")
 
-    Closing it lets go of it; it goes on until `greenroom end`.
+    To `close` it, or to leave the block, lets go of it: it goes on. To `end` it ends it and its agent, as
+    `greenroom end` does.
 
     Args:
         name: The name it was started under.
@@ -126,7 +127,7 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
 
     async def connect() -> Link:
         # A daemon that is stuck would block for seconds.
-        return NativeLink(await asyncio.to_thread(_ask, _native.open, name))
+        return SharedLink(await asyncio.to_thread(_ask, _native.open, name))
 
     return Opening(connect, timeout)
 

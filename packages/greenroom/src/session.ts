@@ -188,8 +188,9 @@ export class Session {
   }
 
   /**
-   * Ends the session, and with it the agent that was started for it. What is pending rejects with `SessionClosed`.
-   * Resolves once nothing of the agent is left, within seconds. May be called again, and never rejects.
+   * Closes the session. An agent that was started for it ends with it; one of this process is left to its owner, and a
+   * session that `open` gave runs on in its daemon. What is pending rejects with `SessionClosed`. Resolves once nothing of
+   * the session is left here, within seconds. May be called again, and never rejects.
    */
   close(): Promise<void> {
     this.#closing ??= quiet(
@@ -199,6 +200,24 @@ export class Session {
       }),
     );
     return this.#closing;
+  }
+
+  /**
+   * Ends the session itself: the same as `close`, but that a session that `open` gave is ended in its daemon, for
+   * everybody, as `greenroom end` does. May be called again.
+   *
+   * Rejects with `SessionTimeout` if the daemon does not end it within 30 s, and with `SessionClosed` if `close` has let
+   * go of it already.
+   */
+  end(): Promise<void> {
+    return quiet(this.#end());
+  }
+
+  async #end(): Promise<void> {
+    if (this.#driver.endSession !== undefined) {
+      await new Promise<unknown>((resolve, reject) => this.#driver.endSession?.(this.#expect({ resolve, reject })));
+    }
+    await this.close();
   }
 
   /** The same as `close`, for `await using`. */
