@@ -70,6 +70,8 @@ export declare class Driver {
   status(): string
   /** Ends the session. What is drained under `token` says that its agent is gone. */
   close(token: number): void
+  /** Ends the session itself, where closing only lets go of it. What is drained under `token` says how that went. */
+  endSession(token: number): void
   /** From now on the session keeps Node alive. */
   ref(): void
   /** From now on the session does not keep Node alive. */

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use greenroom_protocol::gate::{Peer, Policy};
 use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
 use greenroom_protocol::session::{HostConfig, Overlap};
-use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error, Limits, Time};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
@@ -233,9 +233,10 @@ impl From<room::Incoming> for Incoming {
                 ..kind("skipped")
             },
             room::Incoming::Cut(stream) => Self { stream: Some(signed(stream.0)), ..kind("cut") },
-            room::Incoming::Audit(audit) => {
-                Self { json: Some(to_json(&audit.at(rfc3339(SystemTime::now())))), ..kind("audit") }
-            }
+            room::Incoming::Audit(audit) => Self {
+                json: Some(to_json(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))),
+                ..kind("audit")
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use greenroom_protocol::gate::{Audit, Peer, Policy};
 use greenroom_protocol::room::{HostId, Incoming, Outgoing, StreamId, Switchboard as Protocol};
 use greenroom_protocol::session::{HostConfig, Overlap};
-use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Limits, Time};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -187,7 +187,7 @@ impl Switchboard {
 
 /// A line of the audit log: the decision, and when it was taken.
 fn line(audit: &Audit) -> String {
-    json::text(&audit.at(rfc3339(SystemTime::now())))
+    json::text(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))
 }
 
 fn time(now: f64) -> PyResult<Time> {

@@ -71,7 +71,7 @@ def test_a_turn_has_seconds_events_and_tool_calls():
             "silent": False,
             "interrupted": False,
             "duration_ms": 1500.0,
-            "reply_ms": 250.0,
+            "reply_delay_ms": 250.0,
             "queued_ms": 0.0,
         },
     )

@@ -158,7 +158,7 @@ function same(theirs, ours, onlyTheirs, onlyOurs) {
 function fieldsOf(text, name) {
   const body = bodyOf(text, name);
   const isInterface = text.includes(`interface ${name} `);
-  return isInterface ? [...body.matchAll(/^ {4}(\w+)\??: /gm)].map(([, field]) => field) : namesIn(body);
+  return isInterface ? [...body.matchAll(/^ {4}(?:readonly )?(\w+)\??: /gm)].map(([, field]) => field) : namesIn(body);
 }
 
 function bodyOf(text, name) {

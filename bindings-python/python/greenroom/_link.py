@@ -98,6 +98,14 @@ class NativeLink:
                 self._driver.wait_closed(timeout)
 
 
+class SharedLink(NativeLink):
+    """A session that a daemon holds: to close it is to let go of it."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self.end = driver.end_session
+
+
 class _Wake(asyncio.BufferedProtocol):
     """Turns bytes on the wake socket into calls.
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from greenroom import _json
-from greenroom._link import Link, weak
+from greenroom._link import Link, SharedLink, weak
 from greenroom._native import NativeError
 from greenroom.errors import GreenroomError, InvalidArgument, forked, from_json
 from greenroom.events import ClosedEvent, Event
@@ -195,9 +195,11 @@ class Session:
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """End the session and wait until all of it is gone: the agent's processes, its link, a temporary log.
+        """Close the session and wait until all of it is gone here.
 
-        What is pending fails at once with `SessionClosed`. May be called again, and by several at once.
+        An agent that was started for it ends with it: its processes, its link, a temporary log. One of this process is
+        left to its owner, and a session that `greenroom.open` gave runs on in its daemon. What is pending fails at once
+        with `SessionClosed`. May be called again, and by several at once.
         """
         self._check_loop()
         if self._is_detached:
@@ -211,6 +213,31 @@ class Session:
         # Whoever stops waiting does not stop the end.
         await asyncio.shield(self._closing)
         self._detach()
+
+    async def end(self) -> None:
+        """End the session itself.
+
+        The same as `close`, but that a session that `greenroom.open` gave is ended in its daemon, for everybody, as
+        `greenroom end` does. May be called again.
+
+        Raises:
+            SessionTimeout: The daemon did not end it within 30 s.
+            SessionClosed: `close` has let go of it already.
+        """
+        self._check_loop()
+        if isinstance(self._link, SharedLink):
+            if self._is_detached:
+                return self._check_ended()
+            token = next(self._tokens)
+            waiter = self._waiting[token] = self._loop.create_future()
+            _ask(self._link.end, token)
+            try:
+                succeeded, text = await waiter
+            finally:
+                del self._waiting[token]
+            if not succeeded:
+                raise from_json(text)
+        await self.close()
 
     async def aclose(self) -> None:
         """The same as `close`, for `contextlib.aclosing`."""
@@ -257,6 +284,18 @@ class Session:
             self._abandon.detach()
             self._link.detach()
             self._on_wake()
+
+    def _check_ended(self) -> None:
+        """The session is closed here: raise if its daemon holds it on."""
+        link = self._link
+        if not isinstance(link, SharedLink):
+            return
+        # It is answered at once.
+        token = next(self._tokens)
+        _ask(link.end, token)
+        for done, succeeded, text in link.drain():
+            if done == token and not succeeded:
+                raise from_json(text)
 
     async def _call(self, timeout: float | None, operation: str, **arguments: Any) -> dict[str, Any]:
         self._check_loop()

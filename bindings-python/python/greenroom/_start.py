@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenroom import _native
-from greenroom._link import Link, NativeLink
+from greenroom._link import Link, NativeLink, SharedLink
 from greenroom._session import Opening, _ask
 from greenroom.errors import InvalidArgument
 
@@ -54,8 +54,9 @@ def start(
         env: Variables on top of this process's environment.
         cwd: The folder to start from. This process's by default.
         port: The loopback port to listen on. Any free one by default.
-        timeout: Seconds that the agent may take to connect. Finding its interpreter, which may sync a uv project, has
-            as long; an agent that has connected has 10 s to answer and 10 s for a greeting.
+        timeout: Seconds until the session must be ready, all included: to find the interpreter, which may sync a uv
+            project, to connect, to answer (10 s at most once it is connected). An agent that still greets by then is
+            ready all the same.
         log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
             with the session; `session.status().log_path` names it.
         sync: Whether a uv project may be synced first, as `uv run` does.
@@ -111,7 +112,8 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
         async with greenroom.open("default") as session:
             turn = await session.say("hi")
 
-    Closing it lets go of it; it goes on until `greenroom end`.
+    To `close` it, or to leave the block, lets go of it: it goes on. To `end` it ends it and its agent, as
+    `greenroom end` does.
 
     Args:
         name: The name it was started under.
@@ -125,7 +127,7 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
 
     async def connect() -> Link:
         # A daemon that is stuck would block for seconds.
-        return NativeLink(await asyncio.to_thread(_ask, _native.open, name))
+        return SharedLink(await asyncio.to_thread(_ask, _native.open, name))
 
     return Opening(connect, timeout)
 

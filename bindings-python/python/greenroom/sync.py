@@ -173,12 +173,20 @@ class Session:
         return self._session.closed
 
     def close(self) -> None:
-        """End the session and wait until all of it is gone. May be called again."""
+        """Close the session and wait until all of it is gone here. May be called again."""
         if self._stop.alive:
             self._background.run(self._session.close())
             self._background.stop()
             self._background.join()
             self._stop.detach()
+
+    def end(self) -> None:
+        """End the session itself, also one that `greenroom.sync.open` gave. May be called again."""
+        if self._stop.alive:
+            self._background.run(self._session.end())
+            self.close()
+        else:
+            self._session._check_ended()
 
     def __enter__(self) -> Session:
         return self

@@ -35,7 +35,7 @@ pub struct Turn {
     pub duration_ms: f64,
     /// From the request to the agent's first message, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_ms: Option<f64>,
+    pub reply_delay_ms: Option<f64>,
     /// How long the turn waited for those before it, in milliseconds.
     pub queued_ms: f64,
 }
@@ -220,7 +220,7 @@ impl Fold {
             interrupted,
             error: if failed { self.error } else { None },
             duration_ms: millis(now.since(self.asked)),
-            reply_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
+            reply_delay_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
             queued_ms: millis(self.queued),
             events,
         }

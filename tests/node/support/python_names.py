@@ -15,8 +15,9 @@ def parameters(function):
 
 
 def fields(cls):
-    """The names of a dataclass' fields in JSON."""
-    return [field.metadata.get("json", field.name.rstrip("_")) for field in dataclasses.fields(cls)]
+    """The names of a dataclass' fields in JSON, and of its properties."""
+    names = [field.metadata.get("json", field.name.rstrip("_")) for field in dataclasses.fields(cls)]
+    return names + [name for name, value in vars(cls).items() if isinstance(value, property)]
 
 
 exported = {name: getattr(greenroom, name) for name in greenroom.__all__}

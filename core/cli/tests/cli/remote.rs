@@ -51,9 +51,8 @@ async fn the_same_calls_answers_and_events() {
     let events = Events::new(Arc::new(remote.clone()), 0);
     let reading = tokio::spawn(kinds(events));
     say(&remote, "again", None).await.unwrap();
-    let (done, ended) = mpsc::channel();
-    remote.end_session(Box::new(move |end| done.send(end).unwrap()));
-    ended.recv_timeout(DEADLINE).unwrap().unwrap();
+    end_session(&remote).unwrap();
+    end_session(&remote).unwrap();
     let kinds = reading.await.unwrap();
     let said = |text: &str| {
         kinds.iter().any(|kind| matches!(kind, EventKind::Message(message) if message.text == text))
@@ -75,7 +74,15 @@ async fn letting_go_leaves_the_session_to_its_daemon() {
         kinds(events).await.as_slice(),
         [EventKind::Closed { reason: CloseReason::Closed, .. }]
     ));
+    let error = end_session(&remote).unwrap_err();
+    assert_eq!(error.code, Code::SessionClosed, "it runs on: {error}");
     stage.run(&["say", "hello"]).ok();
+}
+
+fn end_session(remote: &Remote) -> Result<(), Error> {
+    let (done, ended) = mpsc::channel();
+    remote.end_session(Box::new(move |end| done.send(end).unwrap()));
+    ended.recv_timeout(DEADLINE).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

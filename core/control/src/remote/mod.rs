@@ -26,7 +26,7 @@ use crate::registry::Registry;
 
 /// A session that a daemon holds. Clones are of the same connection.
 ///
-/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Remote::end_session`] ends it. When the last clone is dropped,
+/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Driver::end_session`] ends it. When the last clone is dropped,
 /// the session is let go of.
 #[derive(Clone)]
 pub struct Remote(Arc<Handle>);
@@ -51,6 +51,8 @@ struct State {
     listeners: Vec<Weak<dyn Listener>>,
     status: Value,
     closed: Option<Error>,
+    /// Whether it is closed because it was let go of.
+    let_go: bool,
     /// Who waits until the thread has let go.
     done: Vec<Box<dyn FnOnce() + Send>>,
     /// Whether it has.
@@ -96,6 +98,7 @@ impl Remote {
                 listeners: Vec::new(),
                 status,
                 closed: None,
+                let_go: false,
                 done: Vec::new(),
                 over: false,
             }),
@@ -108,12 +111,6 @@ impl Remote {
     /// What the daemon wrote down about the session.
     pub fn record(&self) -> &Record {
         &self.0.record
-    }
-
-    /// Ends the session in its daemon; `done` gets how that went once the agent is gone.
-    pub fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
-        const END: Duration = Duration::from_secs(30);
-        self.0.request(Ask::End, None, END, Box::new(move |answer| done(answer.map(drop))));
     }
 }
 
@@ -190,6 +187,20 @@ impl Driver for Remote {
         drop(state);
         self.0.shared.let_go();
     }
+
+    /// Ends the session in its daemon, for everybody; `done` hears of it once the agent is gone. A session that is over already is not
+    /// an error, but one that was let go of is: it runs on.
+    fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+        const END: Duration = Duration::from_secs(30);
+        let shared = Arc::clone(&self.0.shared);
+        let reply: Reply = Box::new(move |answer| {
+            done(match answer {
+                Err(_) if shared.is_over() => Ok(()),
+                answer => answer.map(drop),
+            });
+        });
+        self.0.request(Ask::End, None, END, reply);
+    }
 }
 
 impl Handle {
@@ -248,7 +259,16 @@ impl Shared {
         self.send(id, Ask::Events { from, follow: true }, None);
     }
 
+    /// Whether the session itself is over, as far as is known here.
+    fn is_over(&self) -> bool {
+        let state = lock(&self.state);
+        state.closed.is_some() && !state.let_go
+    }
+
     fn let_go(&self) {
+        let mut state = lock(&self.state);
+        state.let_go |= state.closed.is_none();
+        drop(state);
         self.close(
             CloseReason::Closed,
             Error::new(Code::SessionClosed, "the session was let go of; its daemon holds it on"),

@@ -17,7 +17,7 @@ fn a_plain_turn_has_one_reply_and_shows_it_once() {
     assert_eq!(briefs(&turn.events), ["assistant: echo: hi"]);
     assert_eq!((turn.number, turn.text.as_str(), turn.reply.as_str()), (1, "hi", "echo: hi"));
     assert_eq!((turn.silent, turn.interrupted, turn.error), (false, false, None));
-    assert_eq!((turn.duration_ms, turn.reply_ms, turn.queued_ms), (500.0, Some(500.0), 0.0));
+    assert_eq!((turn.duration_ms, turn.reply_delay_ms, turn.queued_ms), (500.0, Some(500.0), 0.0));
     assert_eq!(stage.events_named("message").len(), 2, "the user's and the agent's");
     assert_eq!(stage.controller.poll_timeout(), None, "nothing is awaited any more");
 }
