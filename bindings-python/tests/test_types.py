@@ -113,7 +113,7 @@ def test_items_of_a_conversation():
 
 def is_the_commands(what):
     """Whether a property is one that only the command's documents have."""
-    return "only the command" in what.get("description", "")
+    return isinstance(what, dict) and "only the command" in what.get("description", "")
 
 
 def alternatives(schema):
