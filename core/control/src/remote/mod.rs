@@ -195,6 +195,9 @@ impl Driver for Remote {
     /// an error, but one that was let go of is: it runs on.
     fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
         const END: Duration = Duration::from_secs(30);
+        if self.0.is_forked() {
+            return done(Err(forked()));
+        }
         let shared = Arc::clone(&self.0.shared);
         let reply: Reply = Box::new(move |answer| done(shared.ended(answer)));
         self.0.request(Ask::End, None, END, reply);
