@@ -227,7 +227,8 @@ class Session:
         self._check_loop()
         if isinstance(self._link, SharedLink):
             if self._is_detached:
-                return self._check_ended()
+                self._check_ended()
+                return
             token = next(self._tokens)
             waiter = self._waiting[token] = self._loop.create_future()
             _ask(self._link.end, token)

@@ -60,6 +60,20 @@ async fn the_same_calls_answers_and_events() {
     assert!(said("echo: hello") && said("echo: again"), "from the beginning to the end: {kinds:?}");
     assert!(matches!(kinds.last(), Some(EventKind::Closed { reason: CloseReason::Closed, .. })), "{kinds:?}");
     stage.run(&["status"]).code(3);
+    within(greenroom_engine::driver::end(&remote)).await;
+    end_session(&remote).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_a_session_and_lets_go_of_it_at_once_has_ended_it() {
+    let stage = Stage::started();
+    let remotes = [open(&stage), open(&stage)];
+    let ending = remotes.clone().map(|remote| std::thread::spawn(move || end_session(&remote)));
+    for (remote, ending) in remotes.iter().zip(ending) {
+        ending.join().unwrap().unwrap();
+        within(greenroom_engine::driver::end(remote)).await;
+        end_session(remote).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,8 +51,10 @@ struct State {
     listeners: Vec<Weak<dyn Listener>>,
     status: Value,
     closed: Option<Error>,
-    /// Whether it is closed because it was let go of.
-    let_go: bool,
+    /// Whether the session runs on, for all that is known: it was let go of before it ended.
+    held_on: bool,
+    /// Whether it was ended from here.
+    ended: bool,
     /// Who waits until the thread has let go.
     done: Vec<Box<dyn FnOnce() + Send>>,
     /// Whether it has.
@@ -98,7 +100,8 @@ impl Remote {
                 listeners: Vec::new(),
                 status,
                 closed: None,
-                let_go: false,
+                held_on: false,
+                ended: false,
                 done: Vec::new(),
                 over: false,
             }),
@@ -192,13 +195,11 @@ impl Driver for Remote {
     /// an error, but one that was let go of is: it runs on.
     fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
         const END: Duration = Duration::from_secs(30);
+        if self.0.is_forked() {
+            return done(Err(forked()));
+        }
         let shared = Arc::clone(&self.0.shared);
-        let reply: Reply = Box::new(move |answer| {
-            done(match answer {
-                Err(_) if shared.is_over() => Ok(()),
-                answer => answer.map(drop),
-            });
-        });
+        let reply: Reply = Box::new(move |answer| done(shared.ended(answer)));
         self.0.request(Ask::End, None, END, reply);
     }
 }
@@ -259,20 +260,24 @@ impl Shared {
         self.send(id, Ask::Events { from, follow: true }, None);
     }
 
-    /// Whether the session itself is over, as far as is known here.
-    fn is_over(&self) -> bool {
-        let state = lock(&self.state);
-        state.closed.is_some() && !state.let_go
+    /// What an end has come to, whose answer this is.
+    fn ended(&self, answer: Result<Answer, Error>) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        match answer {
+            Ok(_) => state.ended = true,
+            // The end of the session, by whomever, ended the connection before it was answered.
+            Err(_) if state.closed.is_some() && !state.held_on => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn let_go(&self) {
         let mut state = lock(&self.state);
-        state.let_go |= state.closed.is_none();
+        state.held_on |= state.closed.is_none() && !state.ended;
+        let how = if state.ended { "ended" } else { "let go of; its daemon holds it on" };
         drop(state);
-        self.close(
-            CloseReason::Closed,
-            Error::new(Code::SessionClosed, "the session was let go of; its daemon holds it on"),
-        );
+        self.close(CloseReason::Closed, Error::new(Code::SessionClosed, format!("the session was {how}")));
         drop(self.commands.send(Command::LetGo));
     }
 
