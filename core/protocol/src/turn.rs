@@ -120,6 +120,24 @@ impl Fold {
         self.foreign_message
     }
 
+    /// The agent begins with this turn: gives what was said and done before, which is not of it. An error after that may be: Python
+    /// tells of it before the user's message.
+    pub(crate) fn begin(&mut self) -> Vec<Event> {
+        let acts = |event: &Event| {
+            matches!(event.kind, EventKind::Message(_) | EventKind::ToolCall(_) | EventKind::Handoff(_))
+        };
+        let mut before = self.events.take();
+        let own = before.split_off(before.iter().rposition(acts).map_or(0, |last| last + 1));
+        self.calls.clear();
+        self.first_reply = None;
+        self.foreign_message = false;
+        self.handoff_unspoken = false;
+        self.has_acted = false;
+        self.is_cut = false;
+        own.into_iter().for_each(|event| self.events.push(event));
+        before
+    }
+
     /// Takes an event that happened during the turn.
     pub(crate) fn event(&mut self, event: &Event, now: Time) {
         match &event.kind {

@@ -135,7 +135,7 @@ impl Intake {
             Standing::Nobody => Some(None),
             // The server gives no name to who is hidden: there is nobody to wait for, and nobody to tell.
             _ if identity.is_empty() => Some(Some(Refusal::Denied)),
-            _ if !self.has_room_for(identity, now) => Some(Some(Refusal::Flood)),
+            _ if !self.has_room_for(identity, &standing, now) => Some(Some(Refusal::Flood)),
             _ => None,
         };
         if let Some(why) = refusal {
@@ -271,12 +271,16 @@ impl Intake {
     }
 
     /// Whether one more stream of this sender is within the bounds.
-    fn has_room_for(&mut self, identity: &str, now: Time) -> bool {
+    fn has_room_for(&mut self, identity: &str, standing: &Standing, now: Time) -> bool {
         if self.streams.len() >= self.limits.streams {
             return false;
         }
         if let Some(sender) = self.senders.get(identity) {
-            return sender.order.len() < self.limits.sender_streams;
+            let most = match standing {
+                Standing::Welcome { .. } => self.limits.sender_streams,
+                _ => self.limits.stranger_streams,
+            };
+            return sender.order.len() < most;
         }
         if self.senders.len() >= self.limits.peers {
             let limits = &self.limits;

@@ -626,6 +626,10 @@ impl Controller {
         match owner {
             Owner::Active => {
                 if let Some(active) = &mut self.active {
+                    // Where several drive an agent, a turn may have waited for somebody else's: what was seen so far is not of this one.
+                    if active.fold.expects(&event.kind) {
+                        active.fold.begin().into_iter().for_each(|event| self.backlog.push(event));
+                    }
                     active.fold.event(&event, now);
                     if let Some(settling) = &mut active.settling {
                         settling.last_activity = now;

@@ -430,3 +430,21 @@ fn events_of_any_kind_are_bounded_by_size() {
     assert!(kept.len() <= 33, "{} MiB are kept", kept.len());
     assert_eq!(briefs(&kept[..1]), [format!("gap of {}", 100 - (kept.len() - 1))]);
 }
+
+#[test]
+fn a_turn_that_waited_for_another_controllers_has_only_its_own() {
+    let mut stage = Stage::ready();
+    let call = stage.say("mine");
+    let id = stage.heard("mine");
+    // The host lets turns wait for each other: this is the other controller's.
+    stage.emit([added(user("theirs")), added(assistant("to them"))]);
+    let reply = assistant("to me");
+    stage.emit([added(user("mine")), added(reply.clone())]);
+    stage.respond_items(&id, [reply]);
+    let turn = stage.turn(call);
+    assert_eq!((turn.reply.as_str(), turn.interrupted), ("to me", false));
+    assert_eq!(
+        briefs(&turn.events),
+        ["earlier user: theirs", "earlier assistant: to them", "assistant: to me"]
+    );
+}
