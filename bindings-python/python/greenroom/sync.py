@@ -3,6 +3,8 @@
     with greenroom.sync.start("agent.py") as session:
         print(session.say("hi").reply)
 
+An agent in a room is reached with asyncio alone, by `greenroom.attach`, since a Room lives on an event loop.
+
 Each session has an event loop of its own in a background thread, which ends with it. Calls block their thread, for
 `timeout` seconds at most, and can be interrupted with Ctrl-C. A session may be used by several threads.
 """
