@@ -111,7 +111,10 @@ export interface Incoming {
   json?: string
 }
 
-/** What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. */
+/**
+ * What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. A `send` without `to` goes to the same
+ * as the `send` before.
+ */
 export interface Outgoing {
   /** Which of them it is. */
   kind: string

@@ -61,9 +61,16 @@ type Incoming =
   | { kind: 'cut'; stream: number }
   | { kind: 'audit'; json: string };
 
+/** Somebody to send to: a name, and the stay in the room that it means. */
+interface Recipient {
+  identity: string;
+  sid: string;
+}
+
 /** What the addon gives of what goes out. */
 type Outgoing =
-  | { kind: 'send'; ticket: number; to: { identity: string; sid: string }[]; message: Buffer }
+  // Without `to` it goes to the same as the one before.
+  | { kind: 'send'; ticket: number; to?: Recipient[]; message: Buffer }
   | { kind: 'done'; ticket: number };
 
 const exchanges = new WeakMap<RoomLike, Exchange>();
@@ -84,6 +91,7 @@ export class Exchange {
   #captor: Captor | undefined;
   #interception: Interception | undefined;
   #worker: Promise<void> | undefined;
+  #audience: readonly Recipient[] = [];
   #sending: AbortController | undefined;
   #isDelivering = false;
   #isClosed = false;
@@ -271,7 +279,8 @@ export class Exchange {
         if (next === null) break;
         const ticket = this.#tickets.get(next.ticket);
         if (next.kind === 'send') {
-          const error = await this.#send(next.to, next.message);
+          this.#audience = next.to ?? this.#audience;
+          const error = await this.#send(this.#audience, next.message);
           if (ticket !== undefined) ticket.error ??= error;
         } else {
           this.#tickets.delete(next.ticket);
@@ -287,7 +296,7 @@ export class Exchange {
     }
   }
 
-  async #send(to: readonly { identity: string; sid: string }[], message: Buffer): Promise<Error | undefined> {
+  async #send(to: readonly Recipient[], message: Buffer): Promise<Error | undefined> {
     const local = this.room.localParticipant as LocalParticipant | undefined;
     if (!this.room.isConnected || local === undefined) return notConnected();
     const present = to.filter(({ identity, sid }) => identity !== '' && (this.#sidOf(identity) ?? '') === sid);
