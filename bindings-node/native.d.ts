@@ -70,6 +70,8 @@ export declare class Driver {
   status(): string
   /** Ends the session. What is drained under `token` says that its agent is gone. */
   close(token: number): void
+  /** Ends the session itself, where closing only lets go of it. What is drained under `token` says how that went. */
+  endSession(token: number): void
   /** From now on the session keeps Node alive. */
   ref(): void
   /** From now on the session does not keep Node alive. */
@@ -109,7 +111,10 @@ export interface Incoming {
   json?: string
 }
 
-/** What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. */
+/**
+ * What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. A `send` without `to` goes to the same
+ * as the `send` before.
+ */
 export interface Outgoing {
   /** Which of them it is. */
   kind: string

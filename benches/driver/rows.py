@@ -1,11 +1,13 @@
 """What is measured, by group. Each function measures one group and gives its rows."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -133,6 +135,53 @@ def pings(bench: Bench, where: str) -> list[Row]:
                 ratio <= target,
             )
         )
+    return rows
+
+
+def room(bench: Bench) -> list[Row]:
+    """Through a LiveKit server: the smallest call, and what an event costs an agent that has many controllers."""
+    scripts = {
+        "python": ([bench.python, BENCHES / "python" / "room.py"], None),
+        "node": ([bench.node, BENCHES / "node" / "room.mjs"], bench.node_folder),
+    }
+    few, many = 1, 50
+    calls: dict[str, list[tuple[float, float]]] = {name: [] for name in scripts}
+    events: dict[str, list[tuple[float, float]]] = {name: [] for name in scripts}
+    bare: dict[str, list[tuple[float, float]]] = {name: [] for name in scripts}
+    with livekit_server(bench) as environment:
+
+        def measure(name: str, *arguments: object) -> dict[str, list[float]]:
+            script, cwd = scripts[name]
+            # The SDK's native part may print lines before.
+            found: dict[str, list[float]] = json.loads(
+                output([*script, *arguments], cwd=cwd, env=environment).splitlines()[-1]
+            )
+            return found
+
+        for _ in range(bench.rounds(3)):
+            for name in scripts:
+                found = measure(name, "pings", 6, 100)
+                calls[name] += zip(found["ours"], found["sdk"], strict=True)
+        with audience(bench, environment, few, many):
+            for _ in range(bench.rounds(3)):
+                for name in scripts:
+                    found = measure(name, "events", 6, 200, few, many)
+                    events[name] += zip(found[f"event {many}"], found[f"event {few}"], strict=True)
+                    bare[name] += zip(found[f"bare {many}"], found[f"bare {few}"], strict=True)
+
+    def row(what: str, pairs: list[tuple[float, float]], peer: str, target: float | None) -> Row:
+        ratio = median_of(pairs, "ratio")
+        ours, theirs = (micros(statistics.median(side)) for side in zip(*pairs, strict=True))
+        limits = (f"<= {target:.1f}x", ratio <= target) if target else ("", None)
+        return Row("room", what, ours, f"{theirs} {peer}", f"{ratio:.2f}x", *limits)
+
+    rows = []
+    for name in scripts:
+        rows.append(row(f"a call through a room from {NAMES[name]}, p50", calls[name], f"{NAMES[name]} SDK", 1.1))
+    for name in scripts:
+        what = f"an agent's time for one event in {NAMES[name]}, {many} controllers"
+        rows.append(row(what, events[name], f"with {few}", 1.3))
+        rows.append(row(f"  (the SDK's own send to the same {many})", bare[name], f"to {few}", None))
     return rows
 
 
@@ -320,6 +369,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "codec": codec,
     "gate": gate,
     "ping": ping,
+    "room": room,
     "import": imports,
     "say": say,
     "memory": memory,
@@ -336,6 +386,38 @@ def echo_server(bench: Bench) -> Iterator[int]:
         assert server.stdout is not None
         yield int(server.stdout.readline())
         server.communicate()
+
+
+@contextlib.contextmanager
+def livekit_server(bench: Bench) -> Iterator[dict[str, str]]:
+    """The server of the room tests; gives the environment in which the SDKs find it."""
+    build.run("livekit-server", [".ci/livekit-server"])
+    # It imports nothing that has to be installed.
+    sys.path.insert(0, str(build.ROOT / "tests" / "python"))
+    from rooms.support.server import KEY, SECRET, Server
+
+    server = Server(bench.folder)
+    try:
+        found = {"LIVEKIT_URL": server.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+        yield bench.environment | found
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def audience(bench: Bench, environment: dict[str, str], *counts: int) -> Iterator[None]:
+    """Rooms with so many controllers each, in a process of their own."""
+    command = [str(bench.python), str(BENCHES / "python" / "audience.py"), *map(str, counts)]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            if process.stdout.readline() != "ready\n":
+                raise Failed("the controllers could not join their rooms")
+            yield
+        finally:
+            process.kill()
 
 
 def bare_project(bench: Bench) -> Path:

@@ -1,7 +1,7 @@
 """The gate and the routing of a room as Python reaches them, without a room: `gate.py MS`. Prints nanoseconds.
 
-`round` is what the Rust side measures (benches/rust/src/gate.rs): a request from its byte stream to the agent's host, and
-its answer back to who asked.
+`round` is what the Rust side measures (benches/rust/src/gate.rs): a request from its byte stream to the agent's host,
+and its answer back to who asked.
 """
 
 import json

@@ -114,6 +114,12 @@ impl Driver {
         self.outbox.close(&*self.engine, unsigned(token));
     }
 
+    /// Ends the session itself, where closing only lets go of it. What is drained under `token` says how that went.
+    #[napi(catch_unwind)]
+    pub fn end_session(&self, token: i64) {
+        self.outbox.end_session(&*self.engine, unsigned(token));
+    }
+
     /// From now on the session keeps Node alive.
     #[napi(catch_unwind, js_name = "ref")]
     pub fn refer(&self, env: Env) -> Result<()> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use greenroom_protocol::gate::{Peer, Policy};
 use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
 use greenroom_protocol::session::{HostConfig, Overlap};
-use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error, Limits, Time};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
@@ -19,6 +19,8 @@ use crate::exchange::{from_json, millis, signed, thrown, to_json, unsigned};
 #[napi]
 pub struct Switchboard {
     machine: Machine,
+    /// To whom the last message was given out: that is handed over once, since most go to the same as the one before.
+    audience: Vec<room::Recipient>,
 }
 
 /// What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
@@ -46,7 +48,8 @@ pub struct Incoming {
     pub json: Option<String>,
 }
 
-/// What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket.
+/// What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. A `send` without `to` goes to the same
+/// as the `send` before.
 #[napi(object)]
 pub struct Outgoing {
     /// Which of them it is.
@@ -82,7 +85,7 @@ impl Switchboard {
     /// A switchboard that nobody uses yet.
     #[napi(constructor, catch_unwind)]
     pub fn new(now: f64) -> Self {
-        Self { machine: Machine::new(Limits::default(), at(now)) }
+        Self { machine: Machine::new(Limits::default(), at(now)), audience: Vec::new() }
     }
 
     /// An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
@@ -188,7 +191,25 @@ impl Switchboard {
     /// What to send next, or null. Who may have it is decided in this moment: send it before asking for the next.
     #[napi(catch_unwind)]
     pub fn poll_send(&mut self) -> Option<Outgoing> {
-        self.machine.poll_send().map(Outgoing::from)
+        Some(match self.machine.poll_send()? {
+            room::Outgoing::Send { ticket, to, message } => {
+                let is_same = to == self.audience;
+                let recipient =
+                    |to: &room::Recipient| Recipient { identity: to.identity.clone(), sid: to.sid.clone() };
+                if !is_same {
+                    self.audience = to;
+                }
+                Outgoing {
+                    kind: "send".to_owned(),
+                    ticket: number(ticket),
+                    to: (!is_same).then(|| self.audience.iter().map(recipient).collect()),
+                    message: Some(Buffer::from(&message[..])),
+                }
+            }
+            room::Outgoing::Done(ticket) => {
+                Outgoing { kind: "done".to_owned(), ticket: number(ticket), to: None, message: None }
+            }
+        })
     }
 
     /// When to call `handleTimeout`, or null while nothing is awaited.
@@ -233,25 +254,10 @@ impl From<room::Incoming> for Incoming {
                 ..kind("skipped")
             },
             room::Incoming::Cut(stream) => Self { stream: Some(signed(stream.0)), ..kind("cut") },
-            room::Incoming::Audit(audit) => {
-                Self { json: Some(to_json(&audit.at(rfc3339(SystemTime::now())))), ..kind("audit") }
-            }
-        }
-    }
-}
-
-impl From<room::Outgoing> for Outgoing {
-    fn from(outgoing: room::Outgoing) -> Self {
-        match outgoing {
-            room::Outgoing::Send { ticket, to, message } => Self {
-                kind: "send".to_owned(),
-                ticket: number(ticket),
-                to: Some(to.into_iter().map(|to| Recipient { identity: to.identity, sid: to.sid }).collect()),
-                message: Some(Buffer::from(&message[..])),
+            room::Incoming::Audit(audit) => Self {
+                json: Some(to_json(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))),
+                ..kind("audit")
             },
-            room::Outgoing::Done(ticket) => {
-                Self { kind: "done".to_owned(), ticket: number(ticket), to: None, message: None }
-            }
         }
     }
 }

@@ -120,6 +120,13 @@ impl Driver {
         Ok(())
     }
 
+    /// Ends the session itself, where closing only lets go of it; the answer under `token` says how that went.
+    fn end_session(&self, py: Python<'_>, token: u64) -> PyResult<()> {
+        let held = self.held()?;
+        py.detach(|| held.outbox.end_session(&*held.session, token));
+        Ok(())
+    }
+
     /// Ends the session and blocks until it is gone, for `timeout` seconds at most. Gives whether it is. For the interpreter's exit.
     fn wait_closed(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let held = self.held()?;

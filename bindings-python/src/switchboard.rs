@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use greenroom_protocol::gate::{Audit, Peer, Policy};
-use greenroom_protocol::room::{HostId, Incoming, Outgoing, StreamId, Switchboard as Protocol};
+use greenroom_protocol::room::{HostId, Incoming, Outgoing, Recipient, StreamId, Switchboard as Protocol};
 use greenroom_protocol::session::{HostConfig, Overlap};
-use greenroom_protocol::time::rfc3339;
+use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Limits, Time};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use serde::Deserialize;
 
 use crate::error::invalid;
@@ -20,6 +20,13 @@ use crate::json;
 #[pyclass(frozen, module = "greenroom._native")]
 pub(crate) struct Switchboard {
     protocol: Mutex<Protocol>,
+    audience: Mutex<Option<Audience>>,
+}
+
+/// To whom the last message was given out, and the same for Python: most go to the same as the one before.
+struct Audience {
+    to: Vec<Recipient>,
+    list: Py<PyList>,
 }
 
 /// What a host can be told at its opening.
@@ -37,7 +44,7 @@ impl Switchboard {
     #[new]
     fn new(now: f64) -> PyResult<Self> {
         let protocol = Protocol::new(Limits::default(), time(now)?);
-        Ok(Self { protocol: Mutex::new(protocol) })
+        Ok(Self { protocol: Mutex::new(protocol), audience: Mutex::new(None) })
     }
 
     /// An agent's session host uses the room. `options` is JSON: `{"policy"?: {"default"?: [scope], "by_identity"?: {identity: [scope]},
@@ -146,15 +153,13 @@ impl Switchboard {
         Ok(Some(tuple))
     }
 
-    /// What to send next: `("send", ticket, [(identity, sid)], message)` or `("done", ticket)`. An empty sid is a participant that the
+    /// What to send next: `("send", ticket, [(identity, sid)], message)`, whose list is not to be changed, or `("done", ticket)`. An empty sid is a participant that the
     /// room has not announced.
     fn poll_send<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(outgoing) = self.lock().poll_send() else { return Ok(None) };
         let tuple = match outgoing {
             Outgoing::Send { ticket, to, message } => {
-                let to: Vec<(String, String)> =
-                    to.into_iter().map(|recipient| (recipient.identity, recipient.sid)).collect();
-                ("send", ticket.0, to, PyBytes::new(py, &message)).into_pyobject(py)?
+                ("send", ticket.0, self.audience(py, to)?, PyBytes::new(py, &message)).into_pyobject(py)?
             }
             Outgoing::Done(ticket) => ("done", ticket.0).into_pyobject(py)?,
         };
@@ -180,6 +185,17 @@ impl Switchboard {
 }
 
 impl Switchboard {
+    fn audience<'py>(&self, py: Python<'py>, to: Vec<Recipient>) -> PyResult<Bound<'py, PyList>> {
+        let mut last = self.audience.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(audience) = last.as_ref().filter(|audience| audience.to == to) {
+            return Ok(audience.list.bind(py).clone());
+        }
+        let pairs = to.iter().map(|recipient| (recipient.identity.as_str(), recipient.sid.as_str()));
+        let list = PyList::new(py, pairs.collect::<Vec<_>>())?;
+        *last = Some(Audience { to, list: list.clone().unbind() });
+        Ok(list)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Protocol> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,7 +203,7 @@ impl Switchboard {
 
 /// A line of the audit log: the decision, and when it was taken.
 fn line(audit: &Audit) -> String {
-    json::text(&audit.at(rfc3339(SystemTime::now())))
+    json::text(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))
 }
 
 fn time(now: f64) -> PyResult<Time> {

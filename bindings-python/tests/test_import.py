@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,13 +40,55 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 
 
 def test_every_public_name_is_there_and_no_other_is_hidden():
-    lazy = ["errors", "types", "events", "_session", "_start"]
+    lazy = ["errors", "types", "events", "_policy", "_session", "_start", "_gate"]
     names = [name for module in lazy for name in importlib.import_module(f"greenroom.{module}").__all__]
-    assert sorted(greenroom.__all__) == sorted([*names, "__version__", "sync"])
+    assert sorted(greenroom.__all__) == sorted([*names, "__version__", "livekit", "sync"])
     assert len(set(names)) == len(names)
     for name in greenroom.__all__:
         assert getattr(greenroom, name) is not None
     assert set(greenroom.__all__) <= set(dir(greenroom))
+
+
+def test_all_can_be_imported_without_the_sdk_and_says_so_when_it_is_used(tmp_path: Path):
+    (tmp_path / "greenroom").symlink_to(Path(greenroom.__file__).parent)
+    code = f"""
+import sys
+sys.path.append({str(tmp_path)!r})
+import asyncio
+import greenroom
+from greenroom import *
+from greenroom.livekit import *
+assert livekit is greenroom.livekit
+transport = TcpSessionTransport("127.0.0.1", 1)
+uses = [
+    lambda: attach(object()),
+    lambda: host(object(), object()),
+    lambda: RoomSessionTransport(object()).start(),
+    transport.start,
+    lambda: RemoteSession(transport).start(),
+    lambda: RemoteSession.from_room(object()).start(),
+    lambda: SessionHost(transport).start(),
+]
+async def use(it):
+    try:
+        await it()
+    except SdkMissing as error:
+        return str(error).count('pip install "greenroom[livekit]"')
+async def main():
+    print([await use(it) for it in uses])
+    try:
+        gate(object())
+    except SdkMissing as error:
+        print(error)
+asyncio.run(main())
+print("google" in sys.modules)
+"""
+    lines = run(code, "-I", "-S").splitlines()
+    assert lines == [
+        "[1, 1, 1, 1, 1, 1, 1]",
+        'livekit is not installed in this Python: pip install "greenroom[livekit]"',
+        "False",
+    ]
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -61,6 +61,32 @@ async def test_closing_lets_go_and_the_session_goes_on(daemon, command):
     assert "echo: third" in command("say", "--name", daemon, "third")
 
 
+async def test_ending_ends_the_session_of_the_daemon_and_its_agent(daemon, command, gone):
+    session = await greenroom.open(daemon)
+    other = await greenroom.open(daemon)
+    pending = asyncio.create_task(other.say("hang"))
+    agent = session.status().pid
+    await asyncio.gather(session.end(), session.end())
+    gone(agent)
+    with pytest.raises(greenroom.GreenroomError):
+        await asyncio.wait_for(pending, 20)
+    with pytest.raises(greenroom.GreenroomError):
+        await session.ping()
+    with pytest.raises(greenroom.NoSession):
+        await greenroom.open(daemon)
+    # It is over already, also for who did not end it.
+    await session.end()
+    await other.end()
+
+
+async def test_what_was_let_go_of_cannot_be_ended(daemon, command):
+    session = await greenroom.open(daemon)
+    await session.close()
+    with pytest.raises(greenroom.SessionClosed, match="let go of"):
+        await session.end()
+    assert "echo: still there" in command("say", "--name", daemon, "still there")
+
+
 async def test_the_end_of_the_session_is_told_at_once(daemon, command):
     async with greenroom.open(daemon) as session:
         pending = asyncio.create_task(session.say("hang"))
@@ -85,6 +111,13 @@ async def test_a_cancelled_turn_leaves_the_session_usable(daemon):
 def test_the_synchronous_face(daemon):
     with greenroom.sync.open(daemon) as session:
         assert session.say("hello").reply == "echo: hello"
+    with pytest.raises(greenroom.SessionClosed, match="let go of"):
+        session.end()
+    session = greenroom.sync.open(daemon)
+    session.end()
+    session.end()
+    with pytest.raises(greenroom.NoSession):
+        greenroom.sync.open(daemon)
 
 
 async def test_a_name_that_is_not_live_is_told(command):

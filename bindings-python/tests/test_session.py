@@ -38,6 +38,16 @@ async def test_a_session_that_is_awaited_is_closed_by_its_user(start_peer, gone)
     gone(pid)
 
 
+async def test_ending_a_session_that_was_started_is_closing_it(start_peer, gone):
+    session = await start_peer()
+    pid = session.status().pid
+    await session.end()
+    gone(pid)
+    await session.end()
+    with pytest.raises(greenroom.SessionClosed):
+        await session.ping()
+
+
 async def test_every_question_has_a_typed_answer(start_peer):
     async with start_peer() as session:
         await session.say("hello")

@@ -45,6 +45,7 @@ def test_a_conversation(start_sync, gone):
     assert isinstance(session.closed, greenroom.SessionClosed)
     gone(pid)
     assert threads() == []
+    session.end()
 
 
 def test_events_are_read_by_a_for_loop(start_sync):

@@ -71,7 +71,7 @@ def test_a_turn_has_seconds_events_and_tool_calls():
             "silent": False,
             "interrupted": False,
             "duration_ms": 1500.0,
-            "reply_ms": 250.0,
+            "reply_delay_ms": 250.0,
             "queued_ms": 0.0,
         },
     )
@@ -111,11 +111,17 @@ def test_items_of_a_conversation():
 # ---- the schema of all languages -------------------------------------------------------------------------------------
 
 
+def is_the_commands(what):
+    """Whether a property is one that only the command's documents have."""
+    return isinstance(what, dict) and "only the command" in what.get("description", "")
+
+
 def alternatives(schema):
     """What an object of the schema may be: for each alternative its properties, and which of them are required."""
     if "$ref" in schema:
         return alternatives(SCHEMA[schema["$ref"].removeprefix("#/$defs/")])
-    found = [(dict(schema.get("properties", {})), set(schema.get("required", [])))]
+    properties = {name: what for name, what in schema.get("properties", {}).items() if not is_the_commands(what)}
+    found = [(properties, set(schema.get("required", [])))]
     for part in schema.get("allOf", []):
         found = [(a | c, b | d) for a, b in found for c, d in alternatives(part)]
     if "oneOf" in schema:

@@ -27,18 +27,21 @@ for (const [kind, { file, options, sdk }] of Object.entries(EXAMPLES)) {
       const hi = await session.say('hi');
       assert.equal(hi.reply, 'echo: hi');
       assert.deepEqual(kinds(hi.events), ['message']);
-      assert.ok(hi.durationMs > 0 && hi.replyMs <= hi.durationMs);
+      assert.ok(hi.durationMs > 0 && hi.replyDelayMs <= hi.durationMs);
 
       const weather = await session.say('weather');
       assert.equal(weather.reply, 'The tool said: Sunny in Tokyo');
-      const [call] = weather.events.filter(({ type }) => type === 'tool_call');
+      const [call, ...others] = weather.toolCalls;
+      assert.deepEqual(others, []);
+      assert.equal(weather.events.includes(call), true);
+      assert.equal(JSON.stringify(weather).includes('toolCalls'), false, 'nothing is there twice');
       assert.equal(call.name, 'lookup_weather');
       assert.deepEqual(JSON.parse(call.arguments), { location: 'Tokyo' });
       assert.match(call.output, /Sunny in Tokyo/);
       assert.equal(call.isError, false);
 
       const boom = await session.say('boom');
-      const [failed] = boom.events.filter(({ type }) => type === 'tool_call');
+      const [failed] = boom.toolCalls;
       assert.equal(failed.isError, true);
       assert.match(failed.output, /espresso machine is broken/);
 

@@ -39,7 +39,7 @@ describe('a bare agent', { concurrency: 4 }, () => {
     assert.deepEqual(turn.events.map(({ type, role, text }) => ({ type, role, text })), [
       { type: 'message', role: 'assistant', text: 'echo: hi' },
     ]);
-    assert.ok(turn.durationMs > 0 && turn.replyMs > 0 && turn.queuedMs >= 0);
+    assert.ok(turn.durationMs > 0 && turn.replyDelayMs > 0 && turn.queuedMs >= 0);
     assert.deepEqual(session.started.framework, { sdk: 'peer', sdkVersion: '0' });
     assert.deepEqual((await session.sessionState()).options, { some_option: 'left_alone' });
   });

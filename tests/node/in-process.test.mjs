@@ -90,7 +90,11 @@ test('closing lets go of the AgentSession, which another session may then drive'
   await first.close();
   const second = await greenroom.inProcess(agent);
   assert.equal((await second.say('two')).reply, 'echo: two');
-  await second.close();
+  await second.end();
+  await second.end();
+  const third = await greenroom.inProcess(agent);
+  assert.equal((await third.say('three')).reply, 'echo: three');
+  await third.close();
 });
 
 test('an AgentSession that is closed ends the session', async (t) => {

@@ -41,8 +41,8 @@ async function gone(script) {
   await until('the agent is gone', () => !isAlive(pid), { within: 15_000 });
 }
 
-test('a script exits by itself after close, and not before a turn that it awaits', async (t) => {
-  const script = run(t, `${BEGIN} console.log((await session.say('hi')).reply); await session.close(); await session.close();`);
+test('a script exits by itself after the end, and not before a turn that it awaits', async (t) => {
+  const script = run(t, `${BEGIN} console.log((await session.say('hi')).reply); await session.end(); await session.end(); await session.close();`);
   assert.deepEqual(await script.ended, { code: 0, signal: null });
   assert.equal(script.output()[1], 'echo: hi');
   await gone(script);

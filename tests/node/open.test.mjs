@@ -49,8 +49,23 @@ test('a session of the command is opened, talked to and let go of', async (t) =>
   await other.close();
   await session.close();
   await assert.rejects(session.say('hi'), greenroom.SessionClosed);
+  await assert.rejects(session.end(), (error) => error instanceof greenroom.SessionClosed && /let go of/.test(error.message));
   assert.equal(isAlive(agent), true, 'the daemon holds it on');
   assert.match(await command('say', 'still there', '--name', 'node-test'), /echo: still there/);
+});
+
+test('an opened session is ended for everybody', async (t) => {
+  const { agent } = await started(t, 'ended');
+  const session = await greenroom.open('ended');
+  const other = await greenroom.open('ended');
+  const hanging = other.say('hang');
+  await Promise.all([session.end(), session.end()]);
+  assert.equal(isAlive(agent), false);
+  await assert.rejects(hanging, greenroom.GreenroomError);
+  await assert.rejects(session.ping(), greenroom.GreenroomError);
+  await assert.rejects(greenroom.open('ended'), greenroom.NoSession);
+  await session.end();
+  await other.end();
 });
 
 for (const victim of ['agent', 'daemon']) {

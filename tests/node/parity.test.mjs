@@ -9,16 +9,26 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as greenroom from 'greenroom';
+import * as livekit from 'greenroom/livekit';
 import { PYTHON } from './support/agents.mjs';
 
 const ONLY_PYTHON = {
   names: {
     sync: 'JavaScript cannot wait without async',
+    livekit: 'a module of its own here, greenroom/livekit',
     Opening: '`async with` needs an object; `await using` takes a promise',
     // A class for each event; here Event<'message'> and so on.
     ...classesOfEvents(),
   },
   session: { aclose: "Python's protocol; here Symbol.asyncDispose" },
+  livekit: { Ending: 'an error in JavaScript, with its code' },
+  // Methods of what greenroom.livekit has.
+  transports: {
+    ending: 'what the iteration rejects with',
+    post: 'of its own host',
+    receive: 'an iterator in JavaScript',
+    remoteIdentity: "the SDK's own name; its JavaScript has none",
+  },
 };
 
 const ONLY_NODE = {
@@ -29,12 +39,18 @@ const ONLY_NODE = {
     EventType: 'of Event<T>',
     EventsOptions: 'keyword arguments in Python',
     AgentSessionLike: "the SDK's own type in Python",
+    AttachOptions: 'keyword arguments in Python',
+    AuditDecision: 'of AuditLine',
+    AuditLine: 'a mapping in Python',
+    GateOptions: 'keyword arguments in Python',
+    GateStatus: 'a mapping in Python',
     InProcessOptions: 'keyword arguments in Python',
     IoUpdate: 'keyword arguments in Python',
     Logger: "Python's logging",
     Newer: 'text in Python',
     OpenOptions: 'keyword arguments in Python',
     Provisional: 'arguments in Python',
+    RoomLike: "the SDK's own type in Python",
     SessionCloseReason: 'text in Python',
     Stamp: 'fields of each event in Python',
     StartOptions: 'keyword arguments in Python',
@@ -47,17 +63,42 @@ const ONLY_NODE = {
   fields: { Status: ['closed'] },
   // Python cancels tasks, and logs through logging.
   options: ['logger', 'signal'],
+  livekit: {
+    AgentPeer: 'an argument in Python',
+    AgentSessionMessage: "the SDK's own type in Python",
+    FinalizeSimulationError: 'the verdict that came before an error is in no Python answer',
+    FinalizeSimulationOptions: 'arguments in Python',
+    RemoteIoUpdate: 'keyword arguments in Python',
+    RemoteSessionCallbacks: "the SDK's own name; Python's callbacks are not typed",
+    RoomIOLike: "what the SDK's own transport takes in JavaScript",
+    RoomSessionTransportOptions: 'keyword arguments in Python',
+  },
+};
+
+// Calls of a RemoteSession, and what the SDK of the other language calls them.
+const REMOTE = {
+  aclose: 'close',
+  from_room: undefined, // static
+  get_agent_info: 'fetchAgentInfo',
+  get_chat_history: 'fetchChatHistory',
+  get_framework_info: 'fetchFrameworkInfo',
+  get_rtc_stats: 'fetchRtcStats',
+  get_session_state: 'fetchSessionState',
+  get_session_usage: 'fetchSessionUsage',
+  run: 'sendMessage',
 };
 
 const python = JSON.parse(
   execFileSync(PYTHON, [fileURLToPath(new URL('support/python_names.py', import.meta.url))], { encoding: 'utf8' }),
 );
+/** The modules whose types are of rooms. */
+const ROOMS = ['attach', 'gate', 'policy', 'rtc'];
 const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
 const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
 
 test('the same names are exported', () => {
-  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'start']
+  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'start', ...ROOMS]
     .flatMap((name) => [...declarations(name).matchAll(/^export (?:interface|type) (\w+)/gm)])
     .map(([, name]) => name);
   const node = new Set([...Object.keys(greenroom), 'Events', ...types]);
@@ -83,13 +124,41 @@ test('a session has the same methods', () => {
 });
 
 test('the ways to get a session take the same arguments', () => {
-  const ways = { start: ['start', 'StartOptions'], open: ['open', 'OpenOptions'], in_process: ['in-process', 'InProcessOptions'] };
-  const positional = { start: 'entry', open: 'name', in_process: 'agent_session' };
-  assert.deepEqual(Object.keys(python.functions).sort(), Object.keys(ways).sort());
+  const ways = {
+    attach: ['attach', 'AttachOptions'],
+    in_process: ['in-process', 'InProcessOptions'],
+    open: ['open', 'OpenOptions'],
+    start: ['start', 'StartOptions'],
+  };
+  const positional = { attach: 'room', in_process: 'agent_session', open: 'name', start: 'entry' };
+  assert.deepEqual(Object.keys(python.functions).sort(), [...Object.keys(ways), 'gate'].sort());
   for (const [name, [file, options]] of Object.entries(ways)) {
     const theirs = Object.keys(python.functions[name]).filter((parameter) => parameter !== positional[name]).map(camel);
     const node = [...fieldsOf(declarations(file), options), ...fieldsOf(declarations('session'), 'CallOptions')];
     assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(theirs), name);
+  }
+});
+
+test('a gate takes the same arguments, and says the same of itself', () => {
+  const node = without(fieldsOf(declarations('policy'), 'GateOptions'), ONLY_NODE.options);
+  const theirs = Object.keys(python.functions.gate).filter((name) => name !== 'room').map(camel);
+  assert.deepEqual(sorted(node), sorted(theirs));
+  same(python.gate.map(camel), methodsOf(greenroom.Gate), { enter: 'a context manager', exit: 'a context manager' }, {});
+  assert.deepEqual(sorted(fieldsOf(declarations('policy'), 'Policy')), sorted(python.types.Policy.map(camel)));
+});
+
+test('greenroom/livekit exports the same names, with the same methods', () => {
+  const text = declarations('livekit').replace(/\/\*\*[^]*?\*\//g, '');
+  const node = [...text.matchAll(/\b(?:type )?(\w+)(?=,|\s*\})/g)].map(([, name]) => name);
+  const ours = without(node, Object.keys({ ...ONLY_NODE.names, ...Object.fromEntries(python.names.map((name) => [name])) }));
+  same(python.livekit.names, ours, ONLY_PYTHON.livekit, ONLY_NODE.livekit);
+  for (const [name, cls] of Object.entries(livekit).filter(([, value]) => value.prototype !== undefined)) {
+    const theirs = python.livekit.methods[name];
+    // Abstract methods leave no trace in JavaScript.
+    if (theirs === undefined || name === 'SessionTransport') continue;
+    const translated = theirs.map((method) => (method in REMOTE ? REMOTE[method] : camel(method))).filter((method) => method);
+    const missing = translated.filter((method) => !allMethodsOf(cls).includes(method) && !(method in ONLY_PYTHON.transports));
+    assert.deepEqual(missing, [], name);
   }
 });
 
@@ -112,6 +181,8 @@ test('the same defaults hold', () => {
   const { start, open, in_process: inProcess } = python.functions;
   assert.equal(defaults.START_TIMEOUT_MS, start.timeout * 1000);
   assert.equal(defaults.START_TIMEOUT_MS, inProcess.timeout * 1000);
+  assert.equal(defaults.START_TIMEOUT_MS, python.functions.attach.timeout * 1000);
+  assert.equal(python.functions.gate.run_input, 'queue');
   assert.equal(defaults.SYNC, start.sync);
   assert.equal(defaults.NAME, open.name);
   assert.equal(defaults.OPEN_TIMEOUT_MS, open.timeout * 1000);
@@ -121,7 +192,7 @@ test('the same defaults hold', () => {
 });
 
 test('the same types have the same fields', () => {
-  const compared = Object.keys(python.types).filter((name) => !name.endsWith('Event'));
+  const compared = Object.keys(python.types).filter((name) => !name.endsWith('Event') && name !== 'Policy');
   assert.ok(compared.length > 15);
   for (const name of compared) {
     const node = fieldsOf(declarations('types'), name);
@@ -158,7 +229,7 @@ function same(theirs, ours, onlyTheirs, onlyOurs) {
 function fieldsOf(text, name) {
   const body = bodyOf(text, name);
   const isInterface = text.includes(`interface ${name} `);
-  return isInterface ? [...body.matchAll(/^ {4}(\w+)\??: /gm)].map(([, field]) => field) : namesIn(body);
+  return isInterface ? [...body.matchAll(/^ {4}(?:readonly )?(\w+)\??: /gm)].map(([, field]) => field) : namesIn(body);
 }
 
 function bodyOf(text, name) {
@@ -182,6 +253,21 @@ function classesOfEvents() {
 
 function camel(name) {
   return name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+}
+
+/** The public methods of a class. */
+function methodsOf(cls) {
+  return Object.getOwnPropertyNames(cls.prototype).filter((name) => name !== 'constructor');
+}
+
+/** The same, with what it inherits. */
+function allMethodsOf(cls) {
+  return cls.prototype === null || cls === Function.prototype ? [] : [...methodsOf(cls), ...inherited(cls)];
+}
+
+function inherited(cls) {
+  const parent = Object.getPrototypeOf(cls);
+  return parent === Function.prototype ? [] : allMethodsOf(parent);
 }
 
 const without = (names, some) => [...names].filter((name) => !some.includes(name));

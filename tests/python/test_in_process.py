@@ -81,6 +81,9 @@ async def test_closing_leaves_the_agent_to_its_owner(agent_session):
         with pytest.raises(greenroom.SessionClosed):
             await session.say("hi")
     assert [event.type async for event in session.events()][-1] == "closed"
+    session = await greenroom.in_process(agent_session)
+    await session.end()
+    await session.end()
     result = await agent_session.run(user_input="still there")
     assert result.events
 

@@ -39,7 +39,7 @@ pub(crate) fn measure(folder: &Path, for_ms: u64) -> Outcome<Value> {
     let both_ways = |stream: &Bytes| {
         per_pass(total, || {
             read(stream, &limits, |message| {
-                if let Ok(decoded) = AgentSessionMessage::decode(message) {
+                if let Ok(decoded) = AgentSessionMessage::decode(&message[..]) {
                     let message = decoded.encode_to_vec();
                     let _ = black_box((frame::prefix(&message, limits.sent_message), message));
                 }

@@ -8,8 +8,12 @@
 |---|---|
 | start an agent file as a process | `greenroom.start("agent.py")` |
 | an agent in this very process | `greenroom.in_process(agent_session)` |
+| an agent in a room, through a Room that you have | `greenroom.attach(room)` |
 | a session that the command `greenroom start` left running | `greenroom.open("name")` |
 | the same without asyncio | `greenroom.sync.start("agent.py")` |
+
+On the agent's side, `greenroom.gate(room)` lets only holders of LiveKit's grant `canManageAgentSession` drive it in a
+room; `greenroom.livekit` has the names that users of livekit-agents know.
 
 All times are seconds. Errors are subclasses of `GreenroomError`. The package logs to the logger `greenroom`.
 
@@ -22,9 +26,11 @@ from greenroom._native import version as _version
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from greenroom import sync
+    from greenroom import livekit, sync
+    from greenroom._gate import Gate, gate
+    from greenroom._policy import Audit, Overlap, Policy, Scope
     from greenroom._session import Events, Opening, Session
-    from greenroom._start import in_process, open, start  # noqa: A004
+    from greenroom._start import attach, in_process, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
         AgentFailedToStart,
@@ -113,6 +119,7 @@ __all__ = [
     "AmdCompletedEvent",
     "AmdPrediction",
     "AmdPredictionEvent",
+    "Audit",
     "Busy",
     "Cancelled",
     "CloseReason",
@@ -129,6 +136,7 @@ __all__ = [
     "Forked",
     "FrameworkInfo",
     "GapEvent",
+    "Gate",
     "GreenroomError",
     "Handoff",
     "HandoffEvent",
@@ -146,11 +154,14 @@ __all__ = [
     "NoSession",
     "NotAnAgent",
     "Opening",
+    "Overlap",
     "OverlappingSpeechEvent",
     "PermissionDenied",
+    "Policy",
     "ProtocolError",
     "Role",
     "RtcStats",
+    "Scope",
     "SdkMissing",
     "SdkTooOld",
     "Session",
@@ -175,21 +186,24 @@ __all__ = [
     "UserState",
     "Verdict",
     "__version__",
+    "attach",
+    "gate",
     "in_process",
+    "livekit",
     "open",
     "start",
     "sync",
 ]
 
 # Where a name is looked for when it is first asked for: the cheapest to import come first.
-_MODULES = ("errors", "types", "events", "_session", "_start")
+_MODULES = ("errors", "types", "events", "_policy", "_session", "_start", "_gate")
 
 if not TYPE_CHECKING:
 
     def __getattr__(name):
         import importlib
 
-        if name == "sync" or name in _MODULES:
+        if name in ("livekit", "sync") or name in _MODULES:
             return importlib.import_module(f"greenroom.{name}")
         if name in __all__:
             for module in _MODULES:

@@ -15,9 +15,12 @@ import socket
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenroom._native import Controller, Driver, NativeError
+
+if TYPE_CHECKING:
+    from greenroom.events import CloseReason
 
 # How long the interpreter's exit waits for the agents of sessions that nobody closed; their guards end them anyway.
 _EXIT_SECONDS = 12.0
@@ -98,6 +101,14 @@ class NativeLink:
                 self._driver.wait_closed(timeout)
 
 
+class SharedLink(NativeLink):
+    """A session that a daemon holds: to close it is to let go of it."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self.end = driver.end_session
+
+
 class _Wake(asyncio.BufferedProtocol):
     """Turns bytes on the wake socket into calls.
 
@@ -136,11 +147,24 @@ def _end_all() -> None:
         link.wait_for_exit(max(0.0, deadline - time.monotonic()))
 
 
+class Receiver(Protocol):
+    """Who takes what comes from an agent."""
+
+    def receive(self, message: bytes) -> None:
+        """Take a message of the agent."""
+
+    def receive_skipped(self, announced: int, head: bytes) -> None:
+        """A message of `announced` bytes was over the size cap and went by; `head` are its first bytes."""
+
+    def ended(self, reason: CloseReason, message: str) -> None:
+        """There is no way to the agent any more: the reason, one of `greenroom.CloseReason`, and the same in words."""
+
+
 class Peer(Protocol):
     """The agent's end of a link that lives in Python."""
 
-    async def start(self, receive: Callable[[bytes], None], ended: Callable[[str, str], None]) -> None:
-        """From now on pass messages of the agent to `receive`, and reason and words of the end to `ended`."""
+    async def start(self, link: Receiver) -> None:
+        """From now on pass to `link` what comes from the agent. Back when the agent can be asked."""
 
     def send(self, message: bytes) -> None:
         """Take a message for the agent."""
@@ -152,10 +176,10 @@ class Peer(Protocol):
 class ControllerLink:
     """The protocol, run by the event loop: its clock is the loop's, its deadlines are the loop's timers."""
 
-    def __init__(self, peer: Peer, *, text_mode: bool) -> None:
+    def __init__(self, peer: Peer, **options: Any) -> None:
         self._loop = asyncio.get_running_loop()
         self._peer = peer
-        self._controller = Controller(json.dumps({"text_mode": text_mode}), self._loop.time())
+        self._controller = Controller(json.dumps(options), self._loop.time())
         self._wake: Callable[[], None] | None = None
         self._wake_is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -165,7 +189,7 @@ class ControllerLink:
 
     async def attach(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        await self._peer.start(self._receive, self._ended)
+        await self._peer.start(self)
         self._controller.open(self._loop.time())
         self._pump()
 
@@ -201,7 +225,7 @@ class ControllerLink:
         return self._controller.status()
 
     def close(self, token: int) -> None:
-        self._ended("closed", "the session was closed")
+        self.ended("closed", "the session was closed")
         self._closing = self._loop.create_task(self._close(token, self._closing))
 
     async def _close(self, token: int, earlier: asyncio.Task[None] | None) -> None:
@@ -212,11 +236,15 @@ class ControllerLink:
         self._done.append((token, True, '{"answer":"done"}'))
         self._pump()
 
-    def _receive(self, message: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         self._controller.receive(message, self._loop.time())
         self._pump()
 
-    def _ended(self, reason: str, message: str) -> None:
+    def receive_skipped(self, announced: int, head: bytes) -> None:
+        self._controller.receive_skipped(announced, head, self._loop.time())
+        self._pump()
+
+    def ended(self, reason: CloseReason, message: str) -> None:
         self._controller.closed(reason, message, self._loop.time())
         self._pump()
 

@@ -35,6 +35,9 @@ class Driver:
     def close(self, token: int) -> None:
         """End the session; the answer under `token` says that its agent and its link are gone."""
 
+    def end_session(self, token: int) -> None:
+        """End the session itself, where closing only lets go of it; the answer under `token` says how that went."""
+
     def wait_closed(self, timeout: float) -> bool:
         """End the session and block until it is gone, for `timeout` seconds at most. For the interpreter's exit."""
 

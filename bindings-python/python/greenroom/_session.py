@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from greenroom import _json
-from greenroom._link import Link, weak
+from greenroom._link import Link, SharedLink, weak
 from greenroom._native import NativeError
 from greenroom.errors import GreenroomError, InvalidArgument, forked, from_json
 from greenroom.events import ClosedEvent, Event
@@ -45,7 +45,7 @@ logger.addHandler(logging.NullHandler())
 
 
 class Session:
-    """Controls one agent session. Get one from `greenroom.start`, `greenroom.open` or `greenroom.in_process`.
+    """Controls one agent session. Get one from `greenroom.start`, `open`, `attach` or `in_process`.
 
     Every call takes `timeout` in seconds; without one the defaults hold: 120 s for a turn, 30 s for anything else. A
     call that is cancelled, by `asyncio.timeout` for instance, is given up on the other side too, and the session stays
@@ -195,9 +195,11 @@ class Session:
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """End the session and wait until all of it is gone: the agent's processes, its link, a temporary log.
+        """Close the session and wait until all of it is gone here.
 
-        What is pending fails at once with `SessionClosed`. May be called again, and by several at once.
+        An agent that was started for it ends with it: its processes, its link, a temporary log. One of this process is
+        left to its owner, and a session that `greenroom.open` gave runs on in its daemon. What is pending fails at once
+        with `SessionClosed`. May be called again, and by several at once.
         """
         self._check_loop()
         if self._is_detached:
@@ -211,6 +213,32 @@ class Session:
         # Whoever stops waiting does not stop the end.
         await asyncio.shield(self._closing)
         self._detach()
+
+    async def end(self) -> None:
+        """End the session itself.
+
+        The same as `close`, but that a session that `greenroom.open` gave is ended in its daemon, for everybody, as
+        `greenroom end` does. May be called again.
+
+        Raises:
+            SessionTimeout: The daemon did not end it within 30 s.
+            SessionClosed: `close` has let go of it already.
+        """
+        self._check_loop()
+        if isinstance(self._link, SharedLink):
+            if self._is_detached:
+                self._check_ended()
+                return
+            token = next(self._tokens)
+            waiter = self._waiting[token] = self._loop.create_future()
+            _ask(self._link.end, token)
+            try:
+                succeeded, text = await waiter
+            finally:
+                del self._waiting[token]
+            if not succeeded:
+                raise from_json(text)
+        await self.close()
 
     async def aclose(self) -> None:
         """The same as `close`, for `contextlib.aclosing`."""
@@ -257,6 +285,18 @@ class Session:
             self._abandon.detach()
             self._link.detach()
             self._on_wake()
+
+    def _check_ended(self) -> None:
+        """The session is closed here: raise if its daemon holds it on."""
+        link = self._link
+        if not isinstance(link, SharedLink):
+            return
+        # It is answered at once.
+        token = next(self._tokens)
+        _ask(link.end, token)
+        for done, succeeded, text in link.drain():
+            if done == token and not succeeded:
+                raise from_json(text)
 
     async def _call(self, timeout: float | None, operation: str, **arguments: Any) -> dict[str, Any]:
         self._check_loop()
@@ -373,7 +413,9 @@ class Opening:
 
     async def _open(self) -> Session:
         if self._session is not None:
-            raise InvalidArgument("this session was opened already; call start, open or in_process again for another")
+            raise InvalidArgument(
+                "this session was opened already; call start, open, attach or in_process again for another"
+            )
         session = self._session = Session(await self._connect())
         await session._open(self._timeout)
         return session

@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenroom import _native
-from greenroom._link import Link, NativeLink
+from greenroom._link import Link, NativeLink, SharedLink
 from greenroom._session import Opening, _ask
 from greenroom.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession
+    from livekit.rtc import Room
 
-__all__ = ["in_process", "open", "start"]
+__all__ = ["attach", "in_process", "open", "start"]
 
 _Path = str | os.PathLike[str]
 
@@ -54,8 +55,9 @@ def start(
         env: Variables on top of this process's environment.
         cwd: The folder to start from. This process's by default.
         port: The loopback port to listen on. Any free one by default.
-        timeout: Seconds that the agent may take to connect. Finding its interpreter, which may sync a uv project, has
-            as long; an agent that has connected has 10 s to answer and 10 s for a greeting.
+        timeout: Seconds until the session must be ready, all included: to find the interpreter, which may sync a uv
+            project, to connect, to answer (10 s at most once it is connected). An agent that still greets by then is
+            ready all the same.
         log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
             with the session; `session.status().log_path` names it.
         sync: Whether a uv project may be synced first, as `uv run` does.
@@ -111,7 +113,8 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
         async with greenroom.open("default") as session:
             turn = await session.say("hi")
 
-    Closing it lets go of it; it goes on until `greenroom end`.
+    To `close` it, or to leave the block, lets go of it: it goes on. To `end` it ends it and its agent, as
+    `greenroom end` does.
 
     Args:
         name: The name it was started under.
@@ -125,7 +128,7 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
 
     async def connect() -> Link:
         # A daemon that is stuck would block for seconds.
-        return NativeLink(await asyncio.to_thread(_ask, _native.open, name))
+        return SharedLink(await asyncio.to_thread(_ask, _native.open, name))
 
     return Opening(connect, timeout)
 
@@ -157,6 +160,42 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
 
         asyncio.get_running_loop()
         return ControllerLink(InProcess(agent_session), text_mode=text_mode)
+
+    return Opening(connect, timeout)
+
+
+def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Opening:
+    """Open a session with an agent that is in a room, through a Room that you have.
+
+        await room.connect(url, token)  # a token with the grant canManageAgentSession
+        async with greenroom.attach(room) as session:
+            turn = await session.say("hi")
+
+    The Room stays yours: closing the session leaves it connected, and once the agent leaves it, the session closes with
+    the reason `agent_left`. The agent needs no grant, and nothing of Greenroom: SDK hosts answer too. Its audio stays
+    as it is. There is no such function in `greenroom.sync`, since a Room lives on an asyncio event loop.
+
+    Args:
+        room: A connected `livekit.rtc.Room` of the running event loop.
+        agent: The agent's identity. By default the only participant of the kind agent, avatars' workers apart.
+        timeout: Seconds until the agent must be there and answer.
+
+    Raises (when it is awaited or entered):
+        PermissionDenied: We do not hold the grant `canManageAgentSession`; or the agent's gate refuses us.
+        InvalidArgument: The Room is not connected, several agents are in it and none is named, or something else than
+            Greenroom handles the topic of agent sessions on this Room already.
+        SessionTimeout: There was no agent, or it did not answer in time.
+        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+    """
+    _check_seconds("timeout", timeout)
+    if agent is not None:
+        _check_text("agent", agent)
+
+    async def connect() -> Link:
+        from greenroom._attach import RoomAgent, random_prefix
+        from greenroom._link import ControllerLink
+
+        return ControllerLink(RoomAgent(room, agent, timeout), text_mode=False, id_prefix=random_prefix())
 
     return Opening(connect, timeout)
 

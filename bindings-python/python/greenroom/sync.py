@@ -3,6 +3,8 @@
     with greenroom.sync.start("agent.py") as session:
         print(session.say("hi").reply)
 
+An agent in a room is reached with asyncio alone, by `greenroom.attach`, since a Room lives on an event loop.
+
 Each session has an event loop of its own in a background thread, which ends with it. Calls block their thread, for
 `timeout` seconds at most, and can be interrupted with Ctrl-C. A session may be used by several threads.
 """
@@ -173,12 +175,20 @@ class Session:
         return self._session.closed
 
     def close(self) -> None:
-        """End the session and wait until all of it is gone. May be called again."""
+        """Close the session and wait until all of it is gone here. May be called again."""
         if self._stop.alive:
             self._background.run(self._session.close())
             self._background.stop()
             self._background.join()
             self._stop.detach()
+
+    def end(self) -> None:
+        """End the session itself, also one that `greenroom.sync.open` gave. May be called again."""
+        if self._stop.alive:
+            self._background.run(self._session.end())
+            self.close()
+        else:
+            self._session._check_ended()
 
     def __enter__(self) -> Session:
         return self

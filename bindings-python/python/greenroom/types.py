@@ -189,7 +189,7 @@ class Turn:
     """The agent's error, if it answered with one."""
     duration: float = field(metadata={"json": "duration_ms"})
     """From the request to the end of the turn, in seconds."""
-    reply_delay: float | None = field(default=None, metadata={"json": "reply_ms"})
+    reply_delay: float | None = field(default=None, metadata={"json": "reply_delay_ms"})
     """From the request to the agent's first message, in seconds; None if there was none."""
     queued: float = field(metadata={"json": "queued_ms"})
     """How long the turn waited for those before it, in seconds."""

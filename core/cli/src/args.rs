@@ -88,7 +88,7 @@ pub struct Start {
     /// The loopback port of the session; any free one without it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// How long the agent may take to be ready, such as 90s or 2m.
+    /// How long the whole start may take, a sync of its project included, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
     /// End the session when nothing was said to it or asked of it for so long; `0s` is never.

@@ -3,8 +3,8 @@
 use greenroom_control::Record;
 use greenroom_control::SessionName;
 use greenroom_control::record::Ended;
-use greenroom_protocol::message::AgentInfo;
-use serde::Serialize;
+use greenroom_protocol::message::{AgentInfo, ConfigUpdate};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The version of the documents: it grows when a field changes its meaning or goes.
@@ -19,7 +19,29 @@ pub(crate) fn with_schema(value: &impl Serialize) -> Value {
         Ok(other) => drop(fields.insert("value".to_owned(), other)),
         Err(error) => drop(fields.insert("error".to_owned(), error.to_string().into())),
     }
+    for list in ["events", "items"] {
+        if let Some(Value::Array(events)) = fields.get_mut(list) {
+            events.iter_mut().for_each(complete);
+        }
+    }
     Value::Object(fields)
+}
+
+/// Adds to an event or an item what the debugger calls otherwise: the `text` of an error, the `changes` of a configuration in words.
+pub(crate) fn complete(event: &mut Value) {
+    match event.get("type").and_then(Value::as_str) {
+        Some("error") => {
+            if let Some(message) = event.get("message").cloned() {
+                event["text"] = message;
+            }
+        }
+        Some("config") => {
+            if let Ok(update) = ConfigUpdate::deserialize(&*event) {
+                event["changes"] = update.changes().into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// How a session that lives stands.
@@ -80,4 +102,22 @@ pub(crate) fn ended(ended: &Ended) -> Value {
 /// A session that is not running, and why.
 pub(crate) fn not_running(name: &SessionName, state: &str, error: &greenroom_protocol::Error) -> Value {
     json!({ "running": false, "name": name, "state": state, "error": error })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::with_schema;
+
+    #[test]
+    fn what_the_debugger_calls_otherwise_stands_beside() {
+        let error = json!({ "type": "error", "message": "no tea" });
+        let config = json!({ "type": "config", "id": "i", "tools_added": ["a", "b"], "tools_removed": [] });
+        let document =
+            with_schema(&json!({ "events": [error, { "type": "log", "text": "x" }], "items": [config] }));
+        assert_eq!(document["events"][0], json!({ "type": "error", "message": "no tea", "text": "no tea" }));
+        assert_eq!(document["events"][1], json!({ "type": "log", "text": "x" }));
+        assert_eq!(document["items"][0]["changes"], json!(["tools added: a, b"]));
+    }
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anstream::AutoStream;
 use greenroom_protocol::{Code, Error};
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::document;
 use crate::text;
@@ -40,6 +42,13 @@ impl Output {
             writeln!(out, "{line}").and_then(|()| out.flush())
         });
         written.map_err(|error| unwritten(&error))
+    }
+
+    /// Writes one event of a stream, as JSON on a line of its own.
+    pub(crate) fn event(&self, event: &RawValue) -> Result<(), Error> {
+        let mut event: Value = serde_json::from_str(event.get()).unwrap_or_default();
+        document::complete(&mut event);
+        self.line(&event)
     }
 
     /// Writes the command's one JSON document.

@@ -81,7 +81,8 @@ impl Renderer {
     /// An event on a line of its own, with the time of day in UTC.
     pub(crate) fn event_line(self, event: &Event) -> String {
         let (kind, text) = summary(&event.kind);
-        let time = event.time.get(11..23).unwrap_or(&event.time);
+        let time = event.time.to_string();
+        let time = time.get(11..23).unwrap_or(&time);
         let late = if event.late { " (late)" } else { "" };
         let style = match &event.kind {
             EventKind::Message(message) if message.role == Role::User => USER,

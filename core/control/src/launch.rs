@@ -7,7 +7,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use greenroom_protocol::message::Started;
-use greenroom_protocol::session::Config;
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
 
@@ -66,7 +65,7 @@ pub fn start(
         Ok(daemon) => Ok(Starting {
             attempt,
             daemon,
-            until: Instant::now() + longest(launch) + GRACE,
+            until: Instant::now() + launch.start_timeout() + GRACE,
             detected: None,
             settled: false,
         }),
@@ -75,12 +74,6 @@ pub fn start(
             Err(error)
         }
     }
-}
-
-/// How long a session may take to start: to find and sync the project, to connect, to answer, to greet.
-fn longest(launch: &Launch) -> Duration {
-    let config = Config::default();
-    2 * launch.start_timeout() + config.ready_timeout + config.greeting_timeout
 }
 
 fn spawn(attempt: &Path, order: &Order, program: &Path) -> Result<Child, Error> {

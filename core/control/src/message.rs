@@ -251,7 +251,7 @@ pub fn read_event(event: &RawValue) -> Event {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Event {
             seq: fields.get("seq").and_then(Value::as_u64).unwrap_or_default(),
-            time: text("time"),
+            time: text("time").parse().unwrap_or_default(),
             kind: EventKind::Unknown { what: format!("an event {:?} of a newer daemon", text("type")) },
             earlier: false,
             late: false,

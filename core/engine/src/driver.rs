@@ -43,6 +43,11 @@ pub trait Driver: Send + Sync {
 
     /// Ends the session; `done` is called once its agent and its link are gone. May be called again.
     fn close(&self, done: Box<dyn FnOnce() + Send>);
+
+    /// Ends the session itself, where closing only lets go of it; `done` gets how that went. May be called again.
+    fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+        self.close(Box::new(|| done(Ok(()))));
+    }
 }
 
 /// Gives a type that implements [`Driver`] the typed calls, as methods of its own. The one list of them.

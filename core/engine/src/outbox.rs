@@ -48,6 +48,12 @@ impl Outbox {
         driver.close(Box::new(move || outbox.complete(token, Ok(Answer::Done))));
     }
 
+    /// Ends the session itself, where closing only lets go of it; the completion under `token` says how that went.
+    pub fn end_session(self: &Arc<Self>, driver: &dyn Driver, token: u64) {
+        let outbox = Arc::clone(self);
+        driver.end_session(Box::new(move |ended| outbox.complete(token, ended.map(|()| Answer::Done))));
+    }
+
     /// From now on new events of the session wake too.
     pub fn watch(self: &Arc<Self>, driver: &dyn Driver) {
         let listener: Weak<Self> = Arc::downgrade(self);

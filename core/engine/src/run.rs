@@ -9,7 +9,7 @@ use bytes::Bytes;
 use greenroom_protocol::frame::Frame;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::message::CloseReason;
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Time};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until, timeout};
@@ -67,8 +67,8 @@ struct Running {
     /// The agent's link, once it has connected.
     link: Option<Link>,
     limits: Limits,
-    connect_by: tokio::time::Instant,
-    connect_within: Duration,
+    /// When the session is ready, or its start has failed.
+    ready_by: Time,
     idle_timeout: Option<Duration>,
     grace: Duration,
     /// A log file that nobody is to keep, gone with this.
@@ -97,16 +97,13 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
         status.entry = Some(plan.entry.clone());
         status.log_path = Some(process.log().path().to_owned());
     });
-    // A first sync of a uv project may have used up its time; the agent has its own.
-    let connect_by = tokio::time::Instant::now() + options.start_timeout;
     let callers = Callers::start(shared, listener, process.id(), options.control);
     Ok(Running {
         process,
         callers,
         link: None,
         limits: options.controller.limits,
-        connect_by,
-        connect_within: options.start_timeout,
+        ready_by: Time::ZERO + options.start_timeout,
         idle_timeout: options.idle_timeout,
         grace: options.end_grace,
         temporary_log,
@@ -127,7 +124,7 @@ async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
     shared.with(|state, now| {
         state.last_call = now;
         state.outgoing = Some(outgoing);
-        state.controller.open(now);
+        state.controller.open_by(running.ready_by, now);
     });
     let over = pump(shared, running).await;
     running.callers.refuse_agents();
@@ -144,7 +141,7 @@ async fn connect(shared: &Arc<Shared>, running: &mut Running) -> Result<TcpStrea
                 None => Err(Error::new(Code::Internal, "the session stopped to listen")),
             },
             failure = process.failed() => Err(crate::launch::LaunchError::from(failure).into()),
-            () = sleep_until(running.connect_by) => Err(never_connected(process, running.connect_within)),
+            () = sleep_until(shared.instant(running.ready_by)) => Err(never_connected(process, running.ready_by)),
         }
     });
     agent.await?.map_err(failed_start)
@@ -404,12 +401,12 @@ impl Desk {
     }
 }
 
-fn never_connected(process: &AgentProcess, within: Duration) -> Error {
+fn never_connected(process: &AgentProcess, ready_by: Time) -> Error {
     let error = Error::new(
         Code::AgentFailedToStart,
         format!(
-            "the agent did not connect within {}: its entrypoint has to call session.start(); give more time with a longer start timeout",
-            humantime(within)
+            "the agent did not connect within {} of the start: its entrypoint has to call session.start(); give more time with a longer start timeout",
+            humantime(ready_by.since_origin())
         ),
     );
     with_log(error, process)

@@ -29,7 +29,8 @@ pub struct StartOptions {
     pub agent: AgentSpec,
     /// The loopback port to listen on; `None` is any free one.
     pub port: Option<u16>,
-    /// From the start until the agent has connected. 60 s.
+    /// From the start until the session is ready, all included: to find the interpreter, which may sync a uv project, to connect, to
+    /// answer a ping. A greeting is waited for no longer, and does not fail the start. 60 s.
     pub start_timeout: Duration,
     /// How long a Python agent may take to end before it is killed; a Node agent never ends by itself and has less. 10 s.
     pub end_grace: Duration,
@@ -161,7 +162,7 @@ impl Session {
         let clock = WallClock::new(Time::ZERO, wall);
         let status = Status {
             state: "starting",
-            started_at: clock.rfc3339(Time::ZERO),
+            started_at: clock.at(Time::ZERO).to_string(),
             idle_timeout_ms: options.idle_timeout.map(whole_millis),
             ..Status::default()
         };
@@ -303,9 +304,10 @@ impl Shared {
         Time::from_origin(self.origin.elapsed())
     }
 
-    /// When `at` is, on tokio's clock.
+    /// When `at` is, on tokio's clock; a year from the start where that clock cannot tell.
     pub(crate) fn instant(&self, at: Time) -> tokio::time::Instant {
-        (self.origin + at.since_origin()).into()
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        self.origin.checked_add(at.since_origin()).unwrap_or_else(|| self.origin + YEAR).into()
     }
 
     /// Lets `act` change the state; then sends what there is to send, wakes the thread if it is needed, and hands out answers and news

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::Permissions;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -137,7 +140,7 @@ async fn agent_that_never_connects() {
     let scripted = start_with("never", |options| options.start_timeout = Duration::from_millis(500));
     let error = within(scripted.session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::AgentFailedToStart);
-    assert!(error.message.contains("did not connect within 500ms"), "{error}");
+    assert!(error.message.contains("did not connect within 500ms of the start"), "{error}");
 }
 
 #[tokio::test]
@@ -147,6 +150,34 @@ async fn agent_that_connects_and_says_nothing() {
     let error = within(scripted.session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
     assert!(error.message.contains("ping"), "{error}");
+}
+
+#[tokio::test]
+async fn what_finding_the_interpreter_took_is_missing_when_the_agent_is_to_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = slow_to_tell_its_version(folder.path(), 1);
+    let scripted = start_with("mute", |options| {
+        options.agent.interpreter = Some(slow);
+        options.start_timeout = Duration::from_secs(4);
+    });
+    let error = within(scripted.session.ready(None)).await.unwrap_err();
+    assert_eq!(error.code, Code::Timeout);
+    let (_, within) = error.message.split_once("did not answer a ping within ").unwrap();
+    let within = humantime::parse_duration(within.split_once(';').unwrap().0).unwrap();
+    assert!(within <= Duration::from_secs(3), "{error}");
+}
+
+/// The scripted agent, but it takes so long to answer the launcher's question.
+fn slow_to_tell_its_version(folder: &Path, seconds: u32) -> PathBuf {
+    let program = folder.join("slow");
+    let peer = greenroom_test_peer::binary();
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *' -c '*) sleep {seconds};; esac\nexec '{}' \"$@\"\n",
+        peer.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    program
 }
 
 #[tokio::test]

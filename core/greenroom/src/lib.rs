@@ -30,6 +30,7 @@ pub use greenroom_protocol::message::{
     StateChange, ToolCall, ToolUpdate, Used, UserState, Verdict,
 };
 pub use greenroom_protocol::session::Config;
+pub use greenroom_protocol::time::Timestamp;
 pub use greenroom_protocol::turn::Turn;
 pub use greenroom_protocol::{Code, Error, Limits};
 

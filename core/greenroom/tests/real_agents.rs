@@ -77,7 +77,7 @@ async fn conversation(agent: AgentSpec) {
 
     let plain = say(&session, "hello there").await;
     assert_eq!(plain.reply, "echo: hello there");
-    assert!(plain.reply_ms.is_some());
+    assert!(plain.reply_delay_ms.is_some());
 
     for _ in 0..2 {
         let weather = say(&session, "weather").await;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Envelope, Kind};
+use crate::time::Timestamp;
 
 /// What a request needs on top of the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,8 +89,8 @@ pub struct Audit {
 /// A line of the audit log, and when the decision was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditLine<'a> {
-    /// RFC 3339.
-    pub time: String,
+    /// When the decision was taken.
+    pub time: Timestamp,
     /// The decision.
     #[serde(flatten)]
     pub audit: &'a Audit,
@@ -113,7 +114,7 @@ pub enum Asked {
 
 impl Audit {
     /// The line with its time.
-    pub const fn at(&self, time: String) -> AuditLine<'_> {
+    pub const fn at(&self, time: Timestamp) -> AuditLine<'_> {
         AuditLine { time, audit: self }
     }
 }

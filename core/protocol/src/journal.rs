@@ -30,7 +30,7 @@ impl Journal {
 
     /// Writes down an event and gives it back, numbered.
     pub fn record(&mut self, kind: EventKind, late: bool, raw: Option<String>, now: Time) -> Event {
-        let time = self.clock.rfc3339(now);
+        let time = self.clock.at(now);
         let event = Event { seq: self.next_seq, time, kind, earlier: false, late, raw };
         self.next_seq += 1;
         self.kept.push(event.clone());

@@ -89,7 +89,7 @@ impl Kept {
 pub(crate) fn gap(dropped: u64, next: &Event) -> Event {
     Event {
         seq: next.seq.saturating_sub(1),
-        time: next.time.clone(),
+        time: next.time,
         kind: EventKind::Gap { dropped },
         earlier: next.earlier,
         late: false,

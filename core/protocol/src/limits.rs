@@ -36,9 +36,11 @@ pub struct Limits {
     pub peers: usize,
     /// Text turns of other controllers that may wait in a host for the one that runs. 16.
     pub queued_runs: usize,
-    /// Incoming streams of one sender that may be open at once. 64.
+    /// Incoming streams of one sender that may be open at once. 1,024: SDKs tell of streams in bursts, and read them later.
     pub sender_streams: usize,
-    /// Incoming streams that may be open at once. 1,024.
+    /// The same for a sender that may not ask, or is not announced. 64.
+    pub stranger_streams: usize,
+    /// Incoming streams that may be open at once. 8,192.
     pub streams: usize,
     /// What all incoming streams may hold in memory. 64 MiB.
     pub stream_bytes: usize,
@@ -88,8 +90,9 @@ impl Default for Limits {
             route_age: Duration::from_secs(15 * 60),
             peers: 1_024,
             queued_runs: 16,
-            sender_streams: 64,
-            streams: 1_024,
+            sender_streams: 1_024,
+            stranger_streams: 64,
+            streams: 8_192,
             stream_bytes: 64 << 20,
             held_streams: 64,
             held_for: Duration::from_millis(3_500),

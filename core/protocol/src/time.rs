@@ -1,6 +1,10 @@
 //! Time is an argument of every call: nothing here reads a clock.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point on the caller's monotonic clock, measured from an origin that the caller picks once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,15 +51,64 @@ impl WallClock {
         Self { now, wall }
     }
 
-    /// The wall-clock time of `at`, RFC 3339 in UTC with microseconds.
-    pub fn rfc3339(&self, at: Time) -> String {
-        rfc3339(self.wall + at.since(self.now))
+    /// The wall-clock time of `at`.
+    pub fn at(&self, at: Time) -> Timestamp {
+        Timestamp::of(self.wall + at.since(self.now)).unwrap_or_default()
     }
 }
 
-/// A wall-clock time, RFC 3339 in UTC with microseconds.
-pub fn rfc3339(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
+/// A time of day in UTC, of the years 1970 to 9999, to the microsecond. Its text, in JSON too, is RFC 3339 with six decimals, and is
+/// made only when it is asked for: most times that an agent sends are never shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    micros: u64,
+}
+
+impl Timestamp {
+    /// 9999-12-31T23:59:59.999999Z, the last that RFC 3339 can write.
+    const LAST: u64 = 253_402_300_799_999_999;
+
+    /// The same time; `None` when it is out of those years.
+    pub fn of(at: SystemTime) -> Option<Self> {
+        Self::since_1970(at.duration_since(SystemTime::UNIX_EPOCH).ok()?)
+    }
+
+    pub(crate) fn since_1970(since: Duration) -> Option<Self> {
+        let micros = u64::try_from(since.as_micros()).ok()?;
+        (micros <= Self::LAST).then_some(Self { micros })
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(at: Timestamp) -> Self {
+        Self::UNIX_EPOCH + Duration::from_micros(at.micros)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339_micros((*self).into()).fmt(f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = humantime::TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::of(humantime::parse_rfc3339(text)?).ok_or(humantime::TimestampError::OutOfRange)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// A duration as JSON gives it: milliseconds with three decimals.

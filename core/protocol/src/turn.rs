@@ -35,7 +35,7 @@ pub struct Turn {
     pub duration_ms: f64,
     /// From the request to the agent's first message, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_ms: Option<f64>,
+    pub reply_delay_ms: Option<f64>,
     /// How long the turn waited for those before it, in milliseconds.
     pub queued_ms: f64,
 }
@@ -118,6 +118,24 @@ impl Fold {
     /// Whether somebody else said something meanwhile.
     pub(crate) const fn has_foreign_input(&self) -> bool {
         self.foreign_message
+    }
+
+    /// The agent begins with this turn: gives what was said and done before, which is not of it. An error after that may be: Python
+    /// tells of it before the user's message.
+    pub(crate) fn begin(&mut self) -> Vec<Event> {
+        let acts = |event: &Event| {
+            matches!(event.kind, EventKind::Message(_) | EventKind::ToolCall(_) | EventKind::Handoff(_))
+        };
+        let mut before = self.events.take();
+        let own = before.split_off(before.iter().rposition(acts).map_or(0, |last| last + 1));
+        self.calls.clear();
+        self.first_reply = None;
+        self.foreign_message = false;
+        self.handoff_unspoken = false;
+        self.has_acted = false;
+        self.is_cut = false;
+        own.into_iter().for_each(|event| self.events.push(event));
+        before
     }
 
     /// Takes an event that happened during the turn.
@@ -220,7 +238,7 @@ impl Fold {
             interrupted,
             error: if failed { self.error } else { None },
             duration_ms: millis(now.since(self.asked)),
-            reply_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
+            reply_delay_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
             queued_ms: millis(self.queued),
             events,
         }

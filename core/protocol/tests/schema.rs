@@ -35,14 +35,7 @@ fn holds(validator: &Validator, value: &impl Serialize) {
 }
 
 fn event(seq: u64, kind: EventKind) -> Event {
-    Event {
-        seq,
-        time: "2026-11-21T00:00:00.000000Z".to_owned(),
-        kind,
-        earlier: false,
-        late: false,
-        raw: None,
-    }
+    Event { seq, time: "2026-11-21T00:00:00Z".parse().unwrap(), kind, earlier: false, late: false, raw: None }
 }
 
 fn message(text: &str) -> ChatMessage {
@@ -55,7 +48,7 @@ fn message(text: &str) -> ChatMessage {
         transcript_confidence: Some(0.5),
         extra: [("a".to_owned(), "b".to_owned())].into(),
         metrics: Default::default(),
-        created_at: Some("2026-11-21T00:00:00Z".to_owned()),
+        created_at: Some("2026-11-21T00:00:00Z".parse().unwrap()),
     }
 }
 
@@ -117,7 +110,7 @@ fn turn(events: Vec<Event>) -> Turn {
         interrupted: false,
         error: Some("broken".to_owned()),
         duration_ms: 1.5,
-        reply_ms: Some(1.0),
+        reply_delay_ms: Some(1.0),
         queued_ms: 0.0,
     }
 }
@@ -167,7 +160,7 @@ fn items_turns_and_errors_hold() {
     let events =
         items().into_iter().enumerate().map(|(seq, item)| event(seq as u64 + 1, item.into())).collect();
     holds(&validator("turn"), &turn(events));
-    holds(&validator("turn"), &Turn { error: None, reply_ms: None, ..turn(vec![]) });
+    holds(&validator("turn"), &Turn { error: None, reply_delay_ms: None, ..turn(vec![]) });
     let error = validator("error");
     for code in Code::ALL {
         holds(&error, &Error::new(*code, "what happened"));

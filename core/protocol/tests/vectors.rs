@@ -303,7 +303,7 @@ fn every_event_comes_back_from_json_as_it_went() {
             for kind in events {
                 let event = Event {
                     seq: 7,
-                    time: "2026-11-21T00:00:00Z".to_owned(),
+                    time: "2026-11-21T00:00:00Z".parse().unwrap(),
                     kind,
                     earlier: true,
                     late: true,

@@ -22,6 +22,8 @@ export interface Driver {
   status(): string;
   /** Ends the session; what is drained under `token` says that nothing is left of it. */
   close(token: number): void;
+  /** Ends the session itself; what is drained under `token` says how that went. Absent where closing does the same. */
+  endSession?(token: number): void;
   /** From now on the session keeps Node alive. */
   ref(): void;
   /** From now on it does not, as from the beginning. */

@@ -2,12 +2,16 @@
 
 import { native } from './native.cjs';
 
+export { attach, type AttachOptions } from './attach.js';
 export * from './errors.js';
 export type { Events, EventsOptions } from './events.js';
+export { Gate, gate } from './gate.js';
 export { inProcess, type AgentSessionLike, type InProcessOptions } from './in-process.js';
 export type { EventListener } from './listeners.js';
 export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
+export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional } from './session.js';
 export { start, type StartOptions } from './start.js';
 export type * from './types.js';

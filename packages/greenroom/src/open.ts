@@ -18,7 +18,7 @@ export interface OpenOptions extends CallOptions {
 
 /**
  * The session that the command `greenroom start --name NAME` left running, whose name is `default` unless given. To
- * close it lets go of it: the agent runs on, until `greenroom end`.
+ * `close` it lets go of it: the agent runs on. To `end` it ends it and its agent, as `greenroom end` does.
  *
  * Rejects with `NoSession`, `PermissionDenied` (it is another user's) or `SessionTimeout`.
  */

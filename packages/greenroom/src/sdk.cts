@@ -6,14 +6,31 @@
  * - its dependency @livekit/protocol, whose `AgentSession.AgentSessionMessage` those messages are;
  * - of an AgentSession its events `close`, and `currentAgent`, which throws until it has started.
  *
- * tests/node/in-process.test.mjs watches all of that.
+ * tests/node/in-process.test.mjs watches all of that. What is used of @livekit/rtc-node stands in rtc.ts, but for its
+ * release, which is looked up here.
  */
 
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
-/** The releases that this was written against. package.json has the same, as a peer dependency. */
-const RANGE = { from: [1, 9, 0], below: [2, 0, 0], text: '^1.9.0' } as const;
+/** Releases of an SDK that this was written against. package.json has the same, as peer dependencies. */
+interface Range {
+  name: string;
+  from: readonly number[];
+  below: readonly number[];
+  text: string;
+}
+
+const AGENTS: Range = { name: '@livekit/agents', from: [1, 9, 0], below: [2, 0, 0], text: '^1.9.0' };
+/** @internal */
+export const RTC: Range = {
+  name: '@livekit/rtc-node',
+  from: [0, 13, 34],
+  below: [2, 0, 0],
+  text: '^0.13.34 || ^1.0.0',
+};
+const PROTOCOL = '@livekit/protocol';
 
 /** @internal A message of the SDK's own protobuf library. */
 export interface Message {
@@ -37,8 +54,13 @@ export interface Host {
 /** @internal What is used of the SDK. */
 export interface Sdk {
   version: string;
-  newHost(transport: Transport): Host;
+  newHost(transport: Transport, ...audio: unknown[]): Host;
   decode(message: Uint8Array): Message;
+}
+
+/** The SDK's protobuf library, as far as it matters here. */
+interface Protocol {
+  AgentSessionMessage: { fromBinary(bytes: Uint8Array): Message };
 }
 
 /** @internal Why the SDK cannot be used. */
@@ -56,77 +78,140 @@ interface Agents {
   version: string;
   voice: {
     AgentSession: new (...args: never[]) => unknown;
-    SessionHost: new (transport: Transport) => Host;
+    SessionHost: new (transport: Transport, ...audio: unknown[]) => Host;
   };
 }
 
-interface Found {
-  agents: Agents;
-  /** Resolves what the SDK itself would. */
+interface Found<Module> {
+  module: Module;
+  /** Resolves what the module itself would. */
   require: NodeJS.Require;
 }
 
-const NAME = '@livekit/agents';
-
-/** @internal Loads the SDK, the very copy that `agentSession` is of where there are several. */
-export async function loadSdk(agentSession: unknown): Promise<Sdk> {
-  const { agents, require } = await find(agentSession);
-  checkVersion(agents.version);
-  const { AgentSession } = require('@livekit/protocol') as {
-    AgentSession: { AgentSessionMessage: { fromBinary(bytes: Uint8Array): Message } };
-  };
+/** @internal Loads the SDK, the very copy that `agentSession` is of where there are several. `what` needs it. */
+export async function loadSdk(what: string, agentSession: unknown): Promise<Sdk> {
+  const isItsOwn = ({ voice }: Agents) => agentSession instanceof voice.AgentSession;
+  const { module: agents, require } = await find<Agents>(AGENTS.name, isItsOwn).catch((cause: unknown) => {
+    throw missing(what, AGENTS.name, AGENTS.text, cause);
+  });
+  checkVersion(AGENTS, agents.version, what);
+  const { AgentSession } = require(PROTOCOL) as { AgentSession: Protocol };
   return {
     version: agents.version,
-    newHost: (transport) => new agents.voice.SessionHost(transport),
+    newHost: (transport, ...audio) => new agents.voice.SessionHost(transport, ...audio),
     decode: (message) => AgentSession.AgentSessionMessage.fromBinary(message),
   };
 }
 
-async function find(agentSession: unknown): Promise<Found> {
-  // As ES module, as CommonJS, and as the script that runs sees it: where this package is linked, not installed, it
-  // does not find what its user has.
-  const own = createRequire(__filename);
-  const users = createRequire(join(process.cwd(), 'greenroom.cjs'));
-  const ways: (() => Promise<Found>)[] = [
-    async () => ({ agents: (await import(NAME)) as Agents, require: createRequire(own.resolve(NAME)) }),
-    async () => ({ agents: own(NAME) as Agents, require: createRequire(own.resolve(NAME)) }),
-    async () => ({ agents: users(NAME) as Agents, require: createRequire(users.resolve(NAME)) }),
+/**
+ * @internal Loads the protobuf library of the SDK that is found, or another where there is none. `what` needs it. It is of
+ * no type here: the library has other types for ES modules than for CommonJS.
+ */
+export async function loadProtocol(what: string): Promise<unknown> {
+  const [own] = requires();
+  try {
+    const agents = requires().flatMap((require) => resolve(require, AGENTS.name) ?? [])[0];
+    const theirs = agents === undefined ? undefined : createRequire(agents);
+    if (theirs !== undefined && theirs.resolve(PROTOCOL) !== resolve(own, PROTOCOL)) {
+      return (theirs(PROTOCOL) as { AgentSession: Protocol }).AgentSession;
+    }
+    return (await find<{ AgentSession: Protocol }>(PROTOCOL, () => true)).module.AgentSession;
+  } catch (cause) {
+    throw missing(what, AGENTS.name, AGENTS.text, cause);
+  }
+}
+
+/** @internal Throws if each release of @livekit/rtc-node that can be found is out of the range: a Room may be of any. */
+export function checkRtcVersion(): void {
+  const versions = requires().flatMap((require) => installedVersion(require, RTC.name) ?? []);
+  const [version] = versions;
+  if (version === undefined || versions.some((one) => whereIs(RTC, one) === 'within')) return;
+  checkVersion(RTC, version, 'a Room');
+}
+
+/** A module, as ES module, as CommonJS, and as the script that runs sees it; the first that is wanted, or else the first. */
+async function find<Module>(name: string, isWanted: (module: Module) => boolean): Promise<Found<Module>> {
+  const [own, users] = requires();
+  const ways: (() => Promise<Found<Module>>)[] = [
+    async () => ({ module: (await import(name)) as Module, require: createRequire(own.resolve(name)) }),
+    async () => ({ module: own(name) as Module, require: createRequire(own.resolve(name)) }),
+    async () => ({ module: users(name) as Module, require: createRequire(users.resolve(name)) }),
   ];
-  let first: Found | undefined;
+  let first: Found<Module> | undefined;
   let cause: unknown;
   for (const way of ways) {
     try {
       const found = await way();
-      if (agentSession instanceof found.agents.voice.AgentSession) return found;
+      if (isWanted(found.module)) return found;
       first ??= found;
     } catch (error) {
       cause ??= error;
     }
   }
   if (first !== undefined) return first;
-  throw new SdkError(
+  throw cause;
+}
+
+/**
+ * What this package resolves, and what the script that runs does: where this package is linked, not installed, it does
+ * not find what its user has.
+ */
+function requires(): [own: NodeJS.Require, users: NodeJS.Require] {
+  return [createRequire(__filename), createRequire(join(process.cwd(), 'greenroom.cjs'))];
+}
+
+function resolve(require: NodeJS.Require, name: string): string | undefined {
+  try {
+    return require.resolve(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The release of a package that exports neither its manifest nor its version. */
+function installedVersion(require: NodeJS.Require, name: string): string | undefined {
+  const file = resolve(require, name);
+  for (let folder = file && dirname(file); folder && folder !== dirname(folder); folder = dirname(folder)) {
+    try {
+      const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+        name?: string;
+        version?: string;
+      };
+      if (manifest.name === name) return manifest.version;
+    } catch {
+      // It is further up.
+    }
+  }
+  return undefined;
+}
+
+function missing(what: string, name: string, range: string, cause: unknown): SdkError {
+  return new SdkError(
     'sdk_missing',
-    `inProcess needs ${NAME}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
-      `run \`npm install ${NAME}@${RANGE.text}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
+    `${what} needs ${name}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
+      `run \`npm install ${name}@${range}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
     { cause },
   );
 }
 
-function checkVersion(version: string): void {
+function checkVersion(range: Range, version: string, what: string): void {
+  const { name, text } = range;
+  const install = `run \`npm install ${text.includes(' ') ? `"${name}@${text}"` : `${name}@${text}`}\``;
+  switch (whereIs(range, version)) {
+    case 'below':
+      throw new SdkError('sdk_too_old', `${name} ${version} is installed, and ${what} needs ${text}: ${install}`);
+    case 'above':
+      throw new SdkError(
+        'unsupported',
+        `${name} ${version} is newer than what this greenroom knows (${text}): upgrade greenroom, or ${install}`,
+      );
+  }
+}
+
+function whereIs({ from, below }: Range, version: string): 'below' | 'within' | 'above' {
   const numbers = version.split(/[.-]/, 3).map(Number);
-  if (compare(numbers, RANGE.from) < 0) {
-    throw new SdkError(
-      'sdk_too_old',
-      `${NAME} ${version} is installed, and inProcess needs ${RANGE.text}: run \`npm install ${NAME}@${RANGE.text}\``,
-    );
-  }
-  if (compare(numbers, RANGE.below) >= 0) {
-    throw new SdkError(
-      'unsupported',
-      `${NAME} ${version} is newer than what this greenroom knows (${RANGE.text}): upgrade greenroom, or run ` +
-        `\`npm install ${NAME}@${RANGE.text}\``,
-    );
-  }
+  if (compare(numbers, from) < 0) return 'below';
+  return compare(numbers, below) >= 0 ? 'above' : 'within';
 }
 
 function compare(one: readonly number[], other: readonly number[]): number {

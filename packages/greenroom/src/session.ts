@@ -96,12 +96,13 @@ export class Session {
    * goes on in the agent: what it still says comes as events that are marked `late`.
    */
   say(text: string, options?: CallOptions): Promise<Turn> {
-    return this.#call(() => ({ op: 'say', text: requireText('the text to say', text) }), options) as Promise<Turn>;
+    const operation = () => ({ op: 'say', text: requireText('the text to say', text) });
+    return this.#call(operation, options, turnOf) as Promise<Turn>;
   }
 
   /** The whole conversation, oldest first. */
   history(options?: CallOptions): Promise<Item[]> {
-    return this.#call({ op: 'history' }, options, 'items') as Promise<Item[]>;
+    return this.#call({ op: 'history' }, options, part('items')) as Promise<Item[]>;
   }
 
   /** The instructions, tools and context of the agent that speaks now. */
@@ -116,7 +117,7 @@ export class Session {
 
   /** What the models have used so far. */
   usage(options?: CallOptions): Promise<ModelUsage[]> {
-    return this.#call({ op: 'usage' }, options, 'models') as Promise<ModelUsage[]>;
+    return this.#call({ op: 'usage' }, options, part('models')) as Promise<ModelUsage[]>;
   }
 
   /** The agent's WebRTC statistics; empty without a room. */
@@ -131,7 +132,7 @@ export class Session {
 
   /** Turns inputs and outputs of the agent on or off. A session starts with the agent's audio off. */
   updateIo(update: IoUpdate, options?: CallOptions): Promise<void> {
-    return this.#call({ op: 'update_io', ...(snakeCased(update) as object) }, options, null) as Promise<void>;
+    return this.#call({ op: 'update_io', ...(snakeCased(update) as object) }, options, nothing) as Promise<void>;
   }
 
   /** Asks the agent for its verdict on a simulation. */
@@ -142,7 +143,7 @@ export class Session {
 
   /** Asks whether the agent's session answers. */
   ping(options?: CallOptions): Promise<void> {
-    return this.#call({ op: 'ping' }, options, null) as Promise<void>;
+    return this.#call({ op: 'ping' }, options, nothing) as Promise<void>;
   }
 
   /**
@@ -187,8 +188,9 @@ export class Session {
   }
 
   /**
-   * Ends the session, and with it the agent that was started for it. What is pending rejects with `SessionClosed`.
-   * Resolves once nothing of the agent is left, within seconds. May be called again, and never rejects.
+   * Closes the session. An agent that was started for it ends with it; one of this process is left to its owner, and a
+   * session that `open` gave runs on in its daemon. What is pending rejects with `SessionClosed`. Resolves once nothing of
+   * the session is left here, within seconds. May be called again, and never rejects.
    */
   close(): Promise<void> {
     this.#closing ??= quiet(
@@ -198,6 +200,24 @@ export class Session {
       }),
     );
     return this.#closing;
+  }
+
+  /**
+   * Ends the session itself: the same as `close`, but that a session that `open` gave is ended in its daemon, for
+   * everybody, as `greenroom end` does. May be called again.
+   *
+   * Rejects with `SessionTimeout` if the daemon does not end it within 30 s, and with `SessionClosed` if `close` has let
+   * go of it already.
+   */
+  end(): Promise<void> {
+    return quiet(this.#end());
+  }
+
+  async #end(): Promise<void> {
+    if (this.#driver.endSession !== undefined) {
+      await new Promise<unknown>((resolve, reject) => this.#driver.endSession?.(this.#expect({ resolve, reject })));
+    }
+    await this.close();
   }
 
   /** The same as `close`, for `await using`. */
@@ -219,8 +239,8 @@ export class Session {
     }
   }
 
-  /** Submits an operation. `field` is the part of the answer that the caller gets: all of it unless named, null for nothing. */
-  #call(operation: object | (() => object), options: CallOptions = {}, field?: string | null): Promise<unknown> {
+  /** Submits an operation. `read` makes of its answer what the caller gets. */
+  #call(operation: object | (() => object), options: CallOptions = {}, read: Reader = whole): Promise<unknown> {
     return quiet(
       new Promise((resolve, reject) => {
         const { signal, timeout } = options;
@@ -230,7 +250,7 @@ export class Session {
         const token = this.#expect({
           resolve: (answer) => {
             signal?.removeEventListener('abort', abort);
-            resolve(partOf(answer as Record<string, unknown>, field));
+            resolve(read(answer as Record<string, unknown>));
           },
           reject: (error) => {
             signal?.removeEventListener('abort', abort);
@@ -295,8 +315,23 @@ export class Session {
   }
 }
 
-/** An answer without its tag, or the part of it that is wanted. */
-function partOf({ answer: _, ...rest }: Record<string, unknown>, field: string | null | undefined): unknown {
-  if (field === null) return undefined;
-  return field === undefined ? rest : rest[field];
+/** Makes of an answer what its caller gets. */
+type Reader = (answer: Record<string, unknown>) => unknown;
+
+/** An answer without its tag. */
+function whole({ answer: _, ...rest }: Record<string, unknown>): object {
+  return rest;
+}
+
+function part(name: string): Reader {
+  return (answer) => answer[name];
+}
+
+function nothing(): void {}
+
+/** `toolCalls` repeats events, so that it is left out where a turn is printed, compared or made JSON of. */
+function turnOf(answer: Record<string, unknown>): Turn {
+  const turn = whole(answer) as Turn;
+  const toolCalls = turn.events.filter((event) => event.type === 'tool_call' && !event.earlier);
+  return Object.defineProperty(turn, 'toolCalls', { value: toolCalls });
 }

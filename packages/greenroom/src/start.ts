@@ -24,7 +24,11 @@ export interface StartOptions extends CallOptions {
   cwd?: string | undefined;
   /** The loopback port on which the agent is awaited. Any free one unless given. */
   port?: number | undefined;
-  /** How long the agent may take to connect, in milliseconds. 60,000 unless given. */
+  /**
+   * How long it may take until the session is ready, in milliseconds, all included: to find the interpreter, which may
+   * sync a uv project, to connect, to answer (10,000 at most once it is connected). An agent that still greets by then is
+   * ready all the same. 60,000 unless given.
+   */
   timeout?: number | undefined;
   /** The file to which the agent's log is appended. Unless given it goes to a temporary file, gone with the session. */
   log?: string | undefined;

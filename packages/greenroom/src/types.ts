@@ -307,9 +307,11 @@ export interface Turn {
   /** From the request to the end of the turn. */
   durationMs: number;
   /** From the request to the agent's first message. */
-  replyMs?: number;
+  replyDelayMs?: number;
   /** How long the turn waited for those before it. */
   queuedMs: number;
+  /** The tools that were called in this turn, with their outputs, in order. Not enumerable: they are among the events. */
+  readonly toolCalls: readonly Event<'tool_call'>[];
 }
 
 /** A session that is ready for its first turn. */

@@ -17,7 +17,7 @@ import {
 export async function conversation(): Promise<string> {
   await using session: Session = await start('agent.py', { python: 'python3', timeout: 30_000, logger: console });
   const turn: Turn = await session.say('hi', { signal: AbortSignal.timeout(1_000), timeout: 500 });
-  const calls: string[] = turn.events.flatMap((event) => (event.type === 'tool_call' ? [event.name] : []));
+  const calls: string[] = turn.toolCalls.map(({ name, output }) => `${name} ${output ?? ''}`);
   const items: Item[] = await session.history();
   for await (const event of session.events({ fromNow: true })) calls.push(tell(event));
   session.on('message', (message) => calls.push(message.role)).off('gap', ({ dropped }) => dropped.toFixed());

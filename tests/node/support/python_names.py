@@ -5,6 +5,7 @@ import inspect
 import json
 
 import greenroom
+import greenroom.livekit
 
 
 def parameters(function):
@@ -15,12 +16,24 @@ def parameters(function):
 
 
 def fields(cls):
-    """The names of a dataclass' fields in JSON."""
-    return [field.metadata.get("json", field.name.rstrip("_")) for field in dataclasses.fields(cls)]
+    """The names of a dataclass' fields in JSON, and of its properties."""
+    names = [field.metadata.get("json", field.name.rstrip("_")) for field in dataclasses.fields(cls)]
+    return names + [name for name, value in vars(cls).items() if isinstance(value, property)]
+
+
+def methods(cls):
+    """The names of a class' public methods and properties, of its own."""
+    kinds = (property, classmethod)
+    return [
+        name
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, kinds))
+    ]
 
 
 exported = {name: getattr(greenroom, name) for name in greenroom.__all__}
 classes = {name: value for name, value in exported.items() if inspect.isclass(value)}
+rooms = {name: getattr(greenroom.livekit, name) for name in greenroom.livekit.__all__}
 public = [name for name in vars(greenroom.Session) if not name.startswith("_")]
 print(
     json.dumps(
@@ -40,6 +53,11 @@ print(
                 if inspect.isfunction(getattr(greenroom.Session, name))
             },
             "session_properties": [name for name in public if isinstance(getattr(greenroom.Session, name), property)],
+            "gate": methods(greenroom.Gate),
+            "livekit": {
+                "names": list(rooms),
+                "methods": {name: methods(cls) for name, cls in rooms.items() if inspect.isclass(cls)},
+            },
             "functions": {name: parameters(value) for name, value in exported.items() if inspect.isfunction(value)},
         },
         default=list,

@@ -29,7 +29,7 @@ pub(super) fn events(name: &SessionName, events: &Events, out: &mut Output) -> R
         let mut text = String::new();
         for event in &batch.events {
             if out.is_json() {
-                out.line(event)?;
+                out.event(event)?;
             } else {
                 text.push_str(&renderer.event_line(&read_event(event)));
             }

@@ -49,9 +49,17 @@ fn every_document_is_as_the_schema_says() {
     is("info", &stage.json(&["info", "--json"]));
     is("usage", &stage.json(&["usage", "--json"]));
     is("log_path", &stage.json(&["logs", "--path", "--json"]));
+    is("say", &stage.json(&["say", "--json", "garbage"]));
+    let mut failures = 0;
     for event in stage.run(&["events", "--json"]).ok().stdout.lines() {
-        is("event", &serde_json::from_str(event).unwrap());
+        let event: Value = serde_json::from_str(event).unwrap();
+        is("event", &event);
+        if event["type"] == "error" {
+            failures += 1;
+            assert_eq!(event["text"], event["message"], "LiveKit's debugger calls it text");
+        }
     }
+    assert_eq!(failures, 1);
     for line in stage.run(&["logs", "--json"]).ok().stdout.lines() {
         is("log_line", &serde_json::from_str(line).unwrap());
     }

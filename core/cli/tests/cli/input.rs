@@ -55,6 +55,32 @@ fn an_agent_of_neither_sdk() {
 }
 
 #[test]
+fn a_file_that_defines_no_agent() {
+    let Some(stage) = with_node_sdk("export const shop = 'closed';\n") else { return };
+    refused(&stage, &["start", "agent.mjs"], 2, "not_an_agent", &["agent.mjs", "defines no agent"]);
+}
+
+#[test]
+fn a_syntax_error_in_the_file() {
+    let Some(stage) = with_node_sdk("import {\n") else { return };
+    refused(&stage, &["start", "agent.mjs"], 3, "agent_failed_to_start", &["agent.mjs", "SyntaxError"]);
+}
+
+/// A stage with this agent.mjs and the released SDK, if `GREENROOM_TEST_NODE_MODULES` says where that is; on CI it has to.
+fn with_node_sdk(text: &str) -> Option<Stage> {
+    let modules = std::env::var_os("GREENROOM_TEST_NODE_MODULES");
+    assert!(
+        modules.is_some() || std::env::var_os("CI").is_none(),
+        "GREENROOM_TEST_NODE_MODULES has to be set on CI"
+    );
+    let modules = std::path::absolute(modules?).unwrap();
+    let stage = Stage::new();
+    std::os::unix::fs::symlink(modules, stage.path().join("node_modules")).unwrap();
+    std::fs::write(stage.path().join("agent.mjs"), text).unwrap();
+    Some(stage)
+}
+
+#[test]
 fn an_interpreter_that_is_not_there() {
     let stage = Stage::new();
     refused(&stage, &["start", "--python", "./no/python"], 2, "interpreter_not_found", &["no/python"]);

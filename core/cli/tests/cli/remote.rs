@@ -51,9 +51,8 @@ async fn the_same_calls_answers_and_events() {
     let events = Events::new(Arc::new(remote.clone()), 0);
     let reading = tokio::spawn(kinds(events));
     say(&remote, "again", None).await.unwrap();
-    let (done, ended) = mpsc::channel();
-    remote.end_session(Box::new(move |end| done.send(end).unwrap()));
-    ended.recv_timeout(DEADLINE).unwrap().unwrap();
+    end_session(&remote).unwrap();
+    end_session(&remote).unwrap();
     let kinds = reading.await.unwrap();
     let said = |text: &str| {
         kinds.iter().any(|kind| matches!(kind, EventKind::Message(message) if message.text == text))
@@ -61,6 +60,20 @@ async fn the_same_calls_answers_and_events() {
     assert!(said("echo: hello") && said("echo: again"), "from the beginning to the end: {kinds:?}");
     assert!(matches!(kinds.last(), Some(EventKind::Closed { reason: CloseReason::Closed, .. })), "{kinds:?}");
     stage.run(&["status"]).code(3);
+    within(greenroom_engine::driver::end(&remote)).await;
+    end_session(&remote).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_a_session_and_lets_go_of_it_at_once_has_ended_it() {
+    let stage = Stage::started();
+    let remotes = [open(&stage), open(&stage)];
+    let ending = remotes.clone().map(|remote| std::thread::spawn(move || end_session(&remote)));
+    for (remote, ending) in remotes.iter().zip(ending) {
+        ending.join().unwrap().unwrap();
+        within(greenroom_engine::driver::end(remote)).await;
+        end_session(remote).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +88,15 @@ async fn letting_go_leaves_the_session_to_its_daemon() {
         kinds(events).await.as_slice(),
         [EventKind::Closed { reason: CloseReason::Closed, .. }]
     ));
+    let error = end_session(&remote).unwrap_err();
+    assert_eq!(error.code, Code::SessionClosed, "it runs on: {error}");
     stage.run(&["say", "hello"]).ok();
+}
+
+fn end_session(remote: &Remote) -> Result<(), Error> {
+    let (done, ended) = mpsc::channel();
+    remote.end_session(Box::new(move |end| done.send(end).unwrap()));
+    ended.recv_timeout(DEADLINE).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,12 @@
 //! The events of a daemon's session as far as they came here: bounded, and every hole in them is told of.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::message::{CloseReason, Event, EventKind};
+use greenroom_protocol::time::Timestamp;
 
 /// Events by their numbers in the daemon's journal.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Mirror {
             return;
         }
         self.closed = true;
-        let time = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
+        let time = Timestamp::of(SystemTime::now()).unwrap_or_default();
         let kind = EventKind::Closed { reason, message: message.to_owned() };
         self.keep(Event { seq: self.end, time, kind, earlier: false, late: false, raw: None }, 0);
     }
@@ -89,7 +91,7 @@ impl Mirror {
             if event.seq > next {
                 events.push(Event {
                     seq: event.seq - 1,
-                    time: event.time.clone(),
+                    time: event.time,
                     kind: EventKind::Gap { dropped: event.seq - next },
                     earlier: false,
                     late: false,
@@ -123,7 +125,7 @@ mod tests {
 
     fn log(seq: u64) -> Event {
         let kind = EventKind::Log { text: seq.to_string() };
-        Event { seq, time: String::new(), kind, earlier: false, late: false, raw: None }
+        Event { seq, time: Default::default(), kind, earlier: false, late: false, raw: None }
     }
 
     fn seqs(mirror: &Mirror, from: u64) -> Vec<(u64, bool)> {

@@ -26,7 +26,7 @@ use crate::registry::Registry;
 
 /// A session that a daemon holds. Clones are of the same connection.
 ///
-/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Remote::end_session`] ends it. When the last clone is dropped,
+/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Driver::end_session`] ends it. When the last clone is dropped,
 /// the session is let go of.
 #[derive(Clone)]
 pub struct Remote(Arc<Handle>);
@@ -51,6 +51,10 @@ struct State {
     listeners: Vec<Weak<dyn Listener>>,
     status: Value,
     closed: Option<Error>,
+    /// Whether the session runs on, for all that is known: it was let go of before it ended.
+    held_on: bool,
+    /// Whether it was ended from here.
+    ended: bool,
     /// Who waits until the thread has let go.
     done: Vec<Box<dyn FnOnce() + Send>>,
     /// Whether it has.
@@ -96,6 +100,8 @@ impl Remote {
                 listeners: Vec::new(),
                 status,
                 closed: None,
+                held_on: false,
+                ended: false,
                 done: Vec::new(),
                 over: false,
             }),
@@ -108,12 +114,6 @@ impl Remote {
     /// What the daemon wrote down about the session.
     pub fn record(&self) -> &Record {
         &self.0.record
-    }
-
-    /// Ends the session in its daemon; `done` gets how that went once the agent is gone.
-    pub fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
-        const END: Duration = Duration::from_secs(30);
-        self.0.request(Ask::End, None, END, Box::new(move |answer| done(answer.map(drop))));
     }
 }
 
@@ -190,6 +190,18 @@ impl Driver for Remote {
         drop(state);
         self.0.shared.let_go();
     }
+
+    /// Ends the session in its daemon, for everybody; `done` hears of it once the agent is gone. A session that is over already is not
+    /// an error, but one that was let go of is: it runs on.
+    fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+        const END: Duration = Duration::from_secs(30);
+        if self.0.is_forked() {
+            return done(Err(forked()));
+        }
+        let shared = Arc::clone(&self.0.shared);
+        let reply: Reply = Box::new(move |answer| done(shared.ended(answer)));
+        self.0.request(Ask::End, None, END, reply);
+    }
 }
 
 impl Handle {
@@ -248,11 +260,24 @@ impl Shared {
         self.send(id, Ask::Events { from, follow: true }, None);
     }
 
+    /// What an end has come to, whose answer this is.
+    fn ended(&self, answer: Result<Answer, Error>) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        match answer {
+            Ok(_) => state.ended = true,
+            // The end of the session, by whomever, ended the connection before it was answered.
+            Err(_) if state.closed.is_some() && !state.held_on => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn let_go(&self) {
-        self.close(
-            CloseReason::Closed,
-            Error::new(Code::SessionClosed, "the session was let go of; its daemon holds it on"),
-        );
+        let mut state = lock(&self.state);
+        state.held_on |= state.closed.is_none() && !state.ended;
+        let how = if state.ended { "ended" } else { "let go of; its daemon holds it on" };
+        drop(state);
+        self.close(CloseReason::Closed, Error::new(Code::SessionClosed, format!("the session was {how}")));
         drop(self.commands.send(Command::LetGo));
     }
 

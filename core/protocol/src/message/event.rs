@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::item::{ChatMessage, ConfigUpdate, Handoff, Item, ToolCall, UNKNOWN_ITEM, is_false};
 use super::usage::{self, ModelUsage};
 use super::value::{json, number, seconds, timestamp, wire_enum};
+use crate::time::Timestamp;
 use crate::wire;
 
 /// One thing that happened, at its place in the session.
@@ -13,8 +14,8 @@ use crate::wire;
 pub struct Event {
     /// Its number; events are numbered from 1 in the order in which they were received.
     pub seq: u64,
-    /// When it was received, RFC 3339 in UTC.
-    pub time: String,
+    /// When it was received.
+    pub time: Timestamp,
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
@@ -80,14 +81,14 @@ pub enum EventKind {
     OverlappingSpeech {
         /// Whether the agent takes it as an interruption.
         is_interruption: bool,
-        /// RFC 3339.
+        /// When it began.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        overlap_started_at: Option<String>,
+        overlap_started_at: Option<Timestamp>,
         /// Seconds.
         detection_delay: f64,
-        /// RFC 3339.
+        /// When the agent noticed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        detected_at: Option<String>,
+        detected_at: Option<Timestamp>,
     },
     /// What had looked like an interruption was none (wire: agent_false_interruption).
     FalseInterruption {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::value::{measured, timestamp, wire_enum};
+use crate::time::Timestamp;
 use crate::wire;
 
 /// What an item is called whose kind is newer than this schema.
@@ -56,21 +57,21 @@ pub struct ChatMessage {
     /// What the agent measured.
     #[serde(default, skip_serializing_if = "Metrics::is_empty")]
     pub metrics: Metrics,
-    /// When the SDK made the item, RFC 3339.
+    /// When the SDK made the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
+    pub created_at: Option<Timestamp>,
 }
 
-/// The agent's own measurements of one message: delays in seconds, times in RFC 3339.
+/// The agent's own measurements of one message: delays in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
     /// When the speech began.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_speaking_at: Option<String>,
+    pub started_speaking_at: Option<Timestamp>,
     /// When the speech ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped_speaking_at: Option<String>,
+    pub stopped_speaking_at: Option<Timestamp>,
     /// End of speech to final transcript.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcription_delay: Option<f64>,
@@ -121,12 +122,12 @@ pub struct ToolCall {
     /// What the agent's author put beside the call.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, String>,
-    /// When the SDK made the call item, RFC 3339.
+    /// When the SDK made the call item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
-    /// When the SDK made the output item, RFC 3339.
+    pub created_at: Option<Timestamp>,
+    /// When the SDK made the output item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_at: Option<String>,
+    pub output_at: Option<Timestamp>,
 }
 
 /// Another agent takes over; the session's first agent comes with `from` unset.
@@ -139,9 +140,9 @@ pub struct Handoff {
     pub from: Option<String>,
     /// The agent that takes over.
     pub to: String,
-    /// When the SDK made the item, RFC 3339.
+    /// When the SDK made the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
+    pub created_at: Option<Timestamp>,
 }
 
 /// The agent's instructions or tools changed.
@@ -158,9 +159,9 @@ pub struct ConfigUpdate {
     /// Names of tools that went.
     #[serde(default)]
     pub tools_removed: Vec<String>,
-    /// When the SDK made the item, RFC 3339.
+    /// When the SDK made the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
+    pub created_at: Option<Timestamp>,
 }
 
 wire_enum! {

@@ -7,6 +7,8 @@ mod splice;
 mod usage;
 mod value;
 
+use std::ops::RangeInclusive;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use prost::Message as _;
@@ -91,8 +93,8 @@ impl Inbound {
     /// [`DecodeError`] when the bytes are not protobuf of this envelope.
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
         use wire::agent_session_message::Message as Wire;
-        let message = wire::AgentSessionMessage::decode(bytes.clone())
-            .map_err(|error| DecodeError { size: bytes.len(), reason: error.to_string() })?;
+        let message =
+            decode(bytes).map_err(|error| DecodeError { size: bytes.len(), reason: error.to_string() })?;
         // What re-encodes to fewer bytes held fields that the schema does not have.
         let raw = || (message.encoded_len() < bytes.len()).then(|| base64(bytes));
         Ok(match message.message {
@@ -154,6 +156,15 @@ pub fn encode_playback_finished() -> Bytes {
     encode(wire::agent_session_message::Message::AudioPlaybackFinished(
         wire::agent_session_message::console_io::AudioPlaybackFinished {},
     ))
+}
+
+fn decode(bytes: &Bytes) -> Result<wire::AgentSessionMessage, prost::DecodeError> {
+    const AUDIO: RangeInclusive<u8> = 1..=2;
+    // Only what audio holds is worth sharing; all else is read faster as a slice.
+    match bytes.first() {
+        Some(key) if AUDIO.contains(&(key >> 3)) => wire::AgentSessionMessage::decode(bytes.clone()),
+        _ => wire::AgentSessionMessage::decode(&bytes[..]),
+    }
 }
 
 fn encode(message: wire::agent_session_message::Message) -> Bytes {

@@ -9,6 +9,7 @@ use super::event::{AgentState, UserState};
 use super::item::{Item, is_false};
 use super::usage::{self, ModelUsage};
 use super::value::{json, timestamp};
+use crate::time::Timestamp;
 use crate::turn::Turn;
 use crate::wire;
 
@@ -142,9 +143,9 @@ pub struct SessionState {
     pub agent_id: String,
     /// The session's options, each as its SDK writes it (Python: repr, JS: JSON).
     pub options: BTreeMap<String, String>,
-    /// When the session began, RFC 3339.
+    /// When the session began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
+    pub created_at: Option<Timestamp>,
 }
 
 /// WebRTC statistics as the agent's SDK gives them.

@@ -1,16 +1,17 @@
 //! Wire values that have no meaning of their own: times, durations, structs, enums.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use prost_types::value::Kind;
 use serde_json::Value;
 
-/// A wire timestamp as RFC 3339 in UTC; `None` when it is out of the years that has.
-pub(super) fn timestamp(at: Option<prost_types::Timestamp>) -> Option<String> {
-    let at = SystemTime::try_from(at?).ok()?;
-    // 9999-12-31T23:59:59Z is the last second that RFC 3339 can write.
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    (since.as_secs() <= 253_402_300_799).then(|| crate::time::rfc3339(at))
+use crate::time::Timestamp;
+
+/// A wire timestamp; `None` when it is out of the years that RFC 3339 has.
+pub(super) fn timestamp(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+    let mut at = at?;
+    at.normalize();
+    Timestamp::since_1970(Duration::new(at.seconds.try_into().ok()?, at.nanos.try_into().ok()?))
 }
 
 /// A wire duration in seconds.

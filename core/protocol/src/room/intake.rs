@@ -131,11 +131,16 @@ impl Intake {
     ) -> u64 {
         let number = self.next;
         self.next += 1;
-        if standing == Standing::Nobody || !self.has_room_for(identity, now) {
-            if standing != Standing::Nobody {
-                let unread = unread(identity.into(), NO_SID.into(), Refusal::Flood, announced.unwrap_or(0));
-                self.taken.push_back(unread);
-            }
+        let refusal = match standing {
+            Standing::Nobody => Some(None),
+            // The server gives no name to who is hidden: there is nobody to wait for, and nobody to tell.
+            _ if identity.is_empty() => Some(Some(Refusal::Denied)),
+            _ if !self.has_room_for(identity, &standing, now) => Some(Some(Refusal::Flood)),
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            let size = announced.unwrap_or(0);
+            self.taken.extend(why.map(|why| unread(identity.into(), NO_SID.into(), why, size)));
             self.taken.push_back(Taken::Cut { stream: number });
             return number;
         }
@@ -266,12 +271,16 @@ impl Intake {
     }
 
     /// Whether one more stream of this sender is within the bounds.
-    fn has_room_for(&mut self, identity: &str, now: Time) -> bool {
+    fn has_room_for(&mut self, identity: &str, standing: &Standing, now: Time) -> bool {
         if self.streams.len() >= self.limits.streams {
             return false;
         }
         if let Some(sender) = self.senders.get(identity) {
-            return sender.order.len() < self.limits.sender_streams;
+            let most = match standing {
+                Standing::Welcome { .. } => self.limits.sender_streams,
+                _ => self.limits.stranger_streams,
+            };
+            return sender.order.len() < most;
         }
         if self.senders.len() >= self.limits.peers {
             let limits = &self.limits;

@@ -381,7 +381,7 @@ impl Switchboard {
                 Standing::Welcome { sid, cap }
             }
             Some(sid) => Standing::Refused { sid },
-            None if host.config().policy.hidden.contains(identity) => {
+            None if !identity.is_empty() && host.config().policy.hidden.contains(identity) => {
                 let sid = unannounced(identity);
                 host.set_peer(Peer {
                     sid: sid.clone(),

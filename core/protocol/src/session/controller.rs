@@ -111,6 +111,10 @@ enum Phase {
 #[derive(Debug)]
 struct Starting {
     began: Time,
+    /// When the ping has to be answered.
+    answered_by: Time,
+    /// When a greeting is waited for no longer.
+    greeted_by: Time,
     last_event: Time,
     open_requests: usize,
     history: Option<Vec<Item>>,
@@ -208,19 +212,33 @@ impl Controller {
 
     /// The link is there: asks the agent whether it answers, sets its inputs and outputs, learns what was said before.
     pub fn open(&mut self, now: Time) {
+        self.open_by(Time::from_origin(Duration::MAX), now);
+    }
+
+    /// The same, where the session is to be ready by then: an agent that has not answered a ping has failed to start, and no greeting
+    /// is waited for any longer. The config's own bounds hold too.
+    pub fn open_by(&mut self, ready_by: Time, now: Time) {
         if !matches!(self.phase, Phase::Unlinked) {
             return;
         }
-        self.phase =
-            Phase::Starting(Starting { began: now, last_event: now, open_requests: 0, history: None });
-        self.start_request(Operation::Ping, Purpose::StartPing, now);
+        let answered_by = ready_by.min(now + self.config.ready_timeout);
+        self.phase = Phase::Starting(Starting {
+            began: now,
+            answered_by,
+            greeted_by: ready_by.min(now + self.config.greeting_timeout),
+            last_event: now,
+            open_requests: 0,
+            history: None,
+        });
+        self.start_request(Operation::Ping, Purpose::StartPing, answered_by);
         if self.config.text_mode {
-            self.start_request(Operation::UpdateIo(IoUpdate::text_mode()), Purpose::StartDetail, now);
+            let update = Operation::UpdateIo(IoUpdate::text_mode());
+            self.start_request(update, Purpose::StartDetail, answered_by);
         }
-        self.start_request(Operation::FrameworkInfo, Purpose::StartDetail, now);
-        self.start_request(Operation::SessionState, Purpose::StartDetail, now);
+        self.start_request(Operation::FrameworkInfo, Purpose::StartDetail, answered_by);
+        self.start_request(Operation::SessionState, Purpose::StartDetail, answered_by);
         if self.config.fetch_history {
-            self.start_request(Operation::History, Purpose::StartDetail, now);
+            self.start_request(Operation::History, Purpose::StartDetail, answered_by);
         }
     }
 
@@ -372,13 +390,7 @@ impl Controller {
             if let Some(waiting) = self.waiting.remove(&request) {
                 let error = match waiting.purpose {
                     Purpose::Call(_, name) => timed_out(name),
-                    Purpose::StartPing | Purpose::StartDetail => Error::new(
-                        Code::Timeout,
-                        format!(
-                            "the agent connected but did not answer a ping within {}; its log may tell why",
-                            humantime::format_duration(self.config.ready_timeout)
-                        ),
-                    ),
+                    Purpose::StartPing | Purpose::StartDetail => self.unanswered_ping(),
                 };
                 self.fail(waiting.purpose, error, now);
             }
@@ -528,10 +540,10 @@ impl Controller {
         Ok(())
     }
 
-    fn start_request(&mut self, operation: Operation, purpose: Purpose, now: Time) {
+    fn start_request(&mut self, operation: Operation, purpose: Purpose, deadline: Time) {
         let request = self.next_request;
         if self.request(operation).is_ok() {
-            self.waiting.insert(request, Waiting { purpose, deadline: now + self.config.ready_timeout });
+            self.waiting.insert(request, Waiting { purpose, deadline });
             if let Phase::Starting(starting) = &mut self.phase {
                 starting.open_requests += 1;
             }
@@ -614,6 +626,10 @@ impl Controller {
         match owner {
             Owner::Active => {
                 if let Some(active) = &mut self.active {
+                    // Where several drive an agent, a turn may have waited for somebody else's: what was seen so far is not of this one.
+                    if active.fold.expects(&event.kind) {
+                        active.fold.begin().into_iter().for_each(|event| self.backlog.push(event));
+                    }
                     active.fold.event(&event, now);
                     if let Some(settling) = &mut active.settling {
                         settling.last_activity = now;
@@ -866,11 +882,26 @@ impl Controller {
     }
 
     fn started_at(&self, starting: &Starting) -> Time {
-        let latest = starting.began + self.config.greeting_timeout;
         if self.agent_is_busy() {
-            return latest;
+            return starting.greeted_by;
         }
-        latest.min(starting.last_event + self.config.start_settle)
+        starting.greeted_by.min(starting.last_event + self.config.start_settle)
+    }
+
+    fn unanswered_ping(&self) -> Error {
+        let within = match &self.phase {
+            Phase::Starting(starting) => starting.answered_by.since(starting.began),
+            _ => self.config.ready_timeout,
+        };
+        // Whole milliseconds read best.
+        let within = Duration::from_millis(within.as_millis().try_into().unwrap_or(u64::MAX));
+        Error::new(
+            Code::Timeout,
+            format!(
+                "the agent connected but did not answer a ping within {}; its log may tell why",
+                humantime::format_duration(within)
+            ),
+        )
     }
 
     fn agent_is_busy(&self) -> bool {

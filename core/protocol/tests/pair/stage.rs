@@ -89,6 +89,12 @@ impl Stage {
         self.submit(Operation::Start)
     }
 
+    /// The same, for a session that is to be ready within that time.
+    pub(crate) fn open_within(&mut self, within: Duration) -> CallId {
+        self.controller.open_by(self.now + within, self.now);
+        self.submit(Operation::Start)
+    }
+
     /// Answers everything that a start asks, as an idle agent does.
     pub(crate) fn answer_start(&mut self, history: &[ChatItem]) {
         for asked in std::mem::take(&mut self.asked) {

@@ -161,6 +161,38 @@ fn a_silent_agent_ends_the_start_with_a_timeout_that_says_so() {
 }
 
 #[test]
+fn a_start_that_is_to_be_over_sooner_fails_sooner_if_the_agent_is_silent() {
+    let mut stage = Stage::unlinked(Config::default());
+    let start = stage.open_within(secs(2.5));
+    stage.wait(secs(2.4));
+    assert!(stage.answer(start).is_none());
+    stage.wait(secs(0.2));
+    let error = stage.error(start);
+    assert_eq!(error.code, Code::Timeout);
+    assert!(error.message.contains("did not answer a ping within 2s 500ms"), "{error}");
+}
+
+#[test]
+fn a_start_that_is_to_be_over_sooner_waits_no_longer_for_a_greeting() {
+    let mut stage = Stage::unlinked(Config::default());
+    let start = stage.open_within(secs(2.5));
+    stage.emit([script::state(0, 3)]);
+    stage.answer_start(&[]);
+    stage.wait(secs(2.4));
+    assert!(stage.answer(start).is_none());
+    stage.wait(secs(0.2));
+    stage.started(start);
+}
+
+#[test]
+fn a_start_that_may_take_longer_still_waits_no_longer_for_an_answer() {
+    let mut stage = Stage::unlinked(Config::default());
+    let start = stage.open_within(secs(60.0));
+    stage.wait(secs(10.1));
+    assert!(stage.error(start).message.contains("did not answer a ping within 10s"));
+}
+
+#[test]
 fn what_an_agent_does_not_answer_holds_the_start_up_no_longer_than_the_ping_may_take() {
     let mut stage = Stage::unlinked(Config::default());
     let start = stage.open();

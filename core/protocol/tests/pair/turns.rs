@@ -17,7 +17,7 @@ fn a_plain_turn_has_one_reply_and_shows_it_once() {
     assert_eq!(briefs(&turn.events), ["assistant: echo: hi"]);
     assert_eq!((turn.number, turn.text.as_str(), turn.reply.as_str()), (1, "hi", "echo: hi"));
     assert_eq!((turn.silent, turn.interrupted, turn.error), (false, false, None));
-    assert_eq!((turn.duration_ms, turn.reply_ms, turn.queued_ms), (500.0, Some(500.0), 0.0));
+    assert_eq!((turn.duration_ms, turn.reply_delay_ms, turn.queued_ms), (500.0, Some(500.0), 0.0));
     assert_eq!(stage.events_named("message").len(), 2, "the user's and the agent's");
     assert_eq!(stage.controller.poll_timeout(), None, "nothing is awaited any more");
 }
@@ -429,4 +429,22 @@ fn events_of_any_kind_are_bounded_by_size() {
     let kept = stage.events();
     assert!(kept.len() <= 33, "{} MiB are kept", kept.len());
     assert_eq!(briefs(&kept[..1]), [format!("gap of {}", 100 - (kept.len() - 1))]);
+}
+
+#[test]
+fn a_turn_that_waited_for_another_controllers_has_only_its_own() {
+    let mut stage = Stage::ready();
+    let call = stage.say("mine");
+    let id = stage.heard("mine");
+    // The host lets turns wait for each other: this is the other controller's.
+    stage.emit([added(user("theirs")), added(assistant("to them"))]);
+    let reply = assistant("to me");
+    stage.emit([added(user("mine")), added(reply.clone())]);
+    stage.respond_items(&id, [reply]);
+    let turn = stage.turn(call);
+    assert_eq!((turn.reply.as_str(), turn.interrupted), ("to me", false));
+    assert_eq!(
+        briefs(&turn.events),
+        ["earlier user: theirs", "earlier assistant: to them", "assistant: to me"]
+    );
 }

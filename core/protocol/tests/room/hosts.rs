@@ -128,6 +128,15 @@ fn a_sender_that_is_never_announced_is_denied_in_the_end() {
 }
 
 #[test]
+fn a_stream_without_a_sender_is_cut_at_once() {
+    let mut stage = Stage::with(|_| {}, hidden(&[""]));
+    stage.send("", &ping("p-1"));
+    assert_eq!(stage.cut.len(), 1);
+    assert_eq!((stage.asked.len(), stage.sent().len()), (0, 0), "there is nobody to tell");
+    assert_eq!(stage.decisions(), [Decision::DenyUnknown]);
+}
+
+#[test]
 fn a_hidden_supervisor_gets_in_by_name_and_only_while_it_is_hidden() {
     let mut stage = Stage::with(|_| {}, hidden(&["boss"]));
     stage.send("boss", &ping("p-1"));

@@ -1,0 +1,93 @@
+"""What the gate and the hosts are told, without a server."""
+
+import asyncio
+import importlib.metadata
+
+import pytest
+from livekit import rtc
+
+import greenroom
+from greenroom.livekit import RoomSessionTransport
+
+
+async def test_what_cannot_be_meant_is_told():
+    room = rtc.Room()
+    for options, words in [
+        ({"policy": ["boss"]}, "policy is a list"),
+        ({"policy": {"boss": "drive"}}, r"'boss' are 'drive'; give a list of 'observe', 'drive', 'io'"),
+        ({"policy": {"boss": ["fly"]}}, "'boss'"),
+        ({"policy": greenroom.Policy(default=["fly"])}, "'default'"),
+        ({"policy": greenroom.Policy(hidden="boss")}, "hidden is 'boss'; give a list"),
+        ({"policy": greenroom.Policy(hidden=[1])}, "hidden"),
+        ({"run_input": "drop"}, "run_input is 'drop'; it must be 'queue' or 'refuse'"),
+    ]:
+        with pytest.raises(greenroom.InvalidArgument, match=words):
+            greenroom.gate(room, **options)
+        with pytest.raises(greenroom.InvalidArgument, match=words):
+            RoomSessionTransport(room, **options)
+    greenroom.gate(room).close()
+
+
+async def test_anything_else_than_a_room_is_refused():
+    for what in (lambda: greenroom.gate(object()), RoomSessionTransport(object()).start, lambda: greenroom.attach("r")):
+        with pytest.raises(greenroom.InvalidArgument, match=r"takes a livekit\.rtc\.Room"):
+            await what()
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "words"),
+    [
+        (None, greenroom.SdkMissing, r'pip install "greenroom\[livekit\]"'),
+        ("1.1.20", greenroom.SdkTooOld, r"livekit 1\.1\.20 .* 1\.1\.21 or newer"),
+        ("2.0.0", greenroom.Unsupported, r"livekit 2\.0\.0"),
+    ],
+)
+async def test_a_missing_or_unknown_sdk_is_named_with_the_fix(monkeypatch, version, error, words):
+    def installed(name):
+        if name != "livekit":
+            return "1.8.9"
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    with pytest.raises(error, match=words):
+        greenroom.gate(rtc.Room())
+    with pytest.raises(error, match=words):
+        await greenroom.attach(rtc.Room())
+    with pytest.raises(error, match=words):
+        await RoomSessionTransport(rtc.Room()).start()
+
+
+def test_a_gate_needs_the_event_loop_of_the_agent():
+    with pytest.raises(greenroom.InvalidArgument, match="no event loop"):
+        greenroom.gate(object())
+
+
+async def test_a_room_belongs_to_one_event_loop():
+    room = rtc.Room()
+    with greenroom.gate(room):
+
+        async def elsewhere():
+            await RoomSessionTransport(room).start()
+
+        with pytest.raises(greenroom.InvalidArgument, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, elsewhere())
+    await asyncio.to_thread(asyncio.run, RoomSessionTransport(room).start())
+
+
+async def test_anything_else_than_an_agent_session_is_refused():
+    with pytest.raises(greenroom.InvalidArgument, match=r"takes a livekit\.agents\.AgentSession"):
+        await greenroom.livekit.host(object(), rtc.Room())
+
+
+async def test_a_room_of_the_console_takes_a_gate():
+    """Where an agent runs without a room, as under `greenroom.start`, the SDK gives it a stand-in."""
+    from livekit.agents.ipc.mock_room import create_mock_room
+
+    room = create_mock_room()
+    with greenroom.gate(room) as gate:
+        room.register_byte_stream_handler("lk.agent.session", lambda *_: None)
+        assert gate.status()["requests"] == 0
+        await room.local_participant.send_bytes(b"\x1a\x00", topic="lk.agent.session")
+    assert room.register_byte_stream_handler("files", lambda *_: None)

@@ -1,0 +1,113 @@
+/** What the author of an agent may say of who drives it in a room. */
+
+import { log, type Logger } from './logger.js';
+import { camelCased } from './names.js';
+import type { HostUser } from './exchange.js';
+
+/**
+ * What a participant may do who holds the grant `canManageAgentSession`: see the session (its events, history, state and
+ * usage), drive it (speak as the user, end simulations), turn its inputs and outputs on and off.
+ */
+export type Scope = 'observe' | 'drive' | 'io';
+
+/** Who may do what, on top of the grant, without which nobody may do anything. */
+export interface Policy {
+  /** For participants that are not named. Everything unless given. */
+  default?: readonly Scope[] | undefined;
+  /** For participants by their identity. */
+  byIdentity?: Readonly<Record<string, readonly Scope[]>> | undefined;
+  /**
+   * Identities of supervisors that join hidden. The server does not announce them to the agent and sends on what they send
+   * without a name, so their grant cannot be read, and they are denied. Whoever says by `attach` that it is one of these,
+   * hidden, counts as a holder of the grant. So name some only if your backend signs tokens that say `hidden` for
+   * supervisors alone.
+   */
+  hidden?: readonly string[] | undefined;
+}
+
+/** What becomes of a text turn that comes while another runs: it waits, or it is answered with an error. */
+export type Overlap = 'queue' | 'refuse';
+
+/** Takes the lines of the audit log, one for each decision. */
+export type Audit = (line: AuditLine) => void;
+
+/** How an agent is guarded in a room. */
+export interface GateOptions {
+  /** Who may do what, on top of the grant. */
+  policy?: Policy | undefined;
+  /** What becomes of a text turn that is asked for while another runs: it waits, or is refused. `queue` unless given. */
+  runInput?: Overlap | undefined;
+  /** Is told of every decision. What it throws is logged. */
+  onAudit?: Audit | undefined;
+  /** Where each decision is logged, as JSON: those who are let in as `info`, others as `warn`. Nowhere unless given. */
+  logger?: Logger | false | undefined;
+}
+
+/** One decision. */
+export interface AuditLine {
+  /** The stay in the room that was decided about; empty for a participant that the room has not announced. */
+  sid: string;
+  identity: string | null;
+  /** What was asked for, such as `{ request: 'drive' }`. */
+  asked: { request: Scope } | { response: Scope } | { delivery: Scope } | 'malformed' | 'unread';
+  /** `allow`, or why not. */
+  decision: AuditDecision;
+  /** When, in ISO 8601. */
+  time: string;
+}
+
+/** What a gate says. */
+export type AuditDecision =
+  | 'allow'
+  | 'deny_unknown'
+  | 'deny_no_grant'
+  | { denyScope: Scope }
+  | 'deny_malformed'
+  | 'deny_too_large'
+  | 'deny_flood'
+  | 'deny_stalled';
+
+/** What a gate has counted. */
+export interface GateStatus {
+  /** Requests that were let in. */
+  requests: number;
+  /** Responses that went to their requesters. */
+  answered: number;
+  /** Messages of participants that were denied. */
+  denied: number;
+  /** Messages of the agent that were not sent, since whom they were addressed to may not have them or too many waited. */
+  dropped: number;
+  /** Incoming streams that were not read to their end. */
+  cut: number;
+  /** Participants in the room, this one aside. */
+  peers: number;
+  /** Requests that wait for their answer. */
+  waiting: number;
+}
+
+/** @internal The options as the addon reads them. */
+export function gateJson({ policy, runInput }: GateOptions): string {
+  const { default: scopes, byIdentity, hidden } = policy ?? {};
+  return JSON.stringify({
+    policy: policy && { default: scopes, by_identity: byIdentity, hidden },
+    run_input: runInput,
+  });
+}
+
+/** @internal What to do with a line of the audit log. */
+export function auditTo({ onAudit, logger }: GateOptions): HostUser['audit'] {
+  return (json) => {
+    const line = camelCased(JSON.parse(json)) as AuditLine;
+    log(logger, line.decision === 'allow' ? 'info' : 'warn', json);
+    try {
+      onAudit?.(line);
+    } catch (error) {
+      log(logger, 'error', `onAudit threw: ${String(error)}`);
+    }
+  };
+}
+
+/** @internal The counters, of JSON. */
+export function gateStatus(json: string): GateStatus {
+  return camelCased(JSON.parse(json)) as GateStatus;
+}

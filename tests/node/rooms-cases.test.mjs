@@ -1,0 +1,38 @@
+// The matrix of tests/gate_cases.json: what everybody in a room receives, with a real agent behind each of our guards.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { dispose } from '@livekit/rtc-node';
+import { SITUATIONS, stage } from './support/cases.mjs';
+import { startServer } from './support/livekit-server.mjs';
+
+let server;
+before(async () => (server = await startServer()));
+after(async () => {
+  await dispose();
+  await server.stop();
+});
+
+// Each has a room of its own, so they do not meet.
+describe('everybody receives what the matrix says', { concurrency: 2 }, () => {
+  for (const { situation, guard, requests } of SITUATIONS) {
+    describe(`${situation.name}, ${guard}`, { concurrency: 1 }, () => {
+      const endings = [];
+      let opened;
+      before(async () => {
+        opened = await stage({ after: (ending) => endings.push(ending) }, server, { situation, guard });
+      });
+      after(async () => {
+        for (const ending of endings) await ending();
+      });
+      for (const request of requests) {
+        test(`${situation.name}, ${guard}: ${request}`, async () => {
+          const { received, expected, overheard, turns, expectedTurns } = await opened.play(request);
+          assert.deepEqual(received, expected);
+          assert.deepEqual(overheard, []);
+          assert.equal(turns, expectedTurns);
+        });
+      }
+    });
+  }
+});

@@ -1,0 +1,134 @@
+// What breaks between a controller and an agent in a real room.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { AgentSession as pb } from '@livekit/protocol';
+import { dispose, SimulateScenarioKind } from '@livekit/rtc-node';
+import * as greenroom from 'greenroom';
+import { RemoteSession, RoomSessionTransport } from 'greenroom/livekit';
+import { collect, until } from './support/agents.mjs';
+import { startServer, venue } from './support/livekit-server.mjs';
+import { scene, TOPIC } from './support/rooms.mjs';
+
+let server;
+before(async () => (server = await startServer()));
+after(async () => {
+  await dispose();
+  await server.stop();
+});
+
+/** A guarded agent and a Room of somebody who may drive it. */
+async function pair(t, onServer = server) {
+  const { venue, agent } = await scene(t, onServer, 'host');
+  const room = await venue.connect('boss', { grant: true });
+  await venue.gather(agent.room, room);
+  return { venue, agent, room };
+}
+
+/** Has a Room lose its connection, and waits until it has another. */
+async function reconnect(room, scenario) {
+  const back = new Promise((resolve) => room.once('reconnected', resolve));
+  await room.simulateScenario(scenario);
+  await back;
+}
+
+test('a connection that is resumed is no event, on either side', async (t) => {
+  const { agent, room } = await pair(t);
+  const session = await greenroom.attach(room);
+  for (const one of [room, agent.room]) {
+    const release = agent.model.hold();
+    const turn = session.say('hi');
+    await until('the agent thinks', () => agent.session.agentState === 'thinking');
+    await reconnect(one, SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT);
+    release();
+    assert.equal((await turn).reply, 'echo: hi');
+  }
+  await session.close();
+});
+
+test('who connects anew is somebody else: what was pending fails at once, and the next session works', async (t) => {
+  const { venue, agent, room } = await pair(t);
+  for (const one of [room, agent.room]) {
+    const session = await greenroom.attach(room);
+    const release = agent.model.hold();
+    const turn = session.say('hi');
+    await until('the agent thinks', () => agent.session.agentState === 'thinking');
+    await reconnect(one, SimulateScenarioKind.SIMULATE_FULL_RECONNECT);
+    await assert.rejects(turn, greenroom.AgentGone);
+    release();
+    await session.close();
+    await venue.gather(agent.room, room);
+    const next = await greenroom.attach(room);
+    assert.equal((await next.say('again')).reply, 'echo: again');
+    await next.close();
+  }
+});
+
+test('a server that dies in the middle of a turn ends the session, and both sides end', async (t) => {
+  const own = await startServer();
+  t.after(() => own.stop());
+  const { agent, room } = await pair(t, own);
+  const session = await greenroom.attach(room);
+  agent.model.hold();
+  const turn = session.say('hi', { timeout: 60_000 });
+  await until('the agent thinks', () => agent.session.agentState === 'thinking');
+  await own.stop();
+  await assert.rejects(turn, greenroom.AgentGone);
+  assert.equal((await collect(session.events())).at(-1).reason, 'room_disconnected');
+  await session.close();
+  await agent.guarding.close();
+});
+
+test('a controller that does not read delays nobody, with 10,000 events', async (t) => {
+  const place = venue(t, server);
+  const agent = await place.connect('agent', { kind: 'agent' });
+  const transport = new RoomSessionTransport(agent);
+  t.after(() => transport.close());
+  await transport.start();
+  // A process of its own: what is not read is a burden there.
+  const deaf = spawn(
+    process.execPath,
+    ['--input-type=module', '--eval', DEAF, server.url, await place.token('deaf', { grant: true })],
+    {
+      cwd: dirname(fileURLToPath(import.meta.url)),
+      stdio: 'ignore',
+    },
+  );
+  t.after(() => deaf.kill('SIGKILL'));
+  const room = await place.connect('boss', { grant: true });
+  await place.gather(agent, room);
+  await until('the agent knows it', () => agent.remoteParticipants.has('deaf'), { within: 20_000 });
+  const session = RemoteSession.fromRoom(room);
+  t.after(() => session.close());
+  await session.start();
+  const heard = [];
+  session.on('user_input_transcribed', ({ transcript }) => heard.push(Number(transcript)));
+  for (let number = 0; number < 10_000; number += 1_000) {
+    const sends = Array.from({ length: 1_000 }, (_, index) => transport.sendMessage(event(number + index)));
+    await Promise.all(sends);
+  }
+  await until('all are heard', () => heard.length === 10_000, { within: 60_000 });
+  assert.ok(
+    heard.every((number, index) => number === index),
+    'in their order',
+  );
+});
+
+/** A controller that takes no notice. */
+const DEAF = `
+  import { Room } from '@livekit/rtc-node';
+  const [url, token] = process.argv.slice(1);
+  const room = new Room();
+  room.registerByteStreamHandler('${TOPIC}', () => {});
+  await room.connect(url, token, { autoSubscribe: true, dynacast: false });
+  await new Promise(() => setInterval(() => {}, 1_000));
+`;
+
+function event(number) {
+  const value = new pb.AgentSessionEvent_UserInputTranscribed({ transcript: String(number) });
+  const event = new pb.AgentSessionEvent({ event: { case: 'userInputTranscribed', value } });
+  return new pb.AgentSessionMessage({ message: { case: 'event', value: event } });
+}

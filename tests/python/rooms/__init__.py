@@ -1,0 +1,1 @@
+"""Agents and controllers in rooms of a real LiveKit server."""

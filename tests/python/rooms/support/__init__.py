@@ -1,0 +1,1 @@
+"""What the tests of rooms stand on: a server, rooms on it, and somebody who listens in."""

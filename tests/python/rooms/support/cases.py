@@ -1,0 +1,311 @@
+"""Plays the matrix of tests/gate_cases.json with real agents in rooms. tests/node/support/cases.mjs is its twin."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.text_format import MessageToString
+from livekit import rtc
+from livekit.agents.voice.events import UserInputTranscribedEvent
+from livekit.agents.voice.remote_session import SessionHost, SessionTransport
+from livekit.protocol.agent_pb import agent_session as pb
+
+from .agents import TOPIC, Agent
+from .eavesdropper import Eavesdropper
+from .server import Server
+from .venue import Venue, holds_grant, until
+
+MATRIX = json.loads((Path(__file__).parents[3] / "gate_cases.json").read_text())
+
+# What a real agent answers at once cannot be held back, so no grant can be revoked meanwhile; the Rust run has these.
+_NOT_HELD = {("revoked mid-request", request) for request in ("ping", "history", "unknown")}
+# In a real room a hidden participant has no name, so its denial cannot be sent to it: it waits in vain.
+_NAMELESS = "hidden participant"
+
+_REQUESTS: dict[str, pb.SessionRequest] = {
+    "ping": pb.SessionRequest(ping=pb.SessionRequest.Ping()),
+    "history": pb.SessionRequest(get_chat_history=pb.SessionRequest.GetChatHistory()),
+    "run_input": pb.SessionRequest(run_input=pb.SessionRequest.RunInput(text="hello")),
+    # A request of the number 200, which no release has.
+    "unknown": pb.SessionRequest.FromString(b"\xc2\x0c\x00"),
+}
+_ANSWERS = {"ping": "pong", "history": "get_chat_history", "run_input": "run_input"}
+_ERRORS = {"permission_denied": "denied", "unsupported request": "unsupported"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One situation with one request, for one way to guard an agent."""
+
+    name: str
+    request: str
+    guard: str
+    situation: dict[str, Any] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.request}-{self.guard}"
+
+
+CASES = [
+    Case(situation["name"], request, guard, situation)
+    for situation in MATRIX["situations"]
+    for request in situation["expected"]
+    for guard in MATRIX["hosts"]
+    if (situation["name"], request) not in _NOT_HELD
+]
+
+
+@dataclass
+class Received:
+    """What came to one participant: its responses by what they say, and the events as text."""
+
+    responses: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """What everybody received and what they were to receive, and what the eavesdropper heard."""
+
+    received: dict[str, Received]
+    expected: dict[str, Received]
+    overheard: list[bytes]
+    # Turns that the agent took, and those that it was to take.
+    turns: int
+    expected_turns: int
+
+
+async def play(server: Server, case: Case) -> Outcome:
+    """Everything happens in a room of its own."""
+    venue = Venue(server)
+    try:
+        room = await venue.connect("agent", kind="agent", grant=case.situation["agent_grant"])
+        agent = Agent(venue, case.guard, {})
+        await agent.take(room)
+        try:
+            await until("the agent listens", lambda: agent.session.agent_state == "listening")
+            stage = Stage(venue, agent, case)
+            try:
+                await stage.open()
+                for step in case.situation["steps"]:
+                    await stage.take(step)
+                return stage.outcome()
+            finally:
+                await stage.close()
+        finally:
+            await agent.close()
+    finally:
+        await venue.close()
+
+
+class Stage:
+    """The participants of a situation around an agent that listens."""
+
+    def __init__(self, venue: Venue, agent: Agent, case: Case) -> None:
+        self._venue = venue
+        self._agent = agent
+        self._case = case
+        self._people: dict[str, Participant] = {}
+        # Beside the host under test another of the SDK's tells this process what the session says.
+        self._told = Told()
+        self._teller = SessionHost(self._told)
+        self._asked: list[str] = []
+        self._fences: list[str] = []
+        # Since when and until when a participant holds the grant, in events told.
+        self._since: dict[str, int] = {}
+        self._until: dict[str, int] = {}
+
+    async def open(self) -> None:
+        people: dict[str, dict[str, bool]] = self._case.situation["participants"]
+        rooms = await asyncio.gather(
+            *(
+                self._venue.connect(name, grant=about.get("grant"), hidden=about.get("hidden", False))
+                for name, about in people.items()
+            )
+        )
+        seen = [room for room, about in zip(rooms, people.values(), strict=True) if not about.get("hidden")]
+        await self._venue.gather(self._agent.room, *seen)
+        for name, room in zip(people, rooms, strict=True):
+            await until(f"{name} knows the agent", lambda room=room: "agent" in room.remote_participants)
+            self._people[name] = await Participant(room).__aenter__()
+        self._since = {name: 0 for name, about in people.items() if about.get("grant") and not about.get("hidden")}
+        self._teller.register_session(self._agent.session)
+        await self._teller.start()
+
+    async def close(self) -> None:
+        await self._teller.aclose()
+        for person in self._people.values():
+            await person.__aexit__()
+
+    async def take(self, step: dict[str, Any]) -> None:
+        """One step of the situation, until nothing more comes of it."""
+        match step:
+            case {"ask": asker, **rest}:
+                await self._ask(asker, hold=rest.get("hold", False))
+            case {"set_grant": [who, grant]}:
+                await self._venue.set_grant(who, grant)
+                await until("the agent knows", lambda: holds_grant(self._agent.room, who) == grant)
+                (self._since if grant else self._until)[who] = len(self._told.events)
+            case {"release": True}:
+                await self._release()
+        await self._settle()
+
+    async def _ask(self, asker: str | None, hold: bool) -> None:
+        if self._case.request == "events":
+            if not hold:
+                self._emit()
+            return
+        assert asker is not None
+        request_id = f"r{len(self._asked)}"
+        self._asked.append(request_id)
+        request = pb.SessionRequest()
+        request.CopyFrom(_REQUESTS[self._case.request])
+        request.request_id = request_id
+        if hold:
+            request.run_input.text = "hold hello"
+        await self._send(asker, request)
+        if hold:
+            await until("the agent works on it", lambda: bool(self._agent.llm.held))
+        elif self._case.name == _NAMELESS:
+            await until("it is denied", lambda: self._agent.decisions("") == ["deny_unknown"])
+        else:
+            await self._answered(asker)
+
+    async def _release(self) -> None:
+        if self._case.request == "events":
+            self._emit()
+            return
+        self._agent.llm.release.set()
+        (asker,) = {step["ask"] for step in self._case.situation["steps"] if "ask" in step}
+        await self._answered(asker)
+
+    def _emit(self) -> None:
+        said = UserInputTranscribedEvent(transcript="overheard", is_final=True)
+        self._agent.session.emit("user_input_transcribed", said)
+
+    async def _send(self, sender: str, request: pb.SessionRequest) -> None:
+        local = self._people[sender].room.local_participant
+        message = pb.AgentSessionMessage(request=request).SerializeToString()
+        await local.send_bytes(message, topic=TOPIC, name="raw", destination_identities=["agent"])
+
+    async def _answered(self, asker: str) -> None:
+        """Waits for the response to the last that was asked, and for the end of the turn."""
+        last = self._asked[-1]
+        await until(f"the response to {last}", lambda: last in [it.request_id for it in self._responses(asker)])
+        await until("the agent listens", lambda: self._agent.session.agent_state == "listening")
+
+    async def _settle(self) -> None:
+        """Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks."""
+        fence = f"fence-{len(self._fences)}"
+        self._fences.append(fence)
+        await self._send("eve", pb.SessionRequest(request_id=fence, ping=pb.SessionRequest.Ping()))
+        await until("the fence is denied", lambda: fence in [it.request_id for it in self._responses("eve")])
+        for person in self._people.values():
+            await person.caught_up(self._agent.room)
+
+    def _messages(self, name: str) -> list[pb.AgentSessionMessage]:
+        return [pb.AgentSessionMessage.FromString(content) for _, content in self._people[name].delivered]
+
+    def _responses(self, name: str) -> list[pb.SessionResponse]:
+        return [message.response for message in self._messages(name) if message.HasField("response")]
+
+    def outcome(self) -> Outcome:
+        expected = self._expected()
+        answered = expected.get("ann", Received()).responses.count("answer") + len(self._agent.llm.held)
+        items = self._agent.session.history.items
+        return Outcome(
+            received={name: self._received(name) for name in self._people if name != "eve"},
+            expected={name: expected.get(name, Received()) for name in self._people if name != "eve"},
+            overheard=self._overheard(),
+            turns=sum(item.type == "message" and item.role == "user" for item in items),
+            expected_turns=answered if self._case.request == "run_input" else 0,
+        )
+
+    def _expected(self) -> dict[str, Received]:
+        """As the matrix says."""
+        expected: dict[str, dict[str, Any]] = self._case.situation["expected"][self._case.request]
+        if self._case.name == _NAMELESS:
+            expected = {}
+        received: dict[str, Received] = {}
+        for name, about in expected.items():
+            # All that the agent told while they held the grant.
+            assert about.get("events") == (None if "events" not in about else self._span(name))
+            told = self._told.events[self._since.get(name, 0) : self._until.get(name)] if "events" in about else []
+            assert bool(told) == ("events" in about), "the agent has told something"
+            received[name] = Received(about.get("responses", []), told)
+        return received
+
+    def _span(self, name: str) -> str:
+        return "until revoked" if name in self._until else "all"
+
+    def _received(self, name: str) -> Received:
+        received = Received()
+        for (sender, _), message in zip(self._people[name].delivered, self._messages(name), strict=True):
+            assert sender == "agent"
+            if message.HasField("event"):
+                received.events.append(content_of(message))
+                continue
+            response = message.response
+            assert [response.request_id] == self._asked[len(received.responses) :][:1], "the asker's own id, in order"
+            payload = response.WhichOneof("response")
+            assert payload == (None if response.error else _ANSWERS.get(self._case.request))
+            received.responses.append(_ERRORS.get(response.error, response.error) if response.error else "answer")
+        # What was addressed to somebody else.
+        assert self._people[name].strays == {}
+        return received
+
+    def _overheard(self) -> list[bytes]:
+        """What eve has got beside the denials of her own requests."""
+        eve = self._people["eve"]
+        denials = [
+            pb.AgentSessionMessage(response=pb.SessionResponse(request_id=fence, error="permission_denied"))
+            for fence in self._fences
+        ]
+        own = [denial.SerializeToString() for denial in denials]
+        return [content for content in eve.everything() if content not in own]
+
+
+class Participant(Eavesdropper):
+    """Keeps all that it gets in the order in which its senders began it."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        super().__init__(room)
+        self._reads = asyncio.Lock()
+
+    async def _read(self, reader: rtc.ByteStreamReader, sender: str) -> None:
+        async with self._reads:
+            await super()._read(reader, sender)
+
+
+class Told(SessionTransport):
+    """A transport that keeps the events it is given, and gives nothing."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self._closed = asyncio.Event()
+
+    async def start(self) -> None: ...
+
+    async def send_message(self, msg: pb.AgentSessionMessage) -> None:
+        if msg.HasField("event"):
+            self.events.append(content_of(msg))
+
+    async def close(self) -> None:
+        self._closed.set()
+
+    def __aiter__(self) -> "Told":
+        return self
+
+    async def __anext__(self) -> pb.AgentSessionMessage:
+        await self._closed.wait()
+        raise StopAsyncIteration
+
+
+def content_of(message: pb.AgentSessionMessage) -> str:
+    """An event as text, without the time at which its host saw it."""
+    event = pb.AgentSessionEvent()
+    event.CopyFrom(message.event)
+    event.ClearField("created_at")
+    return MessageToString(event, as_one_line=True)

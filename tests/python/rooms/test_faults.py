@@ -1,0 +1,92 @@
+"""The connection fails, the server too: what was promised holds, and who can go on does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from livekit import rtc
+
+import greenroom
+
+from .support.agents import GUARDS, Agent, Wire
+from .support.server import Server
+from .support.venue import Venue, until
+
+both_guards = pytest.mark.parametrize("guard", GUARDS)
+
+
+@pytest_asyncio.fixture
+async def venue(tmp_path: Path) -> AsyncIterator[Venue]:
+    """A room on a server of its own, which a test may stop."""
+    server = Server(tmp_path)
+    venue = Venue(server)
+    yield venue
+    await venue.close()
+    server.stop()
+
+
+@both_guards
+async def test_a_server_that_is_restarted_in_the_middle_of_a_turn(venue: Venue, agent: Agent) -> None:
+    room = await venue.connect("boss", grant=True)
+    async with greenroom.attach(room) as session:
+        turn = asyncio.ensure_future(session.say("hold on"))
+        await until("it runs", lambda: bool(agent.llm.held))
+        venue.server.stop()
+        venue.server.start()
+        with pytest.raises(greenroom.AgentGone):
+            await asyncio.wait_for(turn, 60)
+        last = [event async for event in session.events()][-1]
+        assert last.reason in ("room_disconnected", "agent_left")
+    agent.llm.release.set()
+    # The Rooms connect anew by themselves, and the gate is where it was.
+    await until("both are back", lambda: is_back(agent.room, "boss") and is_back(room, "agent"), 60)
+    async with greenroom.attach(room) as session:
+        assert (await session.say("again")).reply == "echo: again"
+    guest = Wire(await venue.connect("guest"))
+    assert (await guest.ask("r1", "ping")).error == "permission_denied"
+
+
+@both_guards
+@pytest.mark.parametrize("scenario", ["SIMULATE_SIGNAL_RECONNECT", "SIMULATE_FULL_RECONNECT"])
+async def test_a_connection_that_is_cut_and_comes_back(venue: Venue, agent: Agent, scenario: str) -> None:
+    boss = Wire(await venue.connect("boss", grant=True))
+    await venue.gather(agent.room, boss.room)
+    await boss.request("r1", "run_input", text="hold on")
+    await until("it runs", lambda: bool(agent.llm.held))
+    back = asyncio.Event()
+    agent.room.on("reconnected", back.set)
+    await agent.room.simulate_scenario(getattr(rtc.SimulateScenarioKind, scenario))
+    await asyncio.wait_for(back.wait(), 30)
+    await until("they know each other", lambda: is_back(agent.room, "boss") and is_back(boss.room, "agent"), 30)
+    agent.llm.release.set()
+    await until("the turn is over", lambda: agent.session.agent_state == "listening")
+    assert (await boss.ask("r2", "run_input", text="again")).run_input.items
+    guest = Wire(await venue.connect("guest"))
+    assert (await guest.ask("r1", "ping")).error == "permission_denied"
+
+
+@pytest.mark.parametrize("guard", ["host"])
+async def test_ten_thousand_events_to_a_controller_that_does_not_read(venue: Venue, agent: Agent) -> None:
+    room = await venue.connect("boss", grant=True)
+    async with greenroom.attach(room) as session:
+        for _ in range(10_000):
+            agent.session.emit("error", Failure())
+        # What waits to be sent is bounded: the agent drops the rest and counts it. The answer is behind what waits.
+        await session.ping(timeout=100)
+        assert agent.counted("dropped") > 0
+        await session.close()
+        told = [event.type async for event in session.events()]
+    assert told.count("error") + agent.counted("dropped") == 10_000
+    assert "gap" not in told
+
+
+class Failure:
+    """What the SDK's session emits when a model fails."""
+
+    error = "on purpose"
+
+
+def is_back(room: rtc.Room, identity: str) -> bool:
+    return room.connection_state == rtc.ConnectionState.CONN_CONNECTED and identity in room.remote_participants
