@@ -249,6 +249,8 @@ fn a_device_fails_when_its_name_says_so() {
         let error = complaint(failing.read(&mut samples));
         assert!(error.contains("fail:after=0.01s:tone:440") && error.contains("open it again"), "{error}");
     }
+    let mut stereo = source("fail:after=10ms", Format::new(16_000, 2).expect("stereo"));
+    assert_eq!(stereo.read(&mut [0.0]).expect("no room, but no failure").samples, 0);
     let mut sink = device("fail:after=10ms").open_sink(Format::SPEECH, &Patchbay::new()).expect("a sink");
     sink.write(&[0.0; 160]).expect("up to the moment");
     assert!(matches!(sink.write(&[0.0]), Err(DeviceError::Lost { .. })));

@@ -170,7 +170,7 @@ impl Source for FailingSource {
     fn read(&mut self, samples: &mut [f32]) -> Result<Filled, DeviceError> {
         let channels = self.format().channels();
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(samples.len() / channels);
-        if most == 0 && !samples.is_empty() {
+        if self.left == 0 && !samples.is_empty() {
             return Err(unplugged(&self.name, self.after));
         }
         let filled = self.source.read(&mut samples[..most * channels])?;
