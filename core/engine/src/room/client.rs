@@ -118,7 +118,10 @@ pub(super) struct Client {
     /// The deadline until packets can be sent.
     open_by: Option<Instant>,
     resuming: Option<Resuming>,
+    /// The room was told that the connection broke, and not yet that it is back.
     is_interrupted: bool,
+    /// How often it was joined anew since packets could last be sent.
+    rejoins: usize,
 }
 
 impl Client {
@@ -142,6 +145,7 @@ impl Client {
             open_by,
             resuming: None,
             is_interrupted: false,
+            rejoins: 0,
         };
         client.joined(&response);
         Ok(client)
@@ -181,7 +185,7 @@ impl Client {
             let _ = opened.send(Err(disconnected.error()));
         }
         self.inflow.abort_all();
-        // What waits to be sent fails with this, not with the loss of its channel.
+        // Before what waits is dropped, so that it fails with this reason.
         shared.end(disconnected);
     }
 
@@ -195,7 +199,7 @@ impl Client {
             let step = tokio::select! {
                 () = self.shared.stopped() => Err(End::Left),
                 arrival = self.connection.network.arrival() => self.arrived(arrival),
-                event = self.connection.events.recv() => self.signalled(event),
+                event = self.connection.events.recv() => self.signalled(event).await,
                 command = commands.recv(), if may_send => match command {
                     Some(command) => {
                         self.obey(command);
@@ -339,13 +343,17 @@ impl Client {
         if let Some(opened) = self.opened.take() {
             let _ = opened.send(Ok(()));
         }
+        if std::mem::take(&mut self.rejoins) > 0 {
+            self.is_interrupted = false;
+            self.shared.tell(RoomEvent::Reconnected { fresh: true });
+        }
     }
 
     fn reachable(&mut self, is_reachable: bool) {
         let connection = &mut self.connection;
         connection.is_reachable = is_reachable;
         connection.silent_since = (!is_reachable).then(Instant::now);
-        if is_reachable && self.is_interrupted && self.resuming.is_none() {
+        if is_reachable && self.is_interrupted && self.resuming.is_none() && self.rejoins == 0 {
             self.is_interrupted = false;
             self.open_by = None;
             self.shared.tell(RoomEvent::Reconnected { fresh: false });
@@ -399,16 +407,18 @@ impl Client {
         }
     }
 
-    fn signalled(&mut self, event: Option<SignalEvent>) -> Result<(), End> {
+    async fn signalled(&mut self, event: Option<SignalEvent>) -> Result<(), End> {
         match event {
             Some(SignalEvent::Message(message)) => self.heard(*message),
-            Some(SignalEvent::Close(why)) => Err(self.interrupted(&why)).or_else(|end| match end {
-                End::Rejoin(_) if self.opened.is_none() => {
-                    self.resume(proto::ReconnectReason::RrSignalDisconnected);
-                    Ok(())
-                }
-                end => Err(end),
-            }),
+            // Of a signal connection that was replaced meanwhile.
+            Some(SignalEvent::Close(_)) if self.resuming.is_some() || self.connection.signal.is_connected().await => {
+                Ok(())
+            }
+            Some(SignalEvent::Close(_)) if self.opened.is_none() => {
+                self.resume(proto::ReconnectReason::RrSignalDisconnected);
+                Ok(())
+            }
+            Some(SignalEvent::Close(why)) => Err(self.interrupted(&why)),
             None => Err(self.interrupted("the signal connection is gone")),
         }
     }
@@ -596,8 +606,9 @@ impl Client {
         let signal = Arc::clone(&self.connection.signal);
         // It may be stuck; the server learns of the end by itself.
         let _ = timeout(GOODBYE, signal.close()).await;
-        let mut why = String::new();
-        for pause in RETRIES {
+        let mut why = "its media cannot be reached".to_owned();
+        self.rejoins += 1;
+        for pause in RETRIES.into_iter().skip(self.rejoins - 1) {
             let attempt = async {
                 sleep(pause).await;
                 Connection::join(&self.address, &token, &self.options).await
@@ -617,9 +628,7 @@ impl Client {
                     }
                     self.last_seen.clear();
                     self.open_by = Some(Instant::now() + self.options.connect_timeout);
-                    self.is_interrupted = false;
                     self.joined(&response);
-                    self.shared.tell(RoomEvent::Reconnected { fresh: true });
                     return Ok(());
                 }
                 Err(error) => why = error.message,
@@ -661,6 +670,13 @@ impl Client {
             signal.close().await;
         };
         let _ = timeout(GOODBYE, goodbye).await;
+    }
+}
+
+impl Drop for Client {
+    /// However the task ends, nobody waits for it forever.
+    fn drop(&mut self) {
+        self.shared.end(Disconnected::new(DisconnectReason::Unknown));
     }
 }
 

@@ -42,6 +42,7 @@ use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions};
 use self::peer::{Channel, PACKET};
 pub use self::session::JoinOptions;
+pub(crate) use self::session::run;
 use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
 use crate::driver::lock;
@@ -183,18 +184,8 @@ impl Room {
     }
 
     /// Joins a room on the current runtime, which has to outlive it.
-    pub(crate) async fn open(options: RoomOptions) -> Result<(Self, RoomEvents), Error> {
-        let (events, reader) = broadcast::channel(EVENTS);
-        let shared = Arc::new(Shared {
-            roster: Roster::default(),
-            topics: Arc::default(),
-            info: Mutex::default(),
-            events,
-            stop: watch::channel(false).0,
-            ended: watch::channel(None).0,
-            data_packets: AtomicU64::new(0),
-            stream_packets: AtomicU64::new(0),
-        });
+    pub(in crate::room) async fn open(options: RoomOptions, shared: Arc<Shared>) -> Result<(Self, RoomEvents), Error> {
+        let reader = shared.events.subscribe();
         let limits = options.limits.clone();
         let client = Client::join(Arc::clone(&shared), options).await?;
         let (commands, to_client) = mpsc::channel(COMMANDS);
@@ -440,6 +431,19 @@ impl RoomEvents {
 }
 
 impl Shared {
+    pub(in crate::room) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            roster: Roster::default(),
+            topics: Arc::default(),
+            info: Mutex::default(),
+            events: broadcast::channel(EVENTS).0,
+            stop: watch::channel(false).0,
+            ended: watch::channel(None).0,
+            data_packets: AtomicU64::new(0),
+            stream_packets: AtomicU64::new(0),
+        })
+    }
+
     fn tell(&self, event: RoomEvent) {
         // Nobody may be reading.
         let _ = self.events.send(event);
@@ -465,6 +469,13 @@ impl Shared {
         match self.ended.subscribe().wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or_else(|| Disconnected::new(DisconnectReason::Unknown)),
             Err(_) => Disconnected::new(DisconnectReason::Unknown),
+        }
+    }
+
+    /// Waits until nothing is left of the room's task, which may never have begun.
+    async fn left(self: &Arc<Self>) {
+        if Arc::strong_count(self) > 1 {
+            self.ended().await;
         }
     }
 
@@ -502,19 +513,14 @@ fn live(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEven
         }
     };
     runtime.block_on(async {
+        let shared = Shared::new();
         let opened = tokio::select! {
-            opened = Room::open(options) => opened,
-            () = joined.closed() => return,
+            opened = Room::open(options, Arc::clone(&shared)) => opened,
+            () = joined.closed() => Err(Error::new(Code::Cancelled, "the join was given up")),
         };
-        match opened {
-            Ok((room, events)) => {
-                let shared = Arc::clone(&room.shared);
-                if joined.send(Ok((room, events))).is_ok() {
-                    shared.ended().await;
-                }
-            }
-            Err(error) => drop(joined.send(Err(error))),
-        }
+        // Who gave up meanwhile drops what this gives, which leaves the room.
+        drop(joined.send(opened));
+        shared.left().await;
     });
     // A name that is still looked up is not waited for.
     runtime.shutdown_background();

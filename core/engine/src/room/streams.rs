@@ -231,8 +231,11 @@ async fn carry(reader: AnyStreamReader, mut feed: Box<dyn Feed>) {
     };
     let outcome = loop {
         match chunks.next().await {
-            Some(Ok(chunk)) if feed.chunk(chunk) => {}
-            Some(Ok(_)) => return,
+            Some(Ok(chunk)) => {
+                if !feed.chunk(chunk) {
+                    return;
+                }
+            }
             Some(Err(error)) => break Err(error),
             None => break Ok(()),
         }
