@@ -9,21 +9,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenroom_protocol::{Code, Error};
+use livekit_protocol as proto;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
-use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
 use prost::Message as _;
 use str0m::RtcError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::event::{Data, Disconnected, DisconnectReason, RoomEvent};
+use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use super::lanes::{Lanes, Sender};
 use super::network::{Arrival, Network};
-use super::participant::Changes;
+use super::participant::{Changes, Participant};
 use super::peer::{Channel, Come, Peer};
 use super::signal::{self, Address};
 use super::streams::Inflow;
@@ -59,12 +59,12 @@ const RETRIES: [Duration; 6] = [
     Duration::from_millis(4_800),
     Duration::from_millis(7_000),
 ];
-/// What may wait to be sent, in bytes; beyond, commands wait where they come from.
-const QUEUED: usize = 4 << 20;
 /// How long a leave waits for what was sent to arrive.
 const LEAVE: Duration = Duration::from_secs(3);
 /// How long the server is given to take the word that we leave.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the server has to say why it closed the peer connection.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long the server may take to answer a request.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -87,12 +87,21 @@ struct Connection {
     began: Instant,
 }
 
+/// A change of the local participant that was asked for.
+struct Change {
+    update: proto::UpdateParticipantMetadata,
+    by: Instant,
+    done: Sent,
+}
+
 /// How driving a connection ends.
 enum End {
     /// We left.
     Left,
     /// For good.
     Disconnected(Disconnected),
+    /// It broke.
+    Broken,
     /// It is to be made anew, as another stay in the room, at another server if one is named.
     Rejoin(Option<String>),
     /// It never came about.
@@ -111,8 +120,8 @@ pub(super) struct Client {
     inflow: Inflow,
     /// The last number of each sender's reliable packets; one that is sent again is dropped.
     last_seen: HashMap<String, u32>,
-    /// Requests that the server has not answered.
-    requests: HashMap<u32, (Instant, Sent)>,
+    /// Changes that the server has not made yet.
+    changes: HashMap<u32, Change>,
     /// Told once packets can be sent.
     opened: Option<oneshot::Sender<Result<(), Error>>>,
     /// The deadline until packets can be sent.
@@ -140,7 +149,7 @@ impl Client {
             lanes,
             inflow,
             last_seen: HashMap::new(),
-            requests: HashMap::new(),
+            changes: HashMap::new(),
             opened: None,
             open_by,
             resuming: None,
@@ -160,7 +169,11 @@ impl Client {
         self.opened = Some(opened);
         let shared = Arc::clone(&self.shared);
         let disconnected = loop {
-            match self.drive(&mut commands).await {
+            let end = match self.drive(&mut commands).await {
+                End::Broken => self.last_word().await,
+                end => end,
+            };
+            match end {
                 End::Left => {
                     self.leave().await;
                     break Disconnected::new(DisconnectReason::ClientInitiated);
@@ -168,17 +181,25 @@ impl Client {
                 End::Disconnected(disconnected) => break disconnected,
                 End::Failed(error) => {
                     self.leave().await;
-                    let disconnected =
-                        Disconnected { reason: DisconnectReason::JoinFailure, message: error.message.clone() };
+                    let disconnected = Disconnected {
+                        reason: DisconnectReason::JoinFailure,
+                        message: error.message.clone(),
+                    };
                     if let Some(opened) = self.opened.take() {
                         let _ = opened.send(Err(error));
                     }
                     break disconnected;
                 }
-                End::Rejoin(other) => match self.rejoin(other).await {
-                    Ok(()) => {}
-                    Err(disconnected) => break disconnected,
-                },
+                End::Broken => {
+                    if let Err(disconnected) = self.rejoin(None).await {
+                        break disconnected;
+                    }
+                }
+                End::Rejoin(other) => {
+                    if let Err(disconnected) = self.rejoin(other).await {
+                        break disconnected;
+                    }
+                }
             }
         };
         if let Some(opened) = self.opened.take() {
@@ -195,12 +216,11 @@ impl Client {
                 return end;
             }
             let alarm = self.alarm();
-            let may_send = self.lanes.queued() < QUEUED;
             let step = tokio::select! {
                 () = self.shared.stopped() => Err(End::Left),
                 arrival = self.connection.network.arrival() => self.arrived(arrival),
                 event = self.connection.events.recv() => self.signalled(event).await,
-                command = commands.recv(), if may_send => match command {
+                command = commands.recv() => match command {
                     Some(command) => {
                         self.obey(command);
                         Ok(())
@@ -266,8 +286,9 @@ impl Client {
         let tcp = (!connection.is_reachable && !connection.by_tcp.is_empty())
             .then(|| connection.began + TCP_AFTER)
             .filter(|at| *at > Instant::now());
-        let silence = connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
-        let answers = self.requests.values().map(|(asked, _)| *asked + ANSWER);
+        let silence =
+            connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
+        let answers = self.changes.values().map(|change| change.by);
         answers.chain(tcp).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
     }
 
@@ -287,16 +308,9 @@ impl Client {
             self.connection.silent_since = None;
             self.resume(proto::ReconnectReason::RrPublisherFailed);
         }
-        let due: Vec<u32> = self
-            .requests
-            .iter()
-            .filter(|(_, (asked, _))| *asked + ANSWER <= now)
-            .map(|(number, _)| *number)
-            .collect();
-        for number in due {
-            if let Some((_, done)) = self.requests.remove(&number) {
-                done(Err(Error::new(Code::Timeout, "the server did not answer the change within 5 s")));
-            }
+        for (_, change) in self.changes.extract_if(|_, change| change.by <= now) {
+            let message = "the server did not make the change within 5 s";
+            (change.done)(Err(Error::new(Code::Timeout, message)));
         }
         Ok(())
     }
@@ -306,9 +320,13 @@ impl Client {
         let within = humantime::format_duration(self.options.connect_timeout);
         let host = self.address.host();
         let message = if connection.is_reachable {
-            format!("{host} can be reached, but its data channels did not open within {within}; look at the server's log")
+            format!(
+                "{host} can be reached, but its data channels did not open within {within}; look at the server's log"
+            )
         } else if connection.candidates == 0 {
-            format!("{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)")
+            format!(
+                "{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)"
+            )
         } else {
             format!(
                 "no way to the media of {host} within {within}, of {} by UDP and TCP that it named; open its UDP ports in the firewall, or enable its tcp_port",
@@ -401,7 +419,8 @@ impl Client {
             }
             Command::Describe { mut update, done } => {
                 update.request_id = self.connection.signal.next_request_id();
-                self.requests.insert(update.request_id, (Instant::now(), done));
+                let change = Change { update: update.clone(), by: Instant::now() + ANSWER, done };
+                self.changes.insert(update.request_id, change);
                 self.connection.ask(Request::UpdateMetadata(update));
             }
         }
@@ -411,7 +430,9 @@ impl Client {
         match event {
             Some(SignalEvent::Message(message)) => self.heard(*message),
             // Of a signal connection that was replaced meanwhile.
-            Some(SignalEvent::Close(_)) if self.resuming.is_some() || self.connection.signal.is_connected().await => {
+            Some(SignalEvent::Close(_))
+                if self.resuming.is_some() || self.connection.signal.is_connected().await =>
+            {
                 Ok(())
             }
             Some(SignalEvent::Close(_)) if self.opened.is_none() => {
@@ -445,11 +466,27 @@ impl Client {
         Ok(())
     }
 
+    /// What the server says of a connection that broke: it closes the peer connection of one whom it sends away before it says so.
+    async fn last_word(&mut self) -> End {
+        let word = async {
+            while let Some(SignalEvent::Message(message)) = self.connection.events.recv().await {
+                if let Response::Leave(leave) = *message {
+                    return self.told_to_leave(&leave).err();
+                }
+            }
+            None
+        };
+        timeout(LAST_WORD, word).await.ok().flatten().unwrap_or(End::Broken)
+    }
+
     fn answered(&mut self, answer: &proto::RequestResponse) {
         use proto::request_response::Reason;
-        let Some((_, done)) = self.requests.remove(&answer.request_id) else { return };
+        if matches!(answer.reason(), Reason::Ok | Reason::Queued) {
+            // The change itself may be told later; it is done then.
+            return self.settle_changes();
+        }
+        let Some(Change { done, .. }) = self.changes.remove(&answer.request_id) else { return };
         done(match answer.reason() {
-            Reason::Ok | Reason::Queued => Ok(()),
             Reason::NotAllowed => Err(Error::new(
                 Code::PermissionDenied,
                 "the server does not allow the change; the token has to grant canUpdateOwnMetadata",
@@ -477,23 +514,26 @@ impl Client {
     }
 
     fn tell_changes(&mut self, changes: Changes) {
-        let local = self.shared.roster.local();
         for identity in &changes.gone {
             self.inflow.abort(identity);
         }
         for event in changes.events {
-            // Servers answer a change that they took with the change alone.
-            if let RoomEvent::ParticipantChanged(participant) = &event
-                && participant.identity == local.identity
-            {
-                for (_, (_, done)) in self.requests.drain() {
-                    done(Ok(()));
-                }
-            }
             if let RoomEvent::ParticipantLeft { participant, .. } = &event {
                 self.last_seen.remove(&participant.sid);
             }
             self.shared.tell(event);
+        }
+        self.settle_changes();
+    }
+
+    /// Tells of the changes that were made.
+    fn settle_changes(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let local = self.shared.roster.local();
+        for (_, change) in self.changes.extract_if(|_, change| is_made(&change.update, &local)) {
+            (change.done)(Ok(()));
         }
     }
 
@@ -518,7 +558,7 @@ impl Client {
             let message = format!("the connection to {} broke while it was made: {why}", self.address.host());
             End::Failed(Error::new(Code::Io, message))
         } else {
-            End::Rejoin(None)
+            End::Broken
         }
     }
 
@@ -574,7 +614,10 @@ impl Client {
             datachannel_receive_states: self
                 .last_seen
                 .iter()
-                .map(|(sid, last)| proto::DataChannelReceiveState { publisher_sid: sid.clone(), last_seq: *last })
+                .map(|(sid, last)| proto::DataChannelReceiveState {
+                    publisher_sid: sid.clone(),
+                    last_seq: *last,
+                })
                 .collect(),
             ..Default::default()
         }));
@@ -636,7 +679,9 @@ impl Client {
         }
         Err(Disconnected {
             reason: DisconnectReason::ConnectionLost,
-            message: format!("disconnected from the room: the connection broke and could not be made anew: {why}"),
+            message: format!(
+                "disconnected from the room: the connection broke and could not be made anew: {why}"
+            ),
         })
     }
 
@@ -644,7 +689,8 @@ impl Client {
     async fn leave(&mut self) {
         let until = Instant::now() + LEAVE;
         if self.opened.is_none() && self.connection.is_reachable {
-            while (!self.lanes.is_empty() || self.connection.peer.unconfirmed() > 0) && Instant::now() < until {
+            while (!self.lanes.is_empty() || self.connection.peer.unconfirmed() > 0) && Instant::now() < until
+            {
                 if self.settle().is_err() {
                     break;
                 }
@@ -732,6 +778,13 @@ impl Connection {
             self.by_tcp.push(server);
         }
     }
+}
+
+/// Whether the local participant is as it was to become. What an update leaves empty, it leaves as it is.
+fn is_made(update: &proto::UpdateParticipantMetadata, local: &Participant) -> bool {
+    let current = |name: &String| local.attributes.get(name).map_or("", String::as_str);
+    (update.metadata.is_empty() || update.metadata == local.metadata)
+        && update.attributes.iter().all(|(name, value)| value == current(name))
 }
 
 fn sender(response: &proto::JoinResponse) -> Sender {

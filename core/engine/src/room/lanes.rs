@@ -23,7 +23,6 @@ pub(super) struct Lanes<T> {
     sequence: u32,
     sent: VecDeque<(u32, Bytes)>,
     sent_bytes: usize,
-    queued: usize,
     sender: Sender,
 }
 
@@ -52,25 +51,24 @@ impl<T> Lanes<T> {
             sequence: 1,
             sent: VecDeque::new(),
             sent_bytes: 0,
-            queued: 0,
             sender,
         }
     }
 
     /// A packet that keeps its order among its like.
     pub(super) fn push(&mut self, packet: proto::DataPacket, done: T) {
-        self.queued += packet.encoded_len();
         match self.lanes.iter_mut().find(|lane| lane.is_single) {
             Some(lane) => lane.packets.push_back((packet, Some(done))),
-            None => self
-                .lanes
-                .push_back(Lane { packets: VecDeque::from([(packet, Some(done))]), is_single: true, has_begun: false }),
+            None => self.lanes.push_back(Lane {
+                packets: VecDeque::from([(packet, Some(done))]),
+                is_single: true,
+                has_begun: false,
+            }),
         }
     }
 
     /// The packets of a stream; `done` is given back with the last. Gives it back at once if there are none.
     pub(super) fn push_stream(&mut self, packets: Vec<proto::DataPacket>, done: T) -> Option<T> {
-        self.queued += packets.iter().map(Message::encoded_len).sum::<usize>();
         let mut packets: VecDeque<_> = packets.into_iter().map(|packet| (packet, None)).collect();
         match packets.back_mut() {
             Some((_, last)) => *last = Some(done),
@@ -78,11 +76,6 @@ impl<T> Lanes<T> {
         }
         self.lanes.push_back(Lane { packets, is_single: false, has_begun: false });
         None
-    }
-
-    /// How many bytes wait.
-    pub(super) const fn queued(&self) -> usize {
-        self.queued
     }
 
     /// Whether nothing waits.
@@ -102,7 +95,6 @@ impl<T> Lanes<T> {
             if !lane.packets.is_empty() {
                 self.lanes.push_back(lane);
             }
-            self.queued -= packet.encoded_len();
             self.sender.sign(&mut packet);
             packet.sequence = self.sequence;
             self.sequence += 1;
@@ -149,7 +141,6 @@ impl<T> Lanes<T> {
             std::mem::take(&mut self.lanes).into_iter().partition(|lane| lane.has_begun && !lane.is_single);
         self.lanes = whole;
         for lane in begun {
-            self.queued -= lane.packets.iter().map(|(packet, _)| packet.encoded_len()).sum::<usize>();
             broken.extend(lane.packets.into_iter().filter_map(|(_, done)| done));
         }
         broken
@@ -202,7 +193,6 @@ mod tests {
         let order: Vec<_> = drain(&mut lanes).into_iter().map(|(_, topic, _)| topic).collect();
         assert_eq!(order, ["a0", "b0", "c0", "a1", "c1", "a2", "a3", "a4"]);
         assert!(lanes.is_empty());
-        assert_eq!(lanes.queued(), 0);
     }
 
     #[test]
@@ -210,7 +200,8 @@ mod tests {
         let mut lanes = Lanes::new(Sender::default());
         assert_eq!(lanes.push_stream(vec![], "nothing"), Some("nothing"));
         lanes.push_stream(vec![packet("a0"), packet("a1")], "a");
-        let done: Vec<_> = drain(&mut lanes).into_iter().map(|(sequence, _, done)| (sequence, done)).collect();
+        let done: Vec<_> =
+            drain(&mut lanes).into_iter().map(|(sequence, _, done)| (sequence, done)).collect();
         assert_eq!(done, [(1, None), (2, Some("a"))]);
     }
 

@@ -34,7 +34,7 @@ use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
 use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
 use self::client::{Client, Command, Sent};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
@@ -51,6 +51,8 @@ use crate::driver::lock;
 const EVENTS: usize = 512;
 /// Commands that may wait for the room's task.
 const COMMANDS: usize = 64;
+/// From this size on a stream waits until there is room for it among the others that are being sent.
+const LARGE: usize = 1 << 20;
 
 /// How to join a room.
 #[derive(Clone)]
@@ -151,6 +153,8 @@ pub struct Room {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     outgoing: outgoing::Manager,
+    /// In KiB, what large streams may take in memory that are being sent.
+    large: Arc<Semaphore>,
     limits: Limits,
 }
 
@@ -177,20 +181,26 @@ impl Room {
         std::thread::Builder::new()
             .name("greenroom-room".to_owned())
             .spawn(move || live(options, sender))
-            .map_err(|error| Error::new(Code::Io, format!("no thread can be started for the room: {error}")))?;
+            .map_err(|error| {
+                Error::new(Code::Io, format!("no thread can be started for the room: {error}"))
+            })?;
         receiver.await.unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, "the room's thread ended unexpectedly; please report it"))
         })
     }
 
     /// Joins a room on the current runtime, which has to outlive it.
-    pub(in crate::room) async fn open(options: RoomOptions, shared: Arc<Shared>) -> Result<(Self, RoomEvents), Error> {
+    pub(in crate::room) async fn open(
+        options: RoomOptions,
+        shared: Arc<Shared>,
+    ) -> Result<(Self, RoomEvents), Error> {
         let reader = shared.events.subscribe();
         let limits = options.limits.clone();
         let client = Client::join(Arc::clone(&shared), options).await?;
         let (commands, to_client) = mpsc::channel(COMMANDS);
         let (manager, mut batches) = outgoing::Manager::new();
-        let room = Self { shared, commands: commands.clone(), outgoing: manager, limits };
+        let large = Arc::new(Semaphore::new(limits.stream_bytes >> 10));
+        let room = Self { shared, commands: commands.clone(), outgoing: manager, large, limits };
         // Gives up if this future is dropped.
         let guard = StopOnDrop(Some(Arc::clone(&room.shared)));
         // It ends when the last handle is gone, which has the other end of the batches.
@@ -233,7 +243,11 @@ impl Room {
 
     /// What happens from now on.
     pub fn events(&self) -> RoomEvents {
-        RoomEvents { reader: self.shared.events.subscribe(), shared: Arc::clone(&self.shared), has_ended: false }
+        RoomEvents {
+            reader: self.shared.events.subscribe(),
+            shared: Arc::clone(&self.shared),
+            has_ended: false,
+        }
     }
 
     /// What the connection has counted.
@@ -274,7 +288,9 @@ impl Room {
         // Room for the sender's identity, its sid and the number.
         let size = prost::Message::encoded_len(&packet) + self.local().identity.len() + 64;
         if size > PACKET {
-            let message = format!("a data packet of {size} bytes is over the {PACKET} that LiveKit takes; send a byte stream");
+            let message = format!(
+                "a data packet of {size} bytes is over the {PACKET} that LiveKit takes; send a byte stream"
+            );
             return Err(Error::new(Code::TooLarge, message));
         }
         let channel = if reliable { Channel::Reliable } else { Channel::Lossy };
@@ -286,7 +302,7 @@ impl Room {
     /// # Errors
     /// [`Code::TooLarge`] above 64 MiB, [`Code::PermissionDenied`] without `can_publish_data`, and why the room was left.
     pub async fn send_bytes(&self, data: impl AsRef<[u8]>, options: SendOptions) -> Result<String, Error> {
-        self.may_send(data.as_ref().len())?;
+        let _place = self.place_for(data.as_ref().len()).await?;
         let mut wanted = SendByteOptions::new_with_topic(options.topic)
             .with_attributes(options.attributes.into_iter().collect())
             .with_destination_identities(options.to.into_iter().map(Into::into).collect())
@@ -302,7 +318,7 @@ impl Room {
     /// # Errors
     /// As [`send_bytes`](Self::send_bytes).
     pub async fn send_text(&self, text: &str, options: SendOptions) -> Result<String, Error> {
-        self.may_send(text.len())?;
+        let _place = self.place_for(text.len()).await?;
         let wanted = SendTextOptions::new_with_topic(options.topic)
             .with_attributes(options.attributes.into_iter().collect())
             .with_destination_identities(options.to.into_iter().map(Into::into).collect())
@@ -327,24 +343,22 @@ impl Room {
         &self,
         attributes: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), Error> {
-        let local = self.local();
-        self.describe(proto::UpdateParticipantMetadata {
-            attributes: attributes.into_iter().collect(),
-            metadata: local.metadata,
-            name: local.name,
-            ..Default::default()
-        })
-        .await
+        let attributes = attributes.into_iter().collect();
+        self.describe(proto::UpdateParticipantMetadata { attributes, ..Default::default() }).await
     }
 
-    /// Changes the metadata of the local participant.
+    /// Changes the metadata of the local participant. The server takes none that are empty.
     ///
     /// # Errors
-    /// As [`set_attributes`](Self::set_attributes).
+    /// As [`set_attributes`](Self::set_attributes), and [`Code::InvalidArgument`] for empty metadata.
     pub async fn set_metadata(&self, metadata: &str) -> Result<(), Error> {
-        let name = self.local().name;
+        if metadata.is_empty() {
+            let message =
+                "the server takes no empty metadata; set what says that there is nothing, such as {}";
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
         let metadata = metadata.to_owned();
-        self.describe(proto::UpdateParticipantMetadata { metadata, name, ..Default::default() }).await
+        self.describe(proto::UpdateParticipantMetadata { metadata, ..Default::default() }).await
     }
 
     /// Leaves the room, after what was sent has arrived or 3 s have passed. May be called again.
@@ -379,27 +393,38 @@ impl Room {
             return Err(disconnected.error());
         }
         if self.local().permissions.is_some_and(|permissions| !permissions.can_publish_data) {
-            let message = "the token does not grant canPublishData, without which the server drops what is sent";
+            let message =
+                "the token does not grant canPublishData, without which the server drops what is sent";
             return Err(Error::new(Code::PermissionDenied, message));
         }
         Ok(())
     }
 
-    fn may_send(&self, size: usize) -> Result<(), Error> {
+    /// Waits until a stream of so many bytes may be sent.
+    async fn place_for(&self, size: usize) -> Result<Option<SemaphorePermit<'_>>, Error> {
         let most = self.limits.stream_bytes;
         if size > most {
-            let message = format!("a stream of {size} bytes is over the {most} that are sent at once; send it in parts");
+            let message = format!(
+                "a stream of {size} bytes is over the {most} that are sent at once; send it in parts"
+            );
             return Err(Error::new(Code::TooLarge, message));
         }
-        self.may_publish_data()
+        self.may_publish_data()?;
+        if size < LARGE {
+            return Ok(None);
+        }
+        let kibibytes = u32::try_from(size >> 10).unwrap_or(u32::MAX);
+        // It is never closed.
+        Ok(self.large.acquire_many(kibibytes).await.ok())
     }
 
     fn not_sent(&self, error: &StreamError) -> Error {
         match (self.disconnected(), error) {
             (Some(disconnected), _) => disconnected.error(),
-            (None, StreamError::HeaderTooLarge) => {
-                Error::new(Code::TooLarge, "the stream's name, attributes and recipients take more than 15,000 bytes")
-            }
+            (None, StreamError::HeaderTooLarge) => Error::new(
+                Code::TooLarge,
+                "the stream's name, attributes and recipients take more than 15,000 bytes",
+            ),
             (None, error) => Error::new(Code::Io, format!("the stream was not sent: {error}")),
         }
     }
@@ -421,9 +446,7 @@ impl RoomEvents {
         let event = match self.reader.recv().await {
             Ok(event) => event,
             Err(broadcast::error::RecvError::Lagged(missed)) => RoomEvent::Gap(missed),
-            Err(broadcast::error::RecvError::Closed) => {
-                RoomEvent::Disconnected(self.shared.ended().await)
-            }
+            Err(broadcast::error::RecvError::Closed) => RoomEvent::Disconnected(self.shared.ended().await),
         };
         self.has_ended = matches!(event, RoomEvent::Disconnected(_));
         Some(event)
@@ -480,7 +503,10 @@ impl Shared {
     }
 
     fn end(&self, disconnected: Disconnected) {
-        if self.ended.send_if_modified(|ended| ended.is_none() && ended.replace(disconnected.clone()).is_none()) {
+        if self
+            .ended
+            .send_if_modified(|ended| ended.is_none() && ended.replace(disconnected.clone()).is_none())
+        {
             self.tell(RoomEvent::Disconnected(disconnected));
         }
     }

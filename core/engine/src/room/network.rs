@@ -58,9 +58,13 @@ impl Network {
     /// When no address can be used.
     pub(super) async fn open(with_loopback: bool) -> io::Result<Self> {
         let mut udp = Vec::new();
-        let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "no network interface has an address");
+        let mut last_error =
+            io::Error::new(io::ErrorKind::AddrNotAvailable, "no network interface has an address");
         for ip in local_addresses(with_loopback)? {
-            match UdpSocket::bind(SocketAddr::new(ip, 0)).await.and_then(|socket| Ok((socket.local_addr()?, socket))) {
+            match UdpSocket::bind(SocketAddr::new(ip, 0))
+                .await
+                .and_then(|socket| Ok((socket.local_addr()?, socket)))
+            {
                 Ok((address, socket)) => udp.push(Udp { socket, address }),
                 Err(error) => last_error = error,
             }
@@ -68,7 +72,14 @@ impl Network {
         if udp.is_empty() {
             return Err(last_error);
         }
-        Ok(Self { udp, tcp: Vec::new(), calls: JoinSet::new(), called: Vec::new(), turn: 0, buffer: vec![0; DATAGRAM] })
+        Ok(Self {
+            udp,
+            tcp: Vec::new(),
+            calls: JoinSet::new(),
+            called: Vec::new(),
+            turn: 0,
+            buffer: vec![0; DATAGRAM],
+        })
     }
 
     /// Where the UDP sockets are.
@@ -142,7 +153,12 @@ impl Network {
             // An error tells that an earlier datagram found nobody; the socket lives on.
             if let Poll::Ready(Ok(source)) = socket.poll_recv_from(context, &mut buffer) {
                 let size = buffer.filled().len();
-                return Poll::Ready(Arrival::Datagram { proto: Protocol::Udp, source, destination: *address, size });
+                return Poll::Ready(Arrival::Datagram {
+                    proto: Protocol::Udp,
+                    source,
+                    destination: *address,
+                    size,
+                });
             }
         }
         let buffer = &mut self.buffer;

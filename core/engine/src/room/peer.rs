@@ -113,13 +113,21 @@ impl Peer {
     }
 
     fn description(&self) -> proto::SessionDescription {
-        proto::SessionDescription { r#type: "offer".into(), sdp: self.offer.clone(), id: self.offer_id, ..Default::default() }
+        proto::SessionDescription {
+            r#type: "offer".into(),
+            sdp: self.offer.clone(),
+            id: self.offer_id,
+            ..Default::default()
+        }
     }
 
     /// The last offer and the last answer, as a server is told of them that is to go on with the connection.
     pub(super) fn descriptions(&self) -> (proto::SessionDescription, proto::SessionDescription) {
-        let answer =
-            proto::SessionDescription { r#type: "answer".into(), sdp: self.answer.clone(), ..Default::default() };
+        let answer = proto::SessionDescription {
+            r#type: "answer".into(),
+            sdp: self.answer.clone(),
+            ..Default::default()
+        };
         (self.description(), answer)
     }
 

@@ -87,12 +87,7 @@ async fn session(shared: &Arc<Shared>, options: JoinOptions) {
     stay.left().await;
 }
 
-async fn drive(
-    shared: &Arc<Shared>,
-    room: &Room,
-    events: &mut RoomEvents,
-    options: JoinOptions,
-) -> Over {
+async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, options: JoinOptions) -> Over {
     let local = room.local();
     let name = room.info().name;
     shared.with(|state, _| {
@@ -160,7 +155,8 @@ async fn find_agent(
             [agent] if agent.is_active => return Ok(agent.clone()),
             [_] | [] => {}
             several => {
-                let names: Vec<String> = several.iter().map(|agent| format!("{:?}", agent.identity)).collect();
+                let names: Vec<String> =
+                    several.iter().map(|agent| format!("{:?}", agent.identity)).collect();
                 let message = format!(
                     "the room {:?} has {} agents: {}; name the one that is meant",
                     room.info().name,
@@ -246,7 +242,7 @@ fn room_gone(room: &Room) -> Over {
 /// Sends one message after the other, until one cannot be sent.
 async fn send(hub: Arc<Hub>, room: Room, broke: oneshot::Sender<Error>) {
     loop {
-        let next = lock(&hub.board).poll_send();
+        let next = hub.with(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
                 let to = to.into_iter().map(|Recipient { identity, .. }| identity);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use greenroom_protocol::{Code, Error};
 use livekit_protocol as proto;
-use livekit_signaling::{NEGOTIATED_DATA_CHANNELS_PROTOCOL, SignalClient, SignalError, SignalEvents, SignalOptions};
+use livekit_signaling::{
+    NEGOTIATED_DATA_CHANNELS_PROTOCOL, SignalClient, SignalError, SignalEvents, SignalOptions,
+};
 use url::{Host, Url};
 
 /// The oldest server that has what we use: one peer connection that the client offers with its join.
@@ -19,8 +21,9 @@ impl Address {
     /// Reads `ws://…`, `wss://…`, `http://…` or `https://…`.
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
-            let message =
-                format!("{url:?} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880");
+            let message = format!(
+                "{url:?} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
+            );
             Error::new(Code::InvalidArgument, message)
         };
         let parsed = Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
@@ -83,7 +86,10 @@ pub(super) async fn join(
     }
     if response.participant.is_none() || response.room.is_none() || response.ping_interval <= 0 {
         client.close().await;
-        let message = format!("{} answered the join with nothing that can be used; is it a LiveKit server?", address.host());
+        let message = format!(
+            "{} answered the join with nothing that can be used; is it a LiveKit server?",
+            address.host()
+        );
         return Err(Error::new(Code::ProtocolError, message));
     }
     Ok((client, response, events))
@@ -103,7 +109,9 @@ fn too_old(response: &proto::JoinResponse) -> Error {
 pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
     let host = address.host();
     match error {
-        SignalError::Client(status, _) | SignalError::Handshake { status } if matches!(status.as_u16(), 401 | 403) => {
+        SignalError::Client(status, _) | SignalError::Handshake { status }
+            if matches!(status.as_u16(), 401 | 403) =>
+        {
             let message = format!(
                 "{host} refused the token ({status}): it has to be signed with the server's key and secret, be valid now, and grant roomJoin for a room"
             );
@@ -115,20 +123,24 @@ pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
             Error::new(Code::Io, message)
         }
         SignalError::Handshake { status } => {
-            let message = format!("{host} answered the signal connection with {status}; is it a LiveKit server?");
+            let message =
+                format!("{host} answered the signal connection with {status}; is it a LiveKit server?");
             Error::new(Code::Io, message)
         }
-        SignalError::TokenFormat => {
-            Error::new(Code::InvalidArgument, "the token has characters that no token has; was it copied whole?")
-        }
+        SignalError::TokenFormat => Error::new(
+            Code::InvalidArgument,
+            "the token has characters that no token has; was it copied whole?",
+        ),
         SignalError::Timeout(_) => {
-            let message =
-                format!("{host} did not answer the signal connection in time; check the url, and that a firewall lets it through");
+            let message = format!(
+                "{host} did not answer the signal connection in time; check the url, and that a firewall lets it through"
+            );
             Error::new(Code::Timeout, message)
         }
         SignalError::Connection(why) => {
-            let message =
-                format!("no signal connection to {host}: {why}; check the url, and that the server runs and can be reached from here");
+            let message = format!(
+                "no signal connection to {host}: {why}; check the url, and that the server runs and can be reached from here"
+            );
             Error::new(Code::Io, message)
         }
         other => Error::new(Code::Io, format!("no signal connection to {host}: {other}")),

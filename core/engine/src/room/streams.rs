@@ -12,10 +12,10 @@ use futures_util::StreamExt;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{AnyStreamReader, StreamCloser, StreamError, StreamReader};
+use livekit_data_stream::backend::Packet;
 use livekit_data_stream::backend::incoming::{
     InputEvent, Manager, ManagerInput, OutputEvent, PacketReceived, StreamOpened,
 };
-use livekit_data_stream::backend::Packet;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::encryption::Type as Encryption;
 use tokio::sync::mpsc;
@@ -165,7 +165,11 @@ async fn hand_out(
                 *of_sender += 1;
                 let (info, closer) = describe(from, &stream_reader);
                 let wanted = if *of_sender > most_of_sender || all >= most {
-                    tracing::warn!(from = info.from, topic = info.topic, "a stream is dropped: too many are open");
+                    tracing::warn!(
+                        from = info.from,
+                        topic = info.topic,
+                        "a stream is dropped: too many are open"
+                    );
                     None
                 } else {
                     let listener = topics.listener(&info.topic);

@@ -1,6 +1,5 @@
 //! An agent in a room: the scripted peer behind a switchboard, as the SDKs' adapters put it there.
 
-
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -97,6 +96,12 @@ impl Drop for Agent {
 
 impl Stage {
     fn with<R>(&self, act: impl FnOnce(&mut Switchboard, Time) -> R) -> R {
+        let result = self.with_quiet(act);
+        self.to_send.notify_one();
+        result
+    }
+
+    fn with_quiet<R>(&self, act: impl FnOnce(&mut Switchboard, Time) -> R) -> R {
         let mut board = self.board.lock().unwrap();
         let result = act(&mut board, Time::from_origin(self.origin.elapsed()));
         while let Some(incoming) = board.poll() {
@@ -104,7 +109,6 @@ impl Stage {
                 let _ = self.to_agent.send(message);
             }
         }
-        self.to_send.notify_one();
         result
     }
 
@@ -162,7 +166,7 @@ async fn hear(stage: Arc<Stage>, mut link: OwnedReadHalf) {
 
 async fn send(stage: Arc<Stage>) {
     loop {
-        let next = stage.board.lock().unwrap().poll_send();
+        let next = stage.with_quiet(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
                 let to = to.into_iter().map(|recipient| recipient.identity);
@@ -175,4 +179,3 @@ async fn send(stage: Arc<Stage>) {
         }
     }
 }
-

@@ -50,6 +50,7 @@ async fn two_see_each_other_come_change_and_go() {
     within("a change", bob.set_attributes([("mood".to_owned(), "bright".to_owned())])).await.unwrap();
     assert_eq!(bob.local().attributes["mood"], "bright");
     knows(&ada, "bob", |bob| bob.attributes.get("mood").is_some_and(|mood| mood == "bright")).await;
+    assert_eq!(bob.local().metadata, "announced", "the rest stays as it is");
     within("a change", bob.set_metadata("hello")).await.unwrap();
     knows(&ada, "bob", |bob| bob.metadata == "hello").await;
 
@@ -167,7 +168,8 @@ async fn a_join_that_is_given_up_leaves_nothing() {
 
 #[tokio::test]
 async fn media_by_tcp_where_udp_is_closed() {
-    let tcp_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let tcp_port =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let server = Server::start(&["--rtc.tcp_port", &tcp_port, "--rtc.udp_port", "0"]);
     let venue = Venue::on(&server);
     let begun = Instant::now();

@@ -6,6 +6,7 @@ mod faults;
 mod host;
 mod joining;
 mod packets;
+mod resume;
 mod server;
 mod session;
 mod streams;

@@ -39,7 +39,8 @@ async fn lossy_packets_arrive_too() {
     within("a lossy packet of many", async {
         loop {
             ada.publish("level", "0.5", &[], false).await.unwrap();
-            let arrived = tokio::time::timeout(std::time::Duration::from_millis(200), data(&mut events)).await;
+            let arrived =
+                tokio::time::timeout(std::time::Duration::from_millis(200), data(&mut events)).await;
             if let Ok(packet) = arrived {
                 assert!(!packet.reliable);
                 return;

@@ -34,7 +34,9 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         // Somebody else may take a port between our look and the server's.
         for _ in 0..2 {
-            if let Ok(server) = Self::try_start(tempfile::tempdir().unwrap(), free_port(), free_udp_port(), options) {
+            if let Ok(server) =
+                Self::try_start(tempfile::tempdir().unwrap(), free_port(), free_udp_port(), options)
+            {
                 return server;
             }
         }
@@ -48,7 +50,12 @@ impl Server {
         Self::try_start(folder, self.port, self.udp_port, &[]).unwrap()
     }
 
-    fn try_start(folder: tempfile::TempDir, port: u16, udp_port: u16, options: &[&str]) -> Result<Self, String> {
+    fn try_start(
+        folder: tempfile::TempDir,
+        port: u16,
+        udp_port: u16,
+        options: &[&str],
+    ) -> Result<Self, String> {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(root().join("tests/livekit-server/run"))
             .arg(program())
@@ -73,10 +80,6 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Ends it as a crash would.
@@ -126,7 +129,11 @@ fn root() -> PathBuf {
 fn program() -> PathBuf {
     let path = std::env::var_os("GREENROOM_TEST_LIVEKIT_SERVER")
         .map_or_else(|| root().join(".cache/livekit-server/livekit-server"), PathBuf::from);
-    assert!(path.exists(), "{} is not there: run .ci/livekit-server, or set GREENROOM_TEST_LIVEKIT_SERVER", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there: run .ci/livekit-server, or set GREENROOM_TEST_LIVEKIT_SERVER",
+        path.display()
+    );
     path
 }
 

@@ -63,10 +63,14 @@ async fn two_sessions_of_one_agent_do_not_mix() {
     for session in [&ada, &bob] {
         within("ready", session.ready(None)).await.unwrap();
     }
+    for (session, text) in [(&ada, "from ada"), (&bob, "from bob"), (&ada, "ada again")] {
+        let turn = within("a turn", session.say(text, None)).await.unwrap();
+        // What the agent says to the other, both hear, and it may come after that turn.
+        assert!(turn.reply.ends_with(&format!("echo: {text}")), "{}", turn.reply);
+    }
     let (of_ada, of_bob) =
-        tokio::join!(within("a turn", ada.say("from ada", None)), within("a turn", bob.say("from bob", None)));
-    assert_eq!(of_ada.unwrap().reply, "echo: from ada");
-    assert_eq!(of_bob.unwrap().reply, "echo: from bob");
+        tokio::join!(within("history", ada.history(None)), within("history", bob.history(None)));
+    assert_eq!((of_ada.unwrap().len(), of_bob.unwrap().len()), (6, 6));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +104,10 @@ async fn without_an_agent_the_start_fails_in_time() {
     });
     let error = within("a failure", session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
-    assert!(error.message.contains("no agent came into the room") && error.message.contains("somebody"), "{error}");
+    assert!(
+        error.message.contains("no agent came into the room") && error.message.contains("somebody"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,7 +46,10 @@ async fn four_mebibytes_both_ways_compressed_and_not() {
             };
             let (id, (info, received)) = tokio::join!(from.send_bytes(content, options), receive);
             assert_eq!(info.id, id.unwrap());
-            assert_eq!((info.name.as_str(), info.attributes["k"].as_str(), info.is_text), ("blob.bin", "v", false));
+            assert_eq!(
+                (info.name.as_str(), info.attributes["k"].as_str(), info.is_text),
+                ("blob.bin", "v", false)
+            );
             assert_eq!(info.from, from.local().identity);
             assert_eq!(info.total_length, Some(content.len() as u64));
             assert_eq!(Sha256::digest(&received), sum);

@@ -121,7 +121,9 @@ pub(crate) fn signed(claims: &Value) -> String {
 }
 
 pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what} took more than {DEADLINE:?}"))
+    tokio::time::timeout(DEADLINE, work)
+        .await
+        .unwrap_or_else(|_| panic!("{what} took more than {DEADLINE:?}"))
 }
 
 /// Reads events until one is what is meant.
