@@ -286,3 +286,53 @@ fn local_addresses(with_loopback: bool) -> io::Result<Vec<IpAddr>> {
     addresses.truncate(ADDRESSES);
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_over_tcp_come_whole_however_they_are_cut() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut network = Network::open(true).await.unwrap();
+        network.call(server.local_addr().unwrap());
+        let (mut far, _) = server.accept().await.unwrap();
+        assert!(matches!(network.arrival().await, Arrival::Connected(_)));
+        let datagrams: [&[u8]; 4] = [b"one", &[7; DATAGRAM], b"", b"four"];
+        let mut framed = Vec::new();
+        for datagram in datagrams {
+            framed.extend_from_slice(&u16::try_from(datagram.len()).unwrap().to_be_bytes());
+            framed.extend_from_slice(datagram);
+        }
+        // One that is larger than any is dropped.
+        framed.extend_from_slice(&[0xff, 0xff]);
+        framed.extend_from_slice(&[0; 0xffff]);
+        framed.extend_from_slice(b"\0\x04last");
+        let writer = tokio::spawn(async move {
+            for piece in framed.chunks(1_001) {
+                far.write_all(piece).await.unwrap();
+                far.flush().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            far
+        });
+        for expected in [datagrams[0], datagrams[1], datagrams[2], datagrams[3], b"last"] {
+            let Arrival::Datagram { proto: Protocol::Tcp, size, .. } = network.arrival().await else {
+                panic!("not by TCP");
+            };
+            assert_eq!(network.datagram(size), expected);
+        }
+        drop(writer.await.unwrap());
+    }
+
+    #[test]
+    fn loopback_is_used_where_the_server_is_there_and_only_there() {
+        assert!(local_addresses(false).unwrap().iter().all(|address| !address.is_loopback()));
+        assert!(local_addresses(true).unwrap()[0].is_loopback());
+    }
+}

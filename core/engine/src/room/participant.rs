@@ -266,3 +266,74 @@ impl RemoteParticipantRegistry for Roster {
         lock(&self.0).remote.keys().map(|identity| identity.as_str().into()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::participant_info::State as Is;
+
+    fn info(identity: &str, sid: &str, version: u32, is: Is) -> proto::ParticipantInfo {
+        proto::ParticipantInfo {
+            identity: identity.to_owned(),
+            sid: sid.to_owned(),
+            version,
+            state: is as i32,
+            ..Default::default()
+        }
+    }
+
+    fn roster() -> Roster {
+        let roster = Roster::default();
+        roster.reset(&info("me", "PA_me", 1, Is::Active), &[info("ada", "PA_1", 5, Is::Active)]);
+        roster
+    }
+
+    fn told(changes: &Changes) -> Vec<String> {
+        let word = |event: &RoomEvent| match event {
+            RoomEvent::ParticipantJoined(ada) => format!("joined {}", ada.sid),
+            RoomEvent::ParticipantLeft { participant, .. } => format!("left {}", participant.sid),
+            RoomEvent::ParticipantChanged(ada) => format!("changed {} {}", ada.sid, ada.name),
+            other => format!("{other:?}"),
+        };
+        changes.events.iter().map(word).collect()
+    }
+
+    #[test]
+    fn an_older_word_about_a_participant_changes_nothing() {
+        let roster = roster();
+        let renamed = |version| proto::ParticipantInfo {
+            name: format!("v{version}"),
+            ..info("ada", "PA_1", version, Is::Active)
+        };
+        assert_eq!(told(&roster.update(&[renamed(7), renamed(6)])), ["changed PA_1 v7"]);
+        assert_eq!(roster.get("ada").map(|ada| ada.name), Some("v7".to_owned()));
+    }
+
+    #[test]
+    fn who_comes_again_is_somebody_else() {
+        let roster = roster();
+        let changes = roster.update(&[info("ada", "PA_2", 1, Is::Active)]);
+        assert_eq!(told(&changes), ["left PA_1", "joined PA_2"]);
+        assert_eq!(changes.gone, ["ada"]);
+        // The end of the first stay is told late.
+        assert!(told(&roster.update(&[info("ada", "PA_1", 9, Is::Disconnected)])).is_empty());
+        assert!(roster.get("ada").is_some());
+    }
+
+    #[test]
+    fn who_is_gone_after_another_join_has_left() {
+        let roster = roster();
+        let others = [info("bob", "PA_3", 1, Is::Active)];
+        let changes = roster.reset(&info("me", "PA_me2", 1, Is::Active), &others);
+        assert_eq!(told(&changes), ["left PA_1", "joined PA_3"]);
+        assert_eq!(roster.local().sid, "PA_me2");
+    }
+
+    #[test]
+    fn another_under_our_identity_is_not_us() {
+        let roster = roster();
+        assert!(told(&roster.update(&[info("me", "PA_thief", 9, Is::Active)])).is_empty());
+        assert_eq!(roster.local().sid, "PA_me");
+        assert_eq!(roster.remote().len(), 1);
+    }
+}

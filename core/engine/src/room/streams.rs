@@ -400,3 +400,90 @@ impl Feed for Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use livekit_protocol::data_stream as proto;
+
+    use super::*;
+
+    fn header(id: &str) -> Value {
+        Value::StreamHeader(proto::Header {
+            stream_id: id.to_owned(),
+            topic: "t".to_owned(),
+            content_header: Some(proto::header::ContentHeader::ByteHeader(proto::ByteHeader::default())),
+            ..Default::default()
+        })
+    }
+
+    fn chunk(id: &str, index: u64, content: &[u8]) -> Value {
+        let content = content.to_vec();
+        let stream_id = id.to_owned();
+        Value::StreamChunk(proto::Chunk { stream_id, chunk_index: index, content, ..Default::default() })
+    }
+
+    fn trailer(id: &str) -> Value {
+        Value::StreamTrailer(proto::Trailer { stream_id: id.to_owned(), ..Default::default() })
+    }
+
+    fn stage(limits: &Limits) -> (Inflow, IncomingStreams) {
+        let topics = Arc::default();
+        (Inflow::start(Arc::clone(&topics), limits), IncomingStreams::listen(&topics, "t", limits).unwrap())
+    }
+
+    #[tokio::test]
+    async fn nobody_writes_into_the_stream_of_another() {
+        let (inflow, mut streams) = stage(&Limits::default());
+        for (from, value) in [
+            ("ada", header("1")),
+            ("eve", chunk("1", 0, b"forged")),
+            ("eve", trailer("1")),
+            ("eve", header("1")),
+            ("eve", chunk("1", 0, b"of eve")),
+            ("ada", chunk("1", 0, b"of ada")),
+            ("ada", trailer("1")),
+            ("eve", trailer("1")),
+        ] {
+            assert!(inflow.take(from, value).is_none());
+        }
+        for (from, content) in [("ada", "of ada"), ("eve", "of eve")] {
+            let stream = streams.next().await.unwrap();
+            assert_eq!((stream.info.from.as_str(), stream.info.id.as_str()), (from, "1"));
+            assert_eq!(stream.read_all().await.unwrap(), content);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_sender_has_so_many_streams_and_no_more() {
+        let mut limits = Limits::default();
+        limits.sender_streams = 2;
+        let (inflow, mut streams) = stage(&limits);
+        for id in ["1", "2", "3"] {
+            inflow.take("eve", header(id));
+        }
+        inflow.take("ada", header("1"));
+        inflow.take("eve", trailer("1"));
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            taken.push(streams.next().await.unwrap());
+        }
+        let names: Vec<_> = taken.iter().map(|stream| (&*stream.info.from, &*stream.info.id)).collect();
+        assert_eq!(names, [("eve", "1"), ("eve", "2"), ("ada", "1")]);
+        // One has ended, so there is room again.
+        assert!(taken.remove(0).read_all().await.unwrap().is_empty());
+        inflow.take("eve", header("4"));
+        assert_eq!(streams.next().await.unwrap().info.id, "4");
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_leaves_breaks_off_what_it_sent() {
+        let (inflow, mut streams) = stage(&Limits::default());
+        inflow.take("ada", header("1"));
+        inflow.take("ada", chunk("1", 0, b"half"));
+        inflow.abort("ada");
+        let error = streams.next().await.unwrap().read_all().await.unwrap_err();
+        assert_eq!(error.code, Code::ProtocolError);
+    }
+}

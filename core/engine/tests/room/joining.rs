@@ -138,6 +138,15 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_apart() {
+    let venue = Venue::new();
+    let url = venue.server.url().replace("ws://", "wss://");
+    let error = refused(RoomOptions::new(url, venue.token("ada"))).await;
+    assert_eq!(error.code, Code::Io);
+    assert!(error.message.contains("no signal connection"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_is_given_up() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = RoomOptions::new(format!("ws://{}", silent.local_addr().unwrap()), "t");
