@@ -35,7 +35,7 @@ pub(super) type Sent = Box<dyn FnOnce(Result<(), Error>) + Send>;
 /// What others want of the task.
 pub(super) enum Command {
     /// Send a data packet.
-    Packet { channel: Channel, packet: proto::DataPacket, done: Sent },
+    Packet { channel: Channel, packet: Box<proto::DataPacket>, done: Sent },
     /// Send a stream, or a part of one that is written bit by bit.
     Stream { packets: Vec<proto::DataPacket>, done: Sent },
     /// Change what is said about the local participant.
@@ -405,7 +405,7 @@ impl Client {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Packet { channel: Channel::Reliable, packet, done } => self.lanes.push(packet, done),
+            Command::Packet { channel: Channel::Reliable, packet, done } => self.lanes.push(*packet, done),
             Command::Packet { channel: Channel::Lossy, mut packet, done } => {
                 sender_of(&self.shared).sign(&mut packet);
                 // Whether it was sent is nobody's business: it may be lost later as well.

@@ -294,7 +294,7 @@ impl Room {
             return Err(Error::new(Code::TooLarge, message));
         }
         let channel = if reliable { Channel::Reliable } else { Channel::Lossy };
-        self.ask(|done| Command::Packet { channel, packet, done }).await
+        self.ask(|done| Command::Packet { channel, packet: Box::new(packet), done }).await
     }
 
     /// Sends bytes as one stream, whose id it gives; back when all has left, which is not yet when it has arrived.

@@ -350,13 +350,12 @@ impl Listener for Arc<Hub> {
             return None;
         }
         let announced = info.total_length.and_then(|length| length.try_into().ok());
-        let mut begun = None;
-        self.with(|board, now| {
+        let stream = self.with(|board, now| {
             let stream = board.begin(&info.from, announced, now);
             lock(&self.closers).insert(stream, closer);
-            begun = Some(stream);
+            stream
         });
-        begun.map(|stream| Box::new(Message { hub: Arc::clone(self), stream }) as Box<dyn Feed>)
+        Some(Box::new(Message { hub: Self::clone(self), stream }))
     }
 }
 

@@ -44,7 +44,7 @@ async fn two_see_each_other_come_change_and_go() {
     });
     let joined = joined.await;
     assert_eq!((joined.identity.as_str(), joined.kind), ("bob", ParticipantKind::Agent));
-    assert_eq!(joined.permissions.unwrap().can_manage_agent_session, false);
+    assert!(!joined.can_manage_agent_session());
     gather(&[&ada, &bob]).await;
 
     within("a change", bob.set_attributes([("mood".to_owned(), "bright".to_owned())])).await.unwrap();
