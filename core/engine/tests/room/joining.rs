@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::{SinkExt, StreamExt};
 use greenroom_engine::protocol::Code;
 use greenroom_engine::room::{ParticipantKind, Room, RoomEvent, RoomOptions};
+use livekit_protocol as proto;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use crate::server::Server;
 use crate::venue::{Venue, event, gather, knows, signed, within};
@@ -144,6 +148,46 @@ async fn a_server_that_speaks_no_tls_is_told_apart() {
     let error = refused(RoomOptions::new(url, venue.token("ada"))).await;
     assert_eq!(error.code, Code::Io);
     assert!(error.message.contains("no signal connection"), "{error}");
+}
+
+/// Answers as servers did that have no single peer connection: not under `/rtc/v1`, but under `/rtc`.
+async fn old_server(listener: tokio::net::TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let only_old = |request: &Request, response: Response| {
+            if request.uri().path() == "/rtc" {
+                return Ok(response);
+            }
+            let mut refusal = ErrorResponse::new(None);
+            *refusal.status_mut() = tokio_tungstenite::tungstenite::http::StatusCode::NOT_FOUND;
+            Err(refusal)
+        };
+        let Ok(mut connection) = tokio_tungstenite::accept_hdr_async(stream, only_old).await else {
+            continue;
+        };
+        let join = proto::JoinResponse {
+            server_info: Some(proto::ServerInfo {
+                version: "1.8.4".to_owned(),
+                protocol: 15,
+                ..Default::default()
+            }),
+            ping_interval: 5,
+            ping_timeout: 15,
+            ..Default::default()
+        };
+        let join = proto::SignalResponse { message: Some(proto::signal_response::Message::Join(join)) };
+        let _ = connection.send(Message::binary(prost::Message::encode_to_vec(&join))).await;
+        while let Some(Ok(_)) = connection.next().await {}
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused_with_its_version() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let _server = tokio::spawn(old_server(listener));
+    let error = refused(RoomOptions::new(url, "t")).await;
+    assert_eq!(error.code, Code::Unsupported);
+    assert!(error.message.contains("1.8.4") && error.message.contains("1.9.2 or newer"), "{error}");
 }
 
 #[tokio::test]
