@@ -153,6 +153,7 @@ async fn a_server_that_speaks_no_tls_is_told_apart() {
 /// Answers as servers did that have no single peer connection: not under `/rtc/v1`, but under `/rtc`.
 async fn old_server(listener: tokio::net::TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
+        #[allow(clippy::result_large_err, reason = "the callback's type is the library's")]
         let only_old = |request: &Request, response: Response| {
             if request.uri().path() == "/rtc" {
                 return Ok(response);
