@@ -15,18 +15,18 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan};
-use crate::session::{ControlSink, LogTarget, Shared, StartOptions};
-use crate::tcp::{self, Activity, Caller, Link, Outgoing};
+use crate::session::{ControlSink, LogTarget, Shared, StartOptions, Way};
+use crate::tcp::{self, Activity, Caller, Link};
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_millis(500);
 /// Connections that are told apart at once; more wait in the system's queue.
 const CALLERS: usize = 32;
 
-/// Why there is nothing more to do but to end the agent.
-struct Over {
-    reason: CloseReason,
-    error: Error,
+/// Why there is nothing more to do but to end the session.
+pub(crate) struct Over {
+    pub(crate) reason: CloseReason,
+    pub(crate) error: Error,
 }
 
 /// Runs a session to its end. The state tells the rest of the world how it goes.
@@ -123,7 +123,7 @@ async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
     running.link = Some(link);
     shared.with(|state, now| {
         state.last_call = now;
-        state.outgoing = Some(outgoing);
+        state.outgoing = Some(Way::Link(outgoing));
         state.controller.open_by(running.ready_by, now);
     });
     let over = pump(shared, running).await;
@@ -196,10 +196,10 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
 }
 
 /// When the session's thread wakes by itself; whether it waits until more can be written, or why nothing can be.
-type Outlook = (Option<tokio::time::Instant>, io::Result<bool>);
+pub(crate) type Outlook = (Option<tokio::time::Instant>, io::Result<bool>);
 
 /// Lets pass what is due, and sends. Tells what there is to wait for, or why it is over.
-fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlook, Over> {
+pub(crate) fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlook, Over> {
     shared.with(|state, now| {
         state.let_pass(now);
         let idle_at = idle_timeout.filter(|_| !state.controller.in_turn()).map(|idle| state.last_call + idle);
@@ -217,7 +217,7 @@ fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlo
         state.send();
         let next = [state.controller.poll_timeout(), idle_at].into_iter().flatten().min();
         let alarm = state.set_alarm(next, now).map(|at| shared.instant(at));
-        Ok((alarm, state.outgoing.as_mut().map_or(Ok(false), Outgoing::outlook)))
+        Ok((alarm, state.outgoing.as_mut().map_or(Ok(false), Way::outlook)))
     })
 }
 
@@ -259,7 +259,7 @@ async fn gone(process: &AgentProcess, how: &str) -> Over {
     }
 }
 
-fn close(shared: &Shared, over: Over) {
+pub(crate) fn close(shared: &Shared, over: Over) {
     shared.with(|state, now| {
         state.outgoing = None;
         state.begin_close(over.reason, over.error, now);
@@ -267,7 +267,7 @@ fn close(shared: &Shared, over: Over) {
 }
 
 /// Waits for `work`, unless the session is closed meanwhile.
-async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Over> {
+pub(crate) async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Over> {
     let mut work = pin!(work);
     loop {
         // Deadlines of callers pass also while there is no link.
@@ -417,7 +417,7 @@ fn with_log(error: Error, process: &AgentProcess) -> Error {
     if tail.is_empty() { error } else { error.with_detail(format!("the agent's last words:\n{tail}")) }
 }
 
-fn failed_start(error: Error) -> Over {
+pub(crate) fn failed_start(error: Error) -> Over {
     Over { reason: CloseReason::StartFailed, error }
 }
 
@@ -431,7 +431,7 @@ fn note_log_error(shared: &Shared, message: &str) {
     });
 }
 
-fn humantime(duration: Duration) -> impl std::fmt::Display {
+pub(crate) fn humantime(duration: Duration) -> impl std::fmt::Display {
     // A deadline in whole milliseconds reads best.
     humantime::format_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
 }

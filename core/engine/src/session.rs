@@ -1,11 +1,14 @@
-//! A session with an agent that it starts: its process, its port, its link, on one thread that begins and ends with it.
+//! A session with an agent, which it starts or finds in a room: all that belongs to it is on one thread that begins and ends with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, CloseReason, Operation};
 use greenroom_protocol::session::{CallId, Config, Controller};
@@ -16,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::driver::{Driver, Events, Listener, Reply, lock};
 use crate::launch::AgentSpec;
+use crate::room::{self, JoinOptions};
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
 use crate::tcp::Outgoing;
@@ -93,6 +97,15 @@ pub struct Status {
     pub agent_state: Option<String>,
     /// How many events the next turn would show as before it.
     pub unseen_events: usize,
+    /// The room that was joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// The identity under which it was joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The identity of the agent in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Why it could not be checked that the connection is the agent's own.
     pub peer_check: Option<String>,
     /// Connections that were neither the agent's nor control.
@@ -103,7 +116,7 @@ pub struct Status {
     pub closed: Option<Error>,
 }
 
-/// A session with an agent that it started. Clones are of the same session; when the last is gone, the session ends.
+/// A session with an agent. Clones are of the same session; when the last is gone, the session ends.
 #[derive(Clone)]
 pub struct Session(Arc<Handle>);
 
@@ -125,14 +138,22 @@ pub(crate) struct State {
     pub(crate) status: Status,
     pub(crate) closing: bool,
     pub(crate) last_call: Time,
-    /// What goes to the agent, once it has connected.
-    pub(crate) outgoing: Option<Outgoing>,
+    /// What goes to the agent, once there is a way.
+    pub(crate) outgoing: Option<Way>,
     /// When the session's thread wakes by itself.
     alarm: Option<Time>,
     replies: HashMap<CallId, Reply>,
     listeners: Vec<Weak<dyn Listener>>,
     done: Vec<Box<dyn FnOnce() + Send>>,
     ended: bool,
+}
+
+/// The way to the agent.
+pub(crate) enum Way {
+    /// Its connection, which is written at once.
+    Link(Outgoing),
+    /// The room, into which the session's thread sends what waits here.
+    Room(VecDeque<Bytes>),
 }
 
 impl StartOptions {
@@ -157,19 +178,40 @@ impl Session {
     /// # Errors
     /// When no thread can be started.
     pub fn start(options: StartOptions) -> Result<Self, Error> {
+        let (config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
+        Self::begin(config, idle_timeout, move |shared| run::run(shared, options))
+    }
+
+    /// Joins a room and drives the session of an agent in it. Returns at once; [`Operation::Start`] waits until it is ready, or tells why
+    /// it never will be.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn join(options: JoinOptions) -> Result<Self, Error> {
+        let (mut config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
+        // Others may drive the same agent, and not every host tells us apart.
+        config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));
+        Self::begin(config, idle_timeout, move |shared| room::run(shared, options))
+    }
+
+    fn begin(
+        config: Config,
+        idle_timeout: Option<Duration>,
+        body: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> Result<Self, Error> {
         let origin = Instant::now();
         let wall = SystemTime::now();
         let clock = WallClock::new(Time::ZERO, wall);
         let status = Status {
             state: "starting",
             started_at: clock.at(Time::ZERO).to_string(),
-            idle_timeout_ms: options.idle_timeout.map(whole_millis),
+            idle_timeout_ms: idle_timeout.map(whole_millis),
             ..Status::default()
         };
         let shared = Arc::new(Shared {
             origin,
             state: Mutex::new(State {
-                controller: Controller::new(options.controller.clone(), clock),
+                controller: Controller::new(config, clock),
                 status,
                 closing: false,
                 last_call: Time::ZERO,
@@ -188,7 +230,7 @@ impl Session {
             .spawn(move || {
                 // Whatever happens in there, a panic included, nothing that waits for the session hangs.
                 let _ended = EndOnDrop(&on_thread);
-                run::run(&on_thread, options);
+                body(&on_thread);
             })
             .map_err(|error| {
                 Error::new(Code::Io, format!("no thread can be started for the session: {error}"))
@@ -376,7 +418,7 @@ impl State {
     fn needs_thread(&self) -> bool {
         let is_due_earlier =
             self.controller.poll_timeout().is_some_and(|due| self.alarm.is_none_or(|alarm| due < alarm));
-        is_due_earlier || self.outgoing.as_ref().is_some_and(Outgoing::needs_thread)
+        is_due_earlier || self.outgoing.as_ref().is_some_and(Way::needs_thread)
     }
 
     /// Sets when the session's thread wakes by itself, for what is due at `next`.
@@ -413,6 +455,30 @@ impl State {
             unseen_events: controller.unseen_events(),
             closed: controller.closed().cloned(),
             ..self.status.clone()
+        }
+    }
+}
+
+impl Way {
+    fn send(&mut self, mut next: impl FnMut() -> Option<Bytes>) {
+        match self {
+            Self::Link(outgoing) => outgoing.send(next),
+            Self::Room(waiting) => waiting.extend(std::iter::from_fn(&mut next)),
+        }
+    }
+
+    fn needs_thread(&self) -> bool {
+        match self {
+            Self::Link(outgoing) => outgoing.needs_thread(),
+            Self::Room(waiting) => !waiting.is_empty(),
+        }
+    }
+
+    /// For the session's thread: whether it has to wait until more can be written, or why nothing can be written any more.
+    pub(crate) fn outlook(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Link(outgoing) => outgoing.outlook(),
+            Self::Room(_) => Ok(false),
         }
     }
 }

@@ -18,12 +18,17 @@
 //! # }
 //! ```
 //!
-//! A session needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
+//! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams.
+//!
+//! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
 
 #![forbid(unsafe_code)]
 
 pub use greenroom_engine::launch::AgentSpec;
-pub use greenroom_engine::{Driver, Events, LogTarget, Session, StartOptions, Status};
+pub use greenroom_engine::room;
+pub use greenroom_engine::{
+    Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session, StartOptions, Status,
+};
 pub use greenroom_protocol::message::{
     AgentInfo, AgentState, Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo,
     Handoff, IoUpdate, Item, Metrics, ModelUsage, Operation, Role, RtcStats, SessionState, Started,

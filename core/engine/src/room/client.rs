@@ -1,0 +1,798 @@
+//! The task of one room: it owns the connection, and is the only one that has a socket and looks at the clock.
+//!
+//! Everybody else talks to it through [`Command`]s, and reads what it keeps in [`Shared`].
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use greenroom_protocol::{Code, Error};
+use livekit_protocol as proto;
+use livekit_protocol::data_packet::Value;
+use livekit_protocol::leave_request::Action;
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message as Response;
+use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
+use prost::Message as _;
+use str0m::RtcError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
+use super::lanes::{Lanes, Sender};
+use super::network::{Arrival, Network};
+use super::participant::{Changes, Participant};
+use super::peer::{Channel, Come, Peer};
+use super::signal::{self, Address};
+use super::streams::Inflow;
+use super::{RoomInfo, RoomOptions, Shared};
+
+/// Called when what was given to be sent has left, or never will.
+pub(super) type Sent = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What others want of the task.
+pub(super) enum Command {
+    /// Send a data packet.
+    Packet { channel: Channel, packet: Box<proto::DataPacket>, done: Sent },
+    /// Send a stream, or a part of one that is written bit by bit.
+    Stream { packets: Vec<proto::DataPacket>, done: Sent },
+    /// Change what is said about the local participant.
+    Describe { update: proto::UpdateParticipantMetadata, done: Sent },
+}
+
+/// Datagrams that are read before the task looks at anything else.
+const BURST: usize = 32;
+/// Until there is a way by UDP, before TCP is tried too.
+const TCP_AFTER: Duration = Duration::from_millis(1_500);
+/// How long a connection may be silent before it is made anew.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long a resumed connection may take to be whole again.
+const RESUME: Duration = Duration::from_secs(15);
+/// How often, and how long apart, a connection is made anew before it counts as lost.
+const RETRIES: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(300),
+    Duration::from_millis(1_200),
+    Duration::from_millis(2_700),
+    Duration::from_millis(4_800),
+    Duration::from_millis(7_000),
+];
+/// How long a leave waits for what was sent to arrive.
+const LEAVE: Duration = Duration::from_secs(3);
+/// How long the server is given to take the word that we leave.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the server has to say why it closed the peer connection.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long the server may take to answer a request.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// One connection to the server.
+struct Connection {
+    signal: Arc<SignalClient>,
+    events: SignalEvents,
+    /// To the task that writes to the signal connection, which may stall.
+    requests: mpsc::UnboundedSender<Request>,
+    peer: Peer,
+    network: Network,
+    /// When the peer connection wants to be called.
+    until: Instant,
+    is_reachable: bool,
+    /// Since when datagrams do not get through any more.
+    silent_since: Option<Instant>,
+    /// Where the server takes TCP.
+    by_tcp: Vec<std::net::SocketAddr>,
+    candidates: usize,
+    began: Instant,
+}
+
+/// A change of the local participant that was asked for.
+struct Change {
+    update: proto::UpdateParticipantMetadata,
+    by: Instant,
+    done: Sent,
+}
+
+/// How driving a connection ends.
+enum End {
+    /// We left.
+    Left,
+    /// For good.
+    Disconnected(Disconnected),
+    /// It broke.
+    Broken,
+    /// It is to be made anew, as another stay in the room, at another server if one is named.
+    Rejoin(Option<String>),
+    /// It never came about.
+    Failed(Error),
+}
+
+type Resuming = Pin<Box<dyn Future<Output = Result<proto::ReconnectResponse, SignalError>> + Send>>;
+
+/// The task.
+pub(super) struct Client {
+    shared: Arc<Shared>,
+    options: RoomOptions,
+    address: Address,
+    connection: Connection,
+    lanes: Lanes<Sent>,
+    inflow: Inflow,
+    /// The last number of each sender's reliable packets; one that is sent again is dropped.
+    last_seen: HashMap<String, u32>,
+    /// Changes that the server has not made yet.
+    changes: HashMap<u32, Change>,
+    /// Told once packets can be sent.
+    opened: Option<oneshot::Sender<Result<(), Error>>>,
+    /// The deadline until packets can be sent.
+    open_by: Option<Instant>,
+    resuming: Option<Resuming>,
+    /// The room was told that the connection broke, and not yet that it is back.
+    is_interrupted: bool,
+    /// How often it was joined anew since packets could last be sent.
+    rejoins: usize,
+}
+
+impl Client {
+    /// Joins: the signal connection, and the server's word that we are in. [`Client::run`] does the rest.
+    pub(super) async fn join(shared: Arc<Shared>, options: RoomOptions) -> Result<Self, Error> {
+        let address = Address::parse(&options.url)?;
+        let (connection, response) = Connection::join(&address, &options.token, &options).await?;
+        let inflow = Inflow::start(Arc::clone(&shared.topics), &options.limits);
+        let lanes = Lanes::new(sender(&response));
+        let open_by = Some(connection.began + options.connect_timeout);
+        let mut client = Self {
+            shared,
+            options,
+            address,
+            connection,
+            lanes,
+            inflow,
+            last_seen: HashMap::new(),
+            changes: HashMap::new(),
+            opened: None,
+            open_by,
+            resuming: None,
+            is_interrupted: false,
+            rejoins: 0,
+        };
+        client.joined(&response);
+        Ok(client)
+    }
+
+    /// Drives the room until it is left. `opened` is told once packets can be sent, or why they never can.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        opened: oneshot::Sender<Result<(), Error>>,
+    ) {
+        self.opened = Some(opened);
+        let shared = Arc::clone(&self.shared);
+        let disconnected = loop {
+            let end = match self.drive(&mut commands).await {
+                End::Broken => self.last_word().await,
+                end => end,
+            };
+            match end {
+                End::Left => {
+                    self.leave().await;
+                    break Disconnected::new(DisconnectReason::ClientInitiated);
+                }
+                End::Disconnected(disconnected) => break disconnected,
+                End::Failed(error) => {
+                    self.leave().await;
+                    let disconnected = Disconnected {
+                        reason: DisconnectReason::JoinFailure,
+                        message: error.message.clone(),
+                    };
+                    if let Some(opened) = self.opened.take() {
+                        let _ = opened.send(Err(error));
+                    }
+                    break disconnected;
+                }
+                End::Broken => {
+                    if let Err(disconnected) = self.rejoin(None).await {
+                        break disconnected;
+                    }
+                }
+                End::Rejoin(other) => {
+                    if let Err(disconnected) = self.rejoin(other).await {
+                        break disconnected;
+                    }
+                }
+            }
+        };
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(Err(disconnected.error()));
+        }
+        self.inflow.abort_all();
+        // Before what waits is dropped, so that it fails with this reason.
+        shared.end(disconnected);
+    }
+
+    async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
+        loop {
+            if let Err(end) = self.settle() {
+                return end;
+            }
+            let alarm = self.alarm();
+            let step = tokio::select! {
+                () = self.shared.stopped() => Err(End::Left),
+                arrival = self.connection.network.arrival() => self.arrived(arrival),
+                event = self.connection.events.recv() => self.signalled(event).await,
+                command = commands.recv() => match command {
+                    Some(command) => {
+                        self.obey(command);
+                        Ok(())
+                    }
+                    // Nobody has the room any more.
+                    None => Err(End::Left),
+                },
+                resumed = async { self.resuming.as_mut().expect("only polled when there").await }, if self.resuming.is_some() => {
+                    self.resuming = None;
+                    self.resumed(resumed)
+                }
+                () = sleep_until(alarm.into()) => Ok(()),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Sends what can be sent, takes what has come, and lets pass what is due.
+    fn settle(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        self.send().map_err(|error| self.broken(&error))?;
+        self.connection.peer.handle_timeout(now).map_err(|error| self.broken(&error))?;
+        self.drain()?;
+        self.let_pass(now)
+    }
+
+    fn send(&mut self) -> Result<(), RtcError> {
+        if self.resuming.is_some() {
+            return Ok(());
+        }
+        while let Some(packet) = self.lanes.next() {
+            if !self.connection.peer.send(Channel::Reliable, &packet)? {
+                break;
+            }
+            if let Some(done) = self.lanes.took() {
+                done(Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), End> {
+        loop {
+            match self.connection.peer.poll().map_err(|error| self.broken(&error))? {
+                Come::Transmit(transmit) => self.connection.network.send(&transmit),
+                Come::Packet(channel, packet) => self.take_packet(channel, &packet),
+                Come::Open => self.open(),
+                Come::Reachable(is_reachable) => self.reachable(is_reachable),
+                Come::Closed => return Err(self.interrupted("the server closed the peer connection")),
+                Come::Until(at) => {
+                    self.connection.until = at;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn alarm(&self) -> Instant {
+        let connection = &self.connection;
+        let tcp = (!connection.is_reachable && !connection.by_tcp.is_empty())
+            .then(|| connection.began + TCP_AFTER)
+            .filter(|at| *at > Instant::now());
+        let silence =
+            connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
+        let answers = self.changes.values().map(|change| change.by);
+        answers.chain(tcp).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
+    }
+
+    fn let_pass(&mut self, now: Instant) -> Result<(), End> {
+        let connection = &mut self.connection;
+        if !connection.is_reachable && now >= connection.began + TCP_AFTER {
+            for server in std::mem::take(&mut connection.by_tcp) {
+                connection.network.call(server);
+            }
+        }
+        if self.open_by.is_some_and(|by| by <= now) {
+            self.open_by = None;
+            let error = self.never_open();
+            return Err(if self.opened.is_some() { End::Failed(error) } else { End::Rejoin(None) });
+        }
+        if connection.silent_since.is_some_and(|since| since + SILENCE <= now) && self.resuming.is_none() {
+            self.connection.silent_since = None;
+            self.resume(proto::ReconnectReason::RrPublisherFailed);
+        }
+        for (_, change) in self.changes.extract_if(|_, change| change.by <= now) {
+            let message = "the server did not make the change within 5 s";
+            (change.done)(Err(Error::new(Code::Timeout, message)));
+        }
+        Ok(())
+    }
+
+    fn never_open(&self) -> Error {
+        let connection = &self.connection;
+        let within = humantime::format_duration(self.options.connect_timeout);
+        let host = self.address.host();
+        let message = if connection.is_reachable {
+            format!(
+                "{host} can be reached, but its data channels did not open within {within}; look at the server's log"
+            )
+        } else if connection.candidates == 0 {
+            format!(
+                "{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)"
+            )
+        } else {
+            format!(
+                "no way to the media of {host} within {within}, of {} by UDP and TCP that it named; open its UDP ports in the firewall, or enable its tcp_port",
+                connection.candidates
+            )
+        };
+        Error::new(Code::Timeout, message)
+    }
+
+    fn arrived(&mut self, first: Arrival) -> Result<(), End> {
+        let mut next = Some(first);
+        for _ in 0..BURST {
+            match next {
+                Some(Arrival::Datagram { proto, source, destination, size }) => {
+                    let Connection { network, peer, .. } = &mut self.connection;
+                    let received =
+                        peer.receive(proto, source, destination, network.datagram(size), Instant::now());
+                    received.map_err(|error| self.broken(&error))?;
+                    self.drain()?;
+                }
+                Some(Arrival::Connected(address)) => self.connection.peer.add_tcp(address),
+                None => break,
+            }
+            next = self.connection.network.try_arrival();
+        }
+        Ok(())
+    }
+
+    /// Packets can be sent.
+    fn open(&mut self) {
+        self.open_by = None;
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(Ok(()));
+        }
+        if std::mem::take(&mut self.rejoins) > 0 {
+            self.is_interrupted = false;
+            self.shared.tell(RoomEvent::Reconnected { fresh: true });
+        }
+    }
+
+    fn reachable(&mut self, is_reachable: bool) {
+        let connection = &mut self.connection;
+        connection.is_reachable = is_reachable;
+        connection.silent_since = (!is_reachable).then(Instant::now);
+        if is_reachable && self.is_interrupted && self.resuming.is_none() && self.rejoins == 0 {
+            self.is_interrupted = false;
+            self.open_by = None;
+            self.shared.tell(RoomEvent::Reconnected { fresh: false });
+        }
+    }
+
+    fn take_packet(&mut self, channel: Channel, encoded: &[u8]) {
+        let Ok(mut packet) = proto::DataPacket::decode(encoded) else {
+            tracing::warn!(bytes = encoded.len(), "a packet that cannot be read was dropped");
+            return;
+        };
+        if channel == Channel::Reliable && packet.sequence > 0 && !packet.participant_sid.is_empty() {
+            let last = self.last_seen.entry(std::mem::take(&mut packet.participant_sid)).or_default();
+            if packet.sequence <= *last {
+                return;
+            }
+            *last = packet.sequence;
+        }
+        let from = std::mem::take(&mut packet.participant_identity);
+        let Some(value) = packet.value else { return };
+        self.shared.count(matches!(value, Value::User(_)));
+        if let Some(Value::User(user)) = self.inflow.take(&from, value) {
+            self.shared.tell(RoomEvent::Data(Data {
+                from,
+                topic: user.topic.unwrap_or_default(),
+                payload: user.payload.into(),
+                reliable: channel == Channel::Reliable,
+            }));
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Packet { channel: Channel::Reliable, packet, done } => self.lanes.push(*packet, done),
+            Command::Packet { channel: Channel::Lossy, mut packet, done } => {
+                sender_of(&self.shared).sign(&mut packet);
+                // Whether it was sent is nobody's business: it may be lost later as well.
+                let _ = self.connection.peer.send(Channel::Lossy, &packet.encode_to_vec());
+                done(Ok(()));
+            }
+            Command::Stream { packets, done } => {
+                if let Some(done) = self.lanes.push_stream(packets, done) {
+                    done(Ok(()));
+                }
+            }
+            Command::Describe { mut update, done } => {
+                update.request_id = self.connection.signal.next_request_id();
+                let change = Change { update: update.clone(), by: Instant::now() + ANSWER, done };
+                self.changes.insert(update.request_id, change);
+                self.connection.ask(Request::UpdateMetadata(update));
+            }
+        }
+    }
+
+    async fn signalled(&mut self, event: Option<SignalEvent>) -> Result<(), End> {
+        match event {
+            Some(SignalEvent::Message(message)) => self.heard(*message),
+            // Of a signal connection that was replaced meanwhile.
+            Some(SignalEvent::Close(_))
+                if self.resuming.is_some() || self.connection.signal.is_connected().await =>
+            {
+                Ok(())
+            }
+            Some(SignalEvent::Close(_)) if self.opened.is_none() => {
+                self.resume(proto::ReconnectReason::RrSignalDisconnected);
+                Ok(())
+            }
+            Some(SignalEvent::Close(why)) => Err(self.interrupted(&why)),
+            None => Err(self.interrupted("the signal connection is gone")),
+        }
+    }
+
+    fn heard(&mut self, message: Response) -> Result<(), End> {
+        match message {
+            Response::Answer(answer) => {
+                self.connection.peer.take_answer(&answer).map_err(|error| self.broken(&error))?;
+            }
+            Response::Trickle(trickle) => self.connection.take_candidate(&trickle.candidate_init),
+            Response::Update(update) => {
+                let changes = self.shared.roster.update(&update.participants);
+                self.tell_changes(changes);
+            }
+            Response::RoomUpdate(update) => {
+                if let Some(room) = update.room {
+                    self.shared.set_info(RoomInfo::new(&room));
+                }
+            }
+            Response::RequestResponse(answer) => self.answered(&answer),
+            Response::Leave(leave) => return self.told_to_leave(&leave),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the server says of a connection that broke: it closes the peer connection of one whom it sends away before it says so.
+    async fn last_word(&mut self) -> End {
+        let word = async {
+            while let Some(SignalEvent::Message(message)) = self.connection.events.recv().await {
+                if let Response::Leave(leave) = *message {
+                    return self.told_to_leave(&leave).err();
+                }
+            }
+            None
+        };
+        timeout(LAST_WORD, word).await.ok().flatten().unwrap_or(End::Broken)
+    }
+
+    fn answered(&mut self, answer: &proto::RequestResponse) {
+        use proto::request_response::Reason;
+        if matches!(answer.reason(), Reason::Ok | Reason::Queued) {
+            // The change itself may be told later; it is done then.
+            return self.settle_changes();
+        }
+        let Some(Change { done, .. }) = self.changes.remove(&answer.request_id) else { return };
+        done(match answer.reason() {
+            Reason::NotAllowed => Err(Error::new(
+                Code::PermissionDenied,
+                "the server does not allow the change; the token has to grant canUpdateOwnMetadata",
+            )),
+            reason => {
+                let reason = reason.as_str_name();
+                let message = format!("the server refused the change: {reason} {}", answer.message);
+                Err(Error::new(Code::InvalidArgument, message.trim_end()))
+            }
+        });
+    }
+
+    fn told_to_leave(&mut self, leave: &proto::LeaveRequest) -> Result<(), End> {
+        let other = leave.regions.as_ref().and_then(|regions| regions.regions.first());
+        match leave.action() {
+            Action::Resume => {
+                self.resume(proto::ReconnectReason::RrSignalDisconnected);
+                Ok(())
+            }
+            Action::Reconnect => Err(End::Rejoin(other.map(|region| region.url.clone()))),
+            Action::Disconnect => {
+                Err(End::Disconnected(Disconnected::new(DisconnectReason::from_wire(leave.reason))))
+            }
+        }
+    }
+
+    fn tell_changes(&mut self, changes: Changes) {
+        for identity in &changes.gone {
+            self.inflow.abort(identity);
+        }
+        for event in changes.events {
+            if let RoomEvent::ParticipantLeft { participant, .. } = &event {
+                self.last_seen.remove(&participant.sid);
+            }
+            self.shared.tell(event);
+        }
+        self.settle_changes();
+    }
+
+    /// Tells of the changes that were made.
+    fn settle_changes(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let local = self.shared.roster.local();
+        for (_, change) in self.changes.extract_if(|_, change| is_made(&change.update, &local)) {
+            (change.done)(Ok(()));
+        }
+    }
+
+    fn joined(&mut self, response: &proto::JoinResponse) {
+        let local = response.participant.clone().unwrap_or_default();
+        if let Some(room) = &response.room {
+            self.shared.set_info(RoomInfo::new(room));
+        }
+        let changes = self.shared.roster.reset(&local, &response.other_participants);
+        self.tell_changes(changes);
+    }
+
+    /// The peer connection cannot go on.
+    fn broken(&self, error: &RtcError) -> End {
+        self.interrupted(&format!("the peer connection failed: {error}"))
+    }
+
+    /// The connection broke: before it was whole that is the end, thereafter it is made anew.
+    fn interrupted(&self, why: &str) -> End {
+        tracing::warn!(why, "the connection to the room broke");
+        if self.opened.is_some() {
+            let message = format!("the connection to {} broke while it was made: {why}", self.address.host());
+            End::Failed(Error::new(Code::Io, message))
+        } else {
+            End::Broken
+        }
+    }
+
+    /// Opens the signal connection again and goes on where it was; what the peer connection has goes on meanwhile.
+    fn resume(&mut self, reason: proto::ReconnectReason) {
+        if self.resuming.is_some() {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_interrupted, true) {
+            self.shared.tell(RoomEvent::Reconnecting);
+        }
+        let signal = Arc::clone(&self.connection.signal);
+        self.resuming = Some(Box::pin(async move {
+            let mut last = SignalError::Closed;
+            for pause in RETRIES {
+                sleep(pause).await;
+                match signal.restart(reason).await {
+                    Ok(response) => return Ok(response),
+                    // The server has spoken: to try again would not change it.
+                    Err(error @ (SignalError::LeaveRequest { .. } | SignalError::Handshake { .. })) => {
+                        return Err(error);
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }));
+    }
+
+    fn resumed(&mut self, outcome: Result<proto::ReconnectResponse, SignalError>) -> Result<(), End> {
+        let response = match outcome {
+            Ok(response) => response,
+            Err(SignalError::LeaveRequest { reason, action: Action::Disconnect }) => {
+                return Err(End::Disconnected(Disconnected::new(DisconnectReason::from_wire(reason as i32))));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the stay in the room cannot go on; joining anew");
+                return Err(End::Rejoin(None));
+            }
+        };
+        let connection = &mut self.connection;
+        let (offer, answer) = connection.peer.descriptions();
+        let channel = |label: &str, id| proto::DataChannelInfo {
+            label: label.to_owned(),
+            id,
+            target: proto::SignalTarget::Publisher as i32,
+        };
+        connection.ask(Request::SyncState(proto::SyncState {
+            offer: Some(offer),
+            answer: Some(answer),
+            subscription: Some(proto::UpdateSubscription { subscribe: true, ..Default::default() }),
+            data_channels: vec![channel("_reliable", 0), channel("_lossy", 1)],
+            datachannel_receive_states: self
+                .last_seen
+                .iter()
+                .map(|(sid, last)| proto::DataChannelReceiveState {
+                    publisher_sid: sid.clone(),
+                    last_seq: *last,
+                })
+                .collect(),
+            ..Default::default()
+        }));
+        connection.is_reachable = false;
+        connection.began = Instant::now();
+        if let Some(offer) = connection.peer.restart_ice() {
+            connection.ask(Request::Offer(offer));
+        }
+        let signal = Arc::clone(&connection.signal);
+        tokio::spawn(async move { signal.set_reconnected().await });
+        self.lanes.resume(response.last_message_seq);
+        self.open_by = Some(Instant::now() + RESUME);
+        Ok(())
+    }
+
+    /// Joins anew, as another stay in the room.
+    async fn rejoin(&mut self, other: Option<String>) -> Result<(), Disconnected> {
+        if !std::mem::replace(&mut self.is_interrupted, true) {
+            self.shared.tell(RoomEvent::Reconnecting);
+        }
+        self.resuming = None;
+        self.open_by = None;
+        self.inflow.abort_all();
+        if let Some(url) = other {
+            self.address = Address::parse(&url).unwrap_or_else(|_| self.address.clone());
+        }
+        let shared = Arc::clone(&self.shared);
+        let token = self.connection.signal.token();
+        let signal = Arc::clone(&self.connection.signal);
+        // It may be stuck; the server learns of the end by itself.
+        let _ = timeout(GOODBYE, signal.close()).await;
+        let mut why = "its media cannot be reached".to_owned();
+        self.rejoins += 1;
+        for pause in RETRIES.into_iter().skip(self.rejoins - 1) {
+            let attempt = async {
+                sleep(pause).await;
+                Connection::join(&self.address, &token, &self.options).await
+            };
+            let joined = tokio::select! {
+                () = shared.stopped() => return Err(Disconnected::new(DisconnectReason::ClientInitiated)),
+                joined = attempt => joined,
+            };
+            match joined {
+                Ok((connection, response)) => {
+                    self.connection = connection;
+                    for broken in self.lanes.restart(sender(&response)) {
+                        broken(Err(Error::new(
+                            Code::Io,
+                            "the connection was made anew before it was sent; send it again",
+                        )));
+                    }
+                    self.last_seen.clear();
+                    self.open_by = Some(Instant::now() + self.options.connect_timeout);
+                    self.joined(&response);
+                    return Ok(());
+                }
+                Err(error) => why = error.message,
+            }
+        }
+        Err(Disconnected {
+            reason: DisconnectReason::ConnectionLost,
+            message: format!(
+                "disconnected from the room: the connection broke and could not be made anew: {why}"
+            ),
+        })
+    }
+
+    /// Waits until what was sent has arrived, and says goodbye.
+    async fn leave(&mut self) {
+        let until = Instant::now() + LEAVE;
+        if self.opened.is_none() && self.connection.is_reachable {
+            while (!self.lanes.is_empty() || self.connection.peer.unconfirmed() > 0) && Instant::now() < until
+            {
+                if self.settle().is_err() {
+                    break;
+                }
+                let alarm = self.alarm().min(until);
+                let step = tokio::select! {
+                    arrival = self.connection.network.arrival() => self.arrived(arrival),
+                    () = sleep_until(alarm.into()) => Ok(()),
+                };
+                if step.is_err() {
+                    break;
+                }
+            }
+        }
+        let signal = &self.connection.signal;
+        let goodbye = async {
+            signal
+                .send(Request::Leave(proto::LeaveRequest {
+                    reason: proto::DisconnectReason::ClientInitiated as i32,
+                    action: Action::Disconnect as i32,
+                    ..Default::default()
+                }))
+                .await;
+            signal.close().await;
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
+}
+
+impl Drop for Client {
+    /// However the task ends, nobody waits for it forever.
+    fn drop(&mut self) {
+        self.shared.end(Disconnected::new(DisconnectReason::Unknown));
+    }
+}
+
+impl Connection {
+    async fn join(
+        address: &Address,
+        token: &str,
+        options: &RoomOptions,
+    ) -> Result<(Self, proto::JoinResponse), Error> {
+        let began = Instant::now();
+        let network = Network::open(address.is_loopback())
+            .await
+            .map_err(|error| Error::new(Code::Io, format!("no UDP socket can be opened: {error}")))?;
+        let (peer, offer) = Peer::new(&network.addresses(), began);
+        let (client, response, events) = signal::join(address, token, offer, options.connect_timeout).await?;
+        let signal = Arc::new(client);
+        let (requests, mut to_send) = mpsc::unbounded_channel();
+        let writer = Arc::clone(&signal);
+        tokio::spawn(async move {
+            while let Some(request) = to_send.recv().await {
+                writer.send(request).await;
+            }
+        });
+        let connection = Self {
+            signal,
+            events,
+            requests,
+            peer,
+            network,
+            until: began,
+            is_reachable: false,
+            silent_since: None,
+            by_tcp: Vec::new(),
+            candidates: 0,
+            began,
+        };
+        Ok((connection, response))
+    }
+
+    fn ask(&self, request: Request) {
+        // It fails only when the runtime ends.
+        let _ = self.requests.send(request);
+    }
+
+    fn take_candidate(&mut self, init: &str) {
+        #[derive(serde::Deserialize)]
+        struct Init {
+            candidate: String,
+        }
+        let Ok(Init { candidate }) = serde_json::from_str(init) else { return };
+        self.candidates += 1;
+        if let Some(server) = self.peer.add_remote(&candidate) {
+            self.by_tcp.push(server);
+        }
+    }
+}
+
+/// Whether the local participant is as it was to become. What an update leaves empty, it leaves as it is.
+fn is_made(update: &proto::UpdateParticipantMetadata, local: &Participant) -> bool {
+    let current = |name: &String| local.attributes.get(name).map_or("", String::as_str);
+    (update.metadata.is_empty() || update.metadata == local.metadata)
+        && update.attributes.iter().all(|(name, value)| value == current(name))
+}
+
+fn sender(response: &proto::JoinResponse) -> Sender {
+    let participant = response.participant.clone().unwrap_or_default();
+    Sender { identity: participant.identity, sid: participant.sid }
+}
+
+fn sender_of(shared: &Shared) -> Sender {
+    let local = shared.roster.local();
+    Sender { identity: local.identity, sid: local.sid }
+}

@@ -1,0 +1,553 @@
+//! A LiveKit room, joined from Rust without libwebrtc: LiveKit's own crates for signalling and streams over str0m.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `client` | the task that owns a room's connection: sockets, clock, signal messages, reconnects |
+//! | `peer` | the peer connection without IO: ICE, DTLS, SCTP, data channels |
+//! | `network` | the sockets: UDP on each interface, TCP to the server |
+//! | `signal` | how a room is joined, and what it means when that fails |
+//! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
+//! | `streams` | byte and text streams that come in, bounded |
+//! | `participant`, `event` | who is in the room, and what happens there |
+//! | `session` | the session of an agent in a room |
+//!
+//! Nothing is started or opened before [`Room::connect`] is awaited.
+
+mod client;
+mod event;
+mod lanes;
+mod network;
+mod participant;
+mod peer;
+mod session;
+mod signal;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_protocol::limits::Limits;
+use greenroom_protocol::{Code, Error};
+use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
+use livekit_data_stream::backend::outgoing;
+use livekit_protocol as proto;
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
+
+use self::client::{Client, Command, Sent};
+pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
+use self::participant::Roster;
+pub use self::participant::{Participant, ParticipantKind, Permissions};
+use self::peer::{Channel, PACKET};
+pub use self::session::JoinOptions;
+pub(crate) use self::session::run;
+use self::streams::Topics;
+pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+use crate::driver::lock;
+
+/// Events that are kept for a reader that is behind.
+const EVENTS: usize = 512;
+/// Commands that may wait for the room's task.
+const COMMANDS: usize = 64;
+/// From this size on a stream waits until there is room for it among the others that are being sent.
+const LARGE: usize = 1 << 20;
+
+/// How to join a room.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RoomOptions {
+    /// The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
+    pub url: String,
+    /// The access token, which names the room and our identity.
+    pub token: String,
+    /// How long each step may take: the signal connection, and from there until packets can be sent. 15 s.
+    pub connect_timeout: Duration,
+    /// What may come in. Of the bounds, those of streams count here.
+    pub limits: Limits,
+}
+
+impl RoomOptions {
+    /// The usual way into the room that the token names.
+    pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: token.into(),
+            connect_timeout: Duration::from_secs(15),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for RoomOptions {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RoomOptions").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// A room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// The server's id of it.
+    pub sid: String,
+    /// Its name.
+    pub name: String,
+    /// What its owner says about it.
+    pub metadata: String,
+}
+
+impl RoomInfo {
+    fn new(room: &proto::Room) -> Self {
+        Self { sid: room.sid.clone(), name: room.name.clone(), metadata: room.metadata.clone() }
+    }
+}
+
+/// What a room's connection has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomCounts {
+    /// Data packets that came in.
+    pub data_packets: u64,
+    /// Packets of streams that came in, wanted or not.
+    pub stream_packets: u64,
+}
+
+/// How to send a stream.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// What it is about.
+    pub topic: String,
+    /// To whom, by identity; to everybody if there is nobody.
+    pub to: Vec<String>,
+    /// The name of a byte stream, such as of a file.
+    pub name: Option<String>,
+    /// What the bytes of a byte stream are.
+    pub mime_type: Option<String>,
+    /// What is told beside it.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it may be compressed, where all recipients can read that.
+    pub compress: bool,
+}
+
+impl SendOptions {
+    /// To everybody, compressed where it can be.
+    pub fn new(topic: impl Into<String>) -> Self {
+        Self { topic: topic.into(), compress: true, ..Self::default() }
+    }
+
+    /// To these participants alone.
+    #[must_use]
+    pub fn to(mut self, identities: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.to = identities.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+/// A room that was joined. Clones are of the same stay; when the last is gone, the room is left.
+#[derive(Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    outgoing: outgoing::Manager,
+    /// In KiB, what large streams may take in memory that are being sent.
+    large: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// What the task of a room and its handles share.
+pub(in crate::room) struct Shared {
+    roster: Roster,
+    topics: Arc<Topics>,
+    info: Mutex<RoomInfo>,
+    events: broadcast::Sender<RoomEvent>,
+    stop: watch::Sender<bool>,
+    ended: watch::Sender<Option<Disconnected>>,
+    data_packets: AtomicU64,
+    stream_packets: AtomicU64,
+}
+
+impl Room {
+    /// Joins a room, and waits until data can be sent. The room has a thread of its own, which ends with it. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] for a url or token that is none, [`Code::PermissionDenied`] if the server refuses the token,
+    /// [`Code::Unsupported`] if it is too old, [`Code::Timeout`] and [`Code::Io`] if it cannot be reached; each says at which step.
+    pub async fn connect(options: RoomOptions) -> Result<(Self, RoomEvents), Error> {
+        let (sender, receiver) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("greenroom-room".to_owned())
+            .spawn(move || live(options, sender))
+            .map_err(|error| {
+                Error::new(Code::Io, format!("no thread can be started for the room: {error}"))
+            })?;
+        receiver.await.unwrap_or_else(|_| {
+            Err(Error::new(Code::Internal, "the room's thread ended unexpectedly; please report it"))
+        })
+    }
+
+    /// Joins a room on the current runtime, which has to outlive it.
+    pub(in crate::room) async fn open(
+        options: RoomOptions,
+        shared: Arc<Shared>,
+    ) -> Result<(Self, RoomEvents), Error> {
+        let reader = shared.events.subscribe();
+        let limits = options.limits.clone();
+        let client = Client::join(Arc::clone(&shared), options).await?;
+        let (commands, to_client) = mpsc::channel(COMMANDS);
+        let (manager, mut batches) = outgoing::Manager::new();
+        let large = Arc::new(Semaphore::new(limits.stream_bytes >> 10));
+        let room = Self { shared, commands: commands.clone(), outgoing: manager, large, limits };
+        // Gives up if this future is dropped.
+        let guard = StopOnDrop(Some(Arc::clone(&room.shared)));
+        // It ends when the last handle is gone, which has the other end of the batches.
+        tokio::spawn(async move {
+            while let Ok((packets, responder)) = batches.recv().await {
+                let done: Sent = Box::new(move |sent| drop(responder.respond(sent.map_err(|_| SendError))));
+                if commands.send(Command::Stream { packets, done }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (opened, is_open) = oneshot::channel();
+        tokio::spawn(client.run(to_client, opened));
+        let lost = || Error::new(Code::Internal, "the room's task ended unexpectedly; please report it");
+        is_open.await.map_err(|_| lost())??;
+        guard.disarm();
+        let events = RoomEvents { reader, shared: Arc::clone(&room.shared), has_ended: false };
+        Ok((room, events))
+    }
+
+    /// The room.
+    pub fn info(&self) -> RoomInfo {
+        lock(&self.shared.info).clone()
+    }
+
+    /// The local participant.
+    pub fn local(&self) -> Participant {
+        self.shared.roster.local()
+    }
+
+    /// The others, by identity.
+    pub fn participants(&self) -> Vec<Participant> {
+        self.shared.roster.remote()
+    }
+
+    /// The other of this identity.
+    pub fn participant(&self, identity: &str) -> Option<Participant> {
+        self.shared.roster.get(identity)
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> RoomEvents {
+        RoomEvents {
+            reader: self.shared.events.subscribe(),
+            shared: Arc::clone(&self.shared),
+            has_ended: false,
+        }
+    }
+
+    /// What the connection has counted.
+    pub fn counts(&self) -> RoomCounts {
+        RoomCounts {
+            data_packets: self.shared.data_packets.load(Ordering::Relaxed),
+            stream_packets: self.shared.stream_packets.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Why the room was left, once it was.
+    pub fn disconnected(&self) -> Option<Disconnected> {
+        self.shared.ended.borrow().clone()
+    }
+
+    /// Sends a data packet, to these identities or to everybody if there are none; back when it has left.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] above about 63 kB, [`Code::PermissionDenied`] without `can_publish_data`, and why the room was left.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+        to: &[&str],
+        reliable: bool,
+    ) -> Result<(), Error> {
+        self.may_publish_data()?;
+        let user = proto::UserPacket {
+            payload: payload.into().into(),
+            topic: Some(topic.to_owned()),
+            ..Default::default()
+        };
+        let packet = proto::DataPacket {
+            destination_identities: to.iter().map(|identity| (*identity).to_owned()).collect(),
+            value: Some(proto::data_packet::Value::User(user)),
+            ..Default::default()
+        };
+        // Room for the sender's identity, its sid and the number.
+        let size = prost::Message::encoded_len(&packet) + self.local().identity.len() + 64;
+        if size > PACKET {
+            let message = format!(
+                "a data packet of {size} bytes is over the {PACKET} that LiveKit takes; send a byte stream"
+            );
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        let channel = if reliable { Channel::Reliable } else { Channel::Lossy };
+        self.ask(|done| Command::Packet { channel, packet: Box::new(packet), done }).await
+    }
+
+    /// Sends bytes as one stream, whose id it gives; back when all has left, which is not yet when it has arrived.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] above 64 MiB, [`Code::PermissionDenied`] without `can_publish_data`, and why the room was left.
+    pub async fn send_bytes(&self, data: impl AsRef<[u8]>, options: SendOptions) -> Result<String, Error> {
+        let _place = self.place_for(data.as_ref().len()).await?;
+        let mut wanted = SendByteOptions::new_with_topic(options.topic)
+            .with_attributes(options.attributes.into_iter().collect())
+            .with_destination_identities(options.to.into_iter().map(Into::into).collect())
+            .with_compress(options.compress);
+        wanted.name = options.name;
+        wanted.mime_type = options.mime_type;
+        let sent = self.outgoing.send_bytes(data, wanted, &self.shared.roster).await;
+        sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+    }
+
+    /// Sends text as one stream, whose id it gives; back when all has left, which is not yet when it has arrived.
+    ///
+    /// # Errors
+    /// As [`send_bytes`](Self::send_bytes).
+    pub async fn send_text(&self, text: &str, options: SendOptions) -> Result<String, Error> {
+        let _place = self.place_for(text.len()).await?;
+        let wanted = SendTextOptions::new_with_topic(options.topic)
+            .with_attributes(options.attributes.into_iter().collect())
+            .with_destination_identities(options.to.into_iter().map(Into::into).collect())
+            .with_compress(options.compress);
+        let sent = self.outgoing.send_text(text, wanted, &self.shared.roster).await;
+        sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+    }
+
+    /// From now on the streams of a topic come in here. Those that begin before are dropped.
+    ///
+    /// # Errors
+    /// When they come in elsewhere already.
+    pub fn receive(&self, topic: &str) -> Result<IncomingStreams, Error> {
+        IncomingStreams::listen(&self.shared.topics, topic, &self.limits)
+    }
+
+    /// Changes attributes of the local participant; an empty value removes one.
+    ///
+    /// # Errors
+    /// [`Code::PermissionDenied`] without `can_update_metadata`, [`Code::Timeout`] if the server does not answer.
+    pub async fn set_attributes(
+        &self,
+        attributes: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Error> {
+        let attributes = attributes.into_iter().collect();
+        self.describe(proto::UpdateParticipantMetadata { attributes, ..Default::default() }).await
+    }
+
+    /// Changes the metadata of the local participant. The server takes none that are empty.
+    ///
+    /// # Errors
+    /// As [`set_attributes`](Self::set_attributes), and [`Code::InvalidArgument`] for empty metadata.
+    pub async fn set_metadata(&self, metadata: &str) -> Result<(), Error> {
+        if metadata.is_empty() {
+            let message =
+                "the server takes no empty metadata; set what says that there is nothing, such as {}";
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        let metadata = metadata.to_owned();
+        self.describe(proto::UpdateParticipantMetadata { metadata, ..Default::default() }).await
+    }
+
+    /// Leaves the room, after what was sent has arrived or 3 s have passed. May be called again.
+    pub async fn disconnect(&self) {
+        self.shared.stop.send_replace(true);
+        self.shared.ended().await;
+    }
+
+    async fn describe(&self, update: proto::UpdateParticipantMetadata) -> Result<(), Error> {
+        self.ask(|done| Command::Describe { update, done }).await
+    }
+
+    async fn ask(&self, command: impl FnOnce(Sent) -> Command) -> Result<(), Error> {
+        let (sender, receiver) = oneshot::channel();
+        let done: Sent = Box::new(move |outcome| drop(sender.send(outcome)));
+        if self.commands.send(command(done)).await.is_err() {
+            return Err(self.gone().await);
+        }
+        match receiver.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.gone().await),
+        }
+    }
+
+    /// Why the room is left.
+    async fn gone(&self) -> Error {
+        self.shared.ended().await.error()
+    }
+
+    fn may_publish_data(&self) -> Result<(), Error> {
+        if let Some(disconnected) = self.disconnected() {
+            return Err(disconnected.error());
+        }
+        if self.local().permissions.is_some_and(|permissions| !permissions.can_publish_data) {
+            let message =
+                "the token does not grant canPublishData, without which the server drops what is sent";
+            return Err(Error::new(Code::PermissionDenied, message));
+        }
+        Ok(())
+    }
+
+    /// Waits until a stream of so many bytes may be sent.
+    async fn place_for(&self, size: usize) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        let most = self.limits.stream_bytes;
+        if size > most {
+            let message = format!(
+                "a stream of {size} bytes is over the {most} that are sent at once; send it in parts"
+            );
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        self.may_publish_data()?;
+        if size < LARGE {
+            return Ok(None);
+        }
+        let kibibytes = u32::try_from(size >> 10).unwrap_or(u32::MAX);
+        // It is never closed.
+        Ok(self.large.acquire_many(kibibytes).await.ok())
+    }
+
+    fn not_sent(&self, error: &StreamError) -> Error {
+        match (self.disconnected(), error) {
+            (Some(disconnected), _) => disconnected.error(),
+            (None, StreamError::HeaderTooLarge) => Error::new(
+                Code::TooLarge,
+                "the stream's name, attributes and recipients take more than 15,000 bytes",
+            ),
+            (None, error) => Error::new(Code::Io, format!("the stream was not sent: {error}")),
+        }
+    }
+}
+
+/// What happens in a room, for one reader.
+pub struct RoomEvents {
+    reader: broadcast::Receiver<RoomEvent>,
+    shared: Arc<Shared>,
+    has_ended: bool,
+}
+
+impl RoomEvents {
+    /// The next event; `None` after [`RoomEvent::Disconnected`].
+    pub async fn next(&mut self) -> Option<RoomEvent> {
+        if self.has_ended {
+            return None;
+        }
+        let event = match self.reader.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(missed)) => RoomEvent::Gap(missed),
+            Err(broadcast::error::RecvError::Closed) => RoomEvent::Disconnected(self.shared.ended().await),
+        };
+        self.has_ended = matches!(event, RoomEvent::Disconnected(_));
+        Some(event)
+    }
+}
+
+impl Shared {
+    pub(in crate::room) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            roster: Roster::default(),
+            topics: Arc::default(),
+            info: Mutex::default(),
+            events: broadcast::channel(EVENTS).0,
+            stop: watch::channel(false).0,
+            ended: watch::channel(None).0,
+            data_packets: AtomicU64::new(0),
+            stream_packets: AtomicU64::new(0),
+        })
+    }
+
+    fn tell(&self, event: RoomEvent) {
+        // Nobody may be reading.
+        let _ = self.events.send(event);
+    }
+
+    fn set_info(&self, info: RoomInfo) {
+        *lock(&self.info) = info;
+    }
+
+    fn count(&self, is_data: bool) {
+        let counter = if is_data { &self.data_packets } else { &self.stream_packets };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until the room is to be left.
+    async fn stopped(&self) {
+        // It cannot fail: the sender is ours.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Waits until the room is left.
+    async fn ended(&self) -> Disconnected {
+        match self.ended.subscribe().wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or_else(|| Disconnected::new(DisconnectReason::Unknown)),
+            Err(_) => Disconnected::new(DisconnectReason::Unknown),
+        }
+    }
+
+    /// Waits until nothing is left of the room's task, which may never have begun.
+    async fn left(self: &Arc<Self>) {
+        if Arc::strong_count(self) > 1 {
+            self.ended().await;
+        }
+    }
+
+    fn end(&self, disconnected: Disconnected) {
+        if self
+            .ended
+            .send_if_modified(|ended| ended.is_none() && ended.replace(disconnected.clone()).is_none())
+        {
+            self.tell(RoomEvent::Disconnected(disconnected));
+        }
+    }
+}
+
+/// Leaves the room if nobody got to have it.
+struct StopOnDrop(Option<Arc<Shared>>);
+
+impl StopOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.stop.send_replace(true);
+        }
+    }
+}
+
+/// The thread of a room that nobody else drives.
+fn live(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEvents), Error>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::new(Code::Io, format!("the room's event loop cannot be started: {error}"));
+            return drop(joined.send(Err(error)));
+        }
+    };
+    runtime.block_on(async {
+        let shared = Shared::new();
+        let opened = tokio::select! {
+            opened = Room::open(options, Arc::clone(&shared)) => opened,
+            () = joined.closed() => Err(Error::new(Code::Cancelled, "the join was given up")),
+        };
+        // Who gave up meanwhile drops what this gives, which leaves the room.
+        drop(joined.send(opened));
+        shared.left().await;
+    });
+    // A name that is still looked up is not waited for.
+    runtime.shutdown_background();
+}

@@ -1,0 +1,260 @@
+//! The peer connection to the server, without IO: ICE, DTLS, SCTP and the data channels, by str0m.
+//!
+//! There is one peer connection, on which the client always offers and the server always answers. Datagrams, descriptions and time go in;
+//! datagrams, descriptions and packets come out. After every call, drain [`Peer::poll`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::net::{Protocol, Receive, TcpType, Transmit};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
+
+/// The largest packet that LiveKit lets through a data channel, in bytes.
+pub(super) const PACKET: usize = 64_000;
+/// What SCTP may hold for both channels, in bytes.
+const BUFFER: usize = 2 << 20;
+/// What of it reliable packets may take, in bytes: nothing overtakes any more what SCTP has, so it gets no more than keeps it busy.
+const RELIABLE_BUFFER: usize = 512 << 10;
+
+/// One of the two channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// All arrives, in order.
+    Reliable,
+    /// What is lost is lost.
+    Lossy,
+}
+
+/// What comes of the connection.
+#[derive(Debug)]
+pub(super) enum Come {
+    /// Send this datagram.
+    Transmit(Transmit),
+    /// A packet came.
+    Packet(Channel, Vec<u8>),
+    /// Our channels are open: packets can be sent.
+    Open,
+    /// Whether datagrams get through.
+    Reachable(bool),
+    /// The server closed the connection.
+    Closed,
+    /// Nothing more until this moment, at which [`Peer::handle_timeout`] is to be called.
+    Until(Instant),
+}
+
+/// A peer connection.
+pub(super) struct Peer {
+    rtc: Rtc,
+    reliable: ChannelId,
+    lossy: ChannelId,
+    channels: HashMap<ChannelId, Channel>,
+    reliable_open: bool,
+    lossy_open: bool,
+    pending: Option<SdpPendingOffer>,
+    offer_id: u32,
+    offer: String,
+    answer: String,
+}
+
+impl Peer {
+    /// A connection that can be reached by UDP at these addresses of ours, and its offer.
+    pub(super) fn new(addresses: &[SocketAddr], now: Instant) -> (Self, proto::SessionDescription) {
+        let mut rtc = RtcConfig::new()
+            .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
+            .clear_codecs()
+            .set_sctp_max_buffered_amount(BUFFER)
+            .build(now);
+        for address in addresses {
+            if let Ok(candidate) = Candidate::host(*address, Protocol::Udp) {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        let mut api = rtc.sdp_api();
+        let reliable = api.add_channel_with_config(channel("_reliable", Channel::Reliable));
+        let lossy = api.add_channel_with_config(channel("_lossy", Channel::Lossy));
+        let applied = api.apply();
+        let mut peer = Self {
+            rtc,
+            reliable,
+            lossy,
+            channels: HashMap::from([(reliable, Channel::Reliable), (lossy, Channel::Lossy)]),
+            reliable_open: false,
+            lossy_open: false,
+            pending: None,
+            offer_id: 0,
+            offer: String::new(),
+            answer: String::new(),
+        };
+        if let Some((offer, pending)) = applied {
+            peer.offered(offer.to_sdp_string(), pending);
+        }
+        let offer = peer.description();
+        (peer, offer)
+    }
+
+    /// Offers the same connection again, over a new path. The server is told; what SCTP has goes on where it was.
+    pub(super) fn restart_ice(&mut self) -> Option<proto::SessionDescription> {
+        self.pending = None;
+        let mut api = self.rtc.sdp_api();
+        api.ice_restart(true);
+        let (offer, pending) = api.apply()?;
+        self.offered(offer.to_sdp_string(), pending);
+        Some(self.description())
+    }
+
+    fn offered(&mut self, sdp: String, pending: SdpPendingOffer) {
+        self.offer_id += 1;
+        self.offer = sdp;
+        self.pending = Some(pending);
+    }
+
+    fn description(&self) -> proto::SessionDescription {
+        proto::SessionDescription {
+            r#type: "offer".into(),
+            sdp: self.offer.clone(),
+            id: self.offer_id,
+            ..Default::default()
+        }
+    }
+
+    /// The last offer and the last answer, as a server is told of them that is to go on with the connection.
+    pub(super) fn descriptions(&self) -> (proto::SessionDescription, proto::SessionDescription) {
+        let answer = proto::SessionDescription {
+            r#type: "answer".into(),
+            sdp: self.answer.clone(),
+            ..Default::default()
+        };
+        (self.description(), answer)
+    }
+
+    /// The server answers the last offer. An answer to another one is none.
+    pub(super) fn take_answer(&mut self, answer: &proto::SessionDescription) -> Result<(), RtcError> {
+        if answer.id != 0 && answer.id != self.offer_id {
+            return Ok(());
+        }
+        let Some(pending) = self.pending.take() else { return Ok(()) };
+        self.answer.clone_from(&answer.sdp);
+        self.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)
+    }
+
+    /// The server can be reached here. Gives the address of one that is to be called by TCP.
+    pub(super) fn add_remote(&mut self, candidate: &str) -> Option<SocketAddr> {
+        let candidate = Candidate::from_sdp_string(candidate).ok()?;
+        let by_tcp = candidate.proto() == Protocol::Tcp && candidate.tcptype() == Some(TcpType::Passive);
+        let address = by_tcp.then(|| candidate.addr());
+        self.rtc.add_remote_candidate(candidate);
+        address
+    }
+
+    /// A TCP connection to the server has come about, which is at this address on our side.
+    pub(super) fn add_tcp(&mut self, address: SocketAddr) {
+        let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build();
+        if let Ok(candidate) = candidate {
+            self.rtc.add_local_candidate(candidate);
+        }
+    }
+
+    /// A datagram came. What is no part of the connection is dropped.
+    pub(super) fn receive(
+        &mut self,
+        proto: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<(), RtcError> {
+        let Ok(contents) = datagram.try_into() else { return Ok(()) };
+        let input = Input::Receive(now, Receive { proto, source, destination, contents });
+        if self.rtc.accepts(&input) { self.rtc.handle_input(input) } else { Ok(()) }
+    }
+
+    /// Time has passed. To be called after every change, too.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), RtcError> {
+        self.rtc.handle_input(Input::Timeout(now))
+    }
+
+    /// What comes of it, until it is [`Come::Until`].
+    pub(super) fn poll(&mut self) -> Result<Come, RtcError> {
+        loop {
+            match self.rtc.poll_output()? {
+                Output::Timeout(at) => return Ok(Come::Until(at)),
+                Output::Transmit(transmit) => return Ok(Come::Transmit(transmit)),
+                Output::Event(event) => {
+                    if let Some(come) = self.take_event(event) {
+                        return Ok(come);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: Event) -> Option<Come> {
+        match event {
+            // Ours are open once the server has agreed to them; the server opens its own pair beside.
+            Event::ChannelOpen(id, label) => {
+                let was_open = self.is_open();
+                self.reliable_open |= id == self.reliable;
+                self.lossy_open |= id == self.lossy;
+                match label.as_str() {
+                    "_reliable" => self.channels.insert(id, Channel::Reliable),
+                    "_lossy" => self.channels.insert(id, Channel::Lossy),
+                    _ => None,
+                };
+                (self.is_open() && !was_open).then_some(Come::Open)
+            }
+            Event::ChannelData(data) => {
+                self.channels.get(&data.id).map(|channel| Come::Packet(*channel, data.data))
+            }
+            Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(Come::Closed),
+            Event::IceConnectionStateChange(state) => match state {
+                IceConnectionState::Connected | IceConnectionState::Completed => Some(Come::Reachable(true)),
+                IceConnectionState::Disconnected => Some(Come::Reachable(false)),
+                IceConnectionState::New | IceConnectionState::Checking => None,
+            },
+            Event::Closed => Some(Come::Closed),
+            _ => None,
+        }
+    }
+
+    /// Whether packets can be sent.
+    pub(super) const fn is_open(&self) -> bool {
+        self.reliable_open && self.lossy_open
+    }
+
+    /// Sends a packet; false if there is no room for it now.
+    pub(super) fn send(&mut self, channel: Channel, packet: &[u8]) -> Result<bool, RtcError> {
+        if !self.is_open() {
+            return Ok(false);
+        }
+        let id = if channel == Channel::Reliable { self.reliable } else { self.lossy };
+        let Some(mut open) = self.rtc.channel(id) else { return Ok(false) };
+        if channel == Channel::Reliable && open.buffered_amount() + packet.len() > RELIABLE_BUFFER {
+            return Ok(false);
+        }
+        open.write(true, packet)
+    }
+
+    /// What was sent reliably and has not arrived yet, in bytes.
+    pub(super) fn unconfirmed(&mut self) -> usize {
+        self.rtc.channel(self.reliable).map_or(0, |mut channel| channel.buffered_amount())
+    }
+}
+
+fn channel(label: &str, channel: Channel) -> ChannelConfig {
+    let is_reliable = channel == Channel::Reliable;
+    ChannelConfig {
+        label: label.to_owned(),
+        ordered: is_reliable,
+        reliability: if is_reliable {
+            Reliability::Reliable
+        } else {
+            Reliability::MaxRetransmits { retransmits: 0 }
+        },
+        negotiated: None,
+        protocol: String::new(),
+    }
+}

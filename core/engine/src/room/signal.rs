@@ -1,0 +1,148 @@
+//! The signal connection: how a room is joined, and what it means when it fails.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use greenroom_protocol::{Code, Error};
+use livekit_protocol as proto;
+use livekit_signaling::{
+    NEGOTIATED_DATA_CHANNELS_PROTOCOL, SignalClient, SignalError, SignalEvents, SignalOptions,
+};
+use url::{Host, Url};
+
+/// The oldest server that has what we use: one peer connection that the client offers with its join.
+const OLDEST_SERVER: &str = "1.9.2";
+
+/// The address of a server.
+#[derive(Clone, Debug)]
+pub(super) struct Address(Url);
+
+impl Address {
+    /// Reads `ws://…`, `wss://…`, `http://…` or `https://…`.
+    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| {
+            let message = format!(
+                "{url:?} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
+            );
+            Error::new(Code::InvalidArgument, message)
+        };
+        let parsed = Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
+        if !matches!(parsed.scheme(), "ws" | "wss" | "http" | "https") {
+            return Err(refuse("its scheme is none of ws, wss, http and https"));
+        }
+        if !parsed.has_host() {
+            return Err(refuse("it names no host"));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            let message = "the url of the server holds a user or a password; LiveKit takes a token instead";
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        Ok(Self(parsed))
+    }
+
+    /// Whether the server is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            None => false,
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The part that is told to people.
+    pub(super) fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+/// Connects and asks to join, with our offer in the same round trip.
+pub(super) async fn join(
+    address: &Address,
+    token: &str,
+    offer: proto::SessionDescription,
+    step_timeout: Duration,
+) -> Result<(SignalClient, proto::JoinResponse, SignalEvents), Error> {
+    let mut options = SignalOptions::default();
+    options.single_peer_connection = true;
+    options.connect_timeout = step_timeout;
+    // Tracks are received where somebody asks for them.
+    options.auto_subscribe = false;
+    // The data channels of later versions have fixed numbers; of this one each side opens its own.
+    options.protocol_version = NEGOTIATED_DATA_CHANNELS_PROTOCOL - 1;
+    options.client_capabilities = vec![proto::client_info::Capability::CapCompressionDeflateRaw];
+    options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
+    let joined = SignalClient::connect(address.as_str(), token, options, Some(offer)).await;
+    let (client, response, events) = joined.map_err(|error| explain(&error, address))?;
+    if !client.is_single_pc_mode_active() {
+        client.close().await;
+        return Err(too_old(&response));
+    }
+    if response.participant.is_none() || response.room.is_none() || response.ping_interval <= 0 {
+        client.close().await;
+        let message = format!(
+            "{} answered the join with nothing that can be used; is it a LiveKit server?",
+            address.host()
+        );
+        return Err(Error::new(Code::ProtocolError, message));
+    }
+    Ok((client, response, events))
+}
+
+fn too_old(response: &proto::JoinResponse) -> Error {
+    let server = response.server_info.clone().unwrap_or_default();
+    let version = if server.version.is_empty() { &response.server_version } else { &server.version };
+    let message = format!(
+        "the LiveKit server is version {version} (protocol {}), and joining a room by itself needs {OLDEST_SERVER} or newer; update the server, or attach to a Room of LiveKit's SDK",
+        server.protocol
+    );
+    Error::new(Code::Unsupported, message)
+}
+
+/// What a failed join means, and what to do about it.
+pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
+    let host = address.host();
+    match error {
+        SignalError::Client(status, _) | SignalError::Handshake { status }
+            if matches!(status.as_u16(), 401 | 403) =>
+        {
+            let message = format!(
+                "{host} refused the token ({status}): it has to be signed with the server's key and secret, be valid now, and grant roomJoin for a room"
+            );
+            Error::new(Code::PermissionDenied, message)
+        }
+        SignalError::Client(status, said) | SignalError::Server(status, said) => {
+            let said = said.lines().next().unwrap_or_default();
+            let message = format!("{host} refused the join ({status}): {said}");
+            Error::new(Code::Io, message)
+        }
+        SignalError::Handshake { status } => {
+            let message =
+                format!("{host} answered the signal connection with {status}; is it a LiveKit server?");
+            Error::new(Code::Io, message)
+        }
+        SignalError::TokenFormat => Error::new(
+            Code::InvalidArgument,
+            "the token has characters that no token has; was it copied whole?",
+        ),
+        SignalError::Timeout(_) => {
+            let message = format!(
+                "{host} did not answer the signal connection in time; check the url, and that a firewall lets it through"
+            );
+            Error::new(Code::Timeout, message)
+        }
+        SignalError::Connection(why) => {
+            let message = format!(
+                "no signal connection to {host}: {why}; check the url, and that the server runs and can be reached from here"
+            );
+            Error::new(Code::Io, message)
+        }
+        other => Error::new(Code::Io, format!("no signal connection to {host}: {other}")),
+    }
+}

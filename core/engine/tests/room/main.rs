@@ -1,0 +1,13 @@
+//! Rooms on a real livekit-server: who joins, what arrives, what ends a stay, and the session of an agent in one.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod host;
+mod joining;
+mod packets;
+mod resume;
+mod server;
+mod session;
+mod streams;
+mod venue;

@@ -1,0 +1,173 @@
+//! The session of an agent in a room that was joined natively.
+
+use std::time::Duration;
+
+use greenroom_engine::protocol::Code;
+use greenroom_engine::protocol::message::{CloseReason, EventKind};
+use greenroom_engine::{Driver, JoinOptions, Session};
+
+use crate::host::Agent;
+use crate::venue::{Venue, gather, within};
+
+fn join(venue: &Venue<'_>, token: String, change: impl FnOnce(&mut JoinOptions)) -> Session {
+    let mut options = JoinOptions::new(venue.server.url(), token);
+    options.start_timeout = Duration::from_secs(20);
+    change(&mut options);
+    Session::join(options).unwrap()
+}
+
+async fn last_event(session: &Session) -> Option<EventKind> {
+    let mut events = session.events(0);
+    let mut last = None;
+    while let Some(event) = within("an event", events.next()).await {
+        last = Some(event.kind);
+    }
+    last
+}
+
+async fn close_reason(session: &Session) -> CloseReason {
+    match last_event(session).await {
+        Some(EventKind::Closed { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation() {
+    let venue = Venue::new();
+    let _agent = Agent::join(&venue, "agent").await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    within("ready", session.ready(None)).await.unwrap();
+    let status = session.snapshot();
+    assert_eq!(status.room.as_deref(), Some(venue.name.as_str()));
+    assert_eq!((status.identity.as_deref(), status.agent.as_deref()), (Some("ada"), Some("agent")));
+
+    let turn = within("a turn", session.say("hello", None)).await.unwrap();
+    assert_eq!((turn.reply.as_str(), turn.number), ("echo: hello", 1));
+    assert_eq!(within("history", session.history(None)).await.unwrap().len(), 2);
+    assert_eq!(within("info", session.agent_info(None)).await.unwrap().id, "peer");
+    within("a ping", session.ping(None)).await.unwrap();
+    let large = within("a large turn", session.say("big 500000", None)).await.unwrap();
+    assert_eq!(large.reply.len(), 500_000);
+    within("the end", session.end()).await;
+    assert_eq!(close_reason(&session).await, CloseReason::Closed);
+    assert_eq!(within("a failure", session.ping(None)).await.unwrap_err().code, Code::SessionClosed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sessions_of_one_agent_do_not_mix() {
+    let venue = Venue::new();
+    let _agent = Agent::join(&venue, "agent").await;
+    let ada = join(&venue, venue.manager_token("ada"), |_| {});
+    let bob = join(&venue, venue.manager_token("bob"), |_| {});
+    for session in [&ada, &bob] {
+        within("ready", session.ready(None)).await.unwrap();
+    }
+    for (session, text) in [(&ada, "from ada"), (&bob, "from bob"), (&ada, "ada again")] {
+        let turn = within("a turn", session.say(text, None)).await.unwrap();
+        // What the agent says to the other, both hear, and it may come after that turn.
+        assert!(turn.reply.ends_with(&format!("echo: {text}")), "{}", turn.reply);
+    }
+    let (of_ada, of_bob) =
+        tokio::join!(within("history", ada.history(None)), within("history", bob.history(None)));
+    assert_eq!((of_ada.unwrap().len(), of_bob.unwrap().len()), (6, 6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_grant_nothing_is_sent() {
+    let venue = Venue::new();
+    let agent = Agent::join(&venue, "agent").await;
+    let session = join(&venue, venue.token("eve"), |_| {});
+    let error = within("a refusal", session.ready(None)).await.unwrap_err();
+    assert_eq!(error.code, Code::PermissionDenied);
+    assert!(error.message.contains("canManageAgentSession"), "{error}");
+    within("the end", session.end()).await;
+    assert_eq!(agent.room.counts().stream_packets, 0);
+    assert_eq!(close_reason(&session).await, CloseReason::StartFailed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_comes_later_is_waited_for() {
+    let venue = Venue::new();
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    let (_other, _) = venue.join("somebody").await;
+    let _agent = Agent::join(&venue, "agent").await;
+    within("ready", session.ready(None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_agent_the_start_fails_in_time() {
+    let venue = Venue::new();
+    let (_other, _) = venue.join("somebody").await;
+    let session = join(&venue, venue.manager_token("ada"), |options| {
+        options.start_timeout = Duration::from_secs(1);
+    });
+    let error = within("a failure", session.ready(None)).await.unwrap_err();
+    assert_eq!(error.code, Code::Timeout);
+    assert!(
+        error.message.contains("no agent came into the room") && error.message.contains("somebody"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_agents_one_has_to_be_named() {
+    let venue = Venue::new();
+    let one = Agent::join(&venue, "one").await;
+    let two = Agent::join(&venue, "two").await;
+    gather(&[&one.room, &two.room]).await;
+    let unclear = join(&venue, venue.manager_token("ada"), |_| {});
+    let error = within("a failure", unclear.ready(None)).await.unwrap_err();
+    assert_eq!(error.code, Code::InvalidArgument);
+    assert!(error.message.contains("\"one\", \"two\""), "{error}");
+    let named = join(&venue, venue.manager_token("bob"), |options| options.agent = Some("two".to_owned()));
+    within("ready", named.ready(None)).await.unwrap();
+    assert_eq!(named.snapshot().agent.as_deref(), Some("two"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_leaves_ends_what_waits() {
+    let venue = Venue::new();
+    let agent = Agent::join(&venue, "agent").await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    within("ready", session.ready(None)).await.unwrap();
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.say("hang", None).await }
+    });
+    venue.remove("agent");
+    let error = within("a failure", waiting).await.unwrap().unwrap_err();
+    assert_eq!(error.code, Code::AgentGone);
+    assert!(error.message.contains("left the room"), "{error}");
+    assert_eq!(close_reason(&session).await, CloseReason::AgentLeft);
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_is_left_ends_what_waits() {
+    let venue = Venue::new();
+    let _agent = Agent::join(&venue, "agent").await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    within("ready", session.ready(None)).await.unwrap();
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.say("hang", None).await }
+    });
+    venue.remove("ada");
+    let error = within("a failure", waiting).await.unwrap().unwrap_err();
+    assert!(error.message.contains("removed"), "{error}");
+    assert_eq!(close_reason(&session).await, CloseReason::RoomDisconnected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_closed_ends() {
+    let venue = Venue::new();
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    let starting = tokio::spawn({
+        let session = session.clone();
+        async move { session.ready(None).await }
+    });
+    within("the end", session.end()).await;
+    assert_eq!(within("a failure", starting).await.unwrap().unwrap_err().code, Code::SessionClosed);
+    assert_eq!(session.status()["state"], "closed");
+}
