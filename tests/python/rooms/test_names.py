@@ -162,6 +162,7 @@ async def test_the_agent_s_side_tells_who_sent_what(bare: Bare, venue: Venue) ->
         await bare.transport.send_message(pong(one.message.request.request_id), options)
     for wire in (boss, other):
         assert (await wire.response("same id")).WhichOneof("response") == "pong"
+    await guest.response("same id")
     assert [m.response.error for _, m in guest.got] == ["permission_denied"]
 
 
