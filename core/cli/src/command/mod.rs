@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 mod ask;
+mod audio;
 mod end;
 mod events;
 mod list;
@@ -34,6 +35,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
         Command::Usage(call) => ask::usage(name, &call, out),
         Command::Events(events) => events::events(name, &events, out),
         Command::Logs(logs) => logs::logs(name, &logs, out),
+        Command::Devices => audio::list(out),
+        Command::Record(record) => audio::record(&record, out),
+        Command::Play(play) => audio::play(&play, out),
+        Command::Meter(meter) => audio::meter(&meter, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "greenroom", &mut script);
