@@ -18,7 +18,7 @@ from livekit.rtc._proto.ffi_pb2 import FfiEvent
 from .venue import until
 
 TOPIC = "lk.agent.session"
-_FENCE = "eavesdropper.fence"
+FENCE = "eavesdropper.fence"
 
 
 class Eavesdropper:
@@ -62,7 +62,7 @@ class Eavesdropper:
         for sender in senders:
             mark = uuid.uuid4().hex
             await sender.local_participant.publish_data(
-                mark, reliable=True, destination_identities=[self.room.local_participant.identity], topic=_FENCE
+                mark, reliable=True, destination_identities=[self.room.local_participant.identity], topic=FENCE
             )
             await until("the eavesdropper catches up", lambda mark=mark: mark in self._fences)
         await until("the eavesdropper's streams end", lambda: not self._readers)
@@ -103,7 +103,7 @@ class Eavesdropper:
         self.delivered.append((sender, content))
 
     def _pass_fence(self, packet: rtc.DataPacket) -> None:
-        if packet.topic == _FENCE:
+        if packet.topic == FENCE:
             self._fences.add(packet.data.decode())
 
 
