@@ -76,7 +76,7 @@ pub struct Counts {
     pub answered: u64,
     /// Messages of participants that were not allowed.
     pub denied: u64,
-    /// Messages of the agent that were addressed to a participant that may not have them.
+    /// Messages of the agent that were not sent: whom they were addressed to may not have them, or too many waited.
     pub dropped: u64,
 }
 
@@ -179,7 +179,7 @@ impl Host {
         let route = self.next_route;
         self.next_route += 1;
         self.counts.requests += 1;
-        let message = envelope.with_id(&format!("gr-{route}"));
+        let message = envelope.with_id(&format!("{ROUTE}{route}"));
         self.routes
             .insert(route, Route { sid: sid.to_owned(), id: envelope.id().to_owned(), scope, asked: now });
         if is_run {
@@ -285,7 +285,7 @@ impl Host {
     /// The identity of whom a request to the agent came from, by the id it was given.
     pub(crate) fn asker(&self, message: &Bytes) -> Option<&str> {
         let (_, id) = message::peek_id(message)?;
-        let route = self.routes.get(&id.strip_prefix("gr-")?.parse::<u64>().ok()?)?;
+        let route = self.routes.get(&route_number(&id)?)?;
         self.peers.get(&route.sid).map(|peer| peer.identity.as_str())
     }
 
@@ -315,12 +315,12 @@ impl Host {
     }
 
     fn route(&mut self, envelope: &Envelope, destination: Option<&str>, now: Time) {
-        let number = envelope.id().strip_prefix("gr-").and_then(|number| number.parse::<u64>().ok());
-        if number.is_some() && number == self.run.map(|(route, _)| route) {
+        let Some(number) = route_number(envelope.id()) else { return };
+        if self.run.is_some_and(|(route, _)| route == number) {
             self.run = None;
             self.next_run(now);
         }
-        let Some(route) = number.and_then(|number| self.routes.remove(&number)) else { return };
+        let Some(route) = self.routes.remove(&number) else { return };
         let peer = self.peers.get(&route.sid);
         if let Some(identity) = destination
             && peer.is_none_or(|peer| peer.identity != identity)
@@ -334,15 +334,8 @@ impl Host {
             let error = format!("the agent's answer is {size} bytes long; at most {limit} are sent");
             return self.answer_route(&route, &error);
         }
-        let decision = self.config.policy.decide(peer, route.scope);
-        if !decision.is_allow() {
-            return self.answer(
-                &route.sid,
-                &route.id,
-                Asked::Response(route.scope),
-                decision,
-                PERMISSION_DENIED,
-            );
+        if !self.config.policy.decide(peer, route.scope).is_allow() {
+            return self.answer_route(&route, PERMISSION_DENIED);
         }
         self.counts.answered += 1;
         self.send(vec![route.sid], envelope.with_id(&route.id));
@@ -437,6 +430,13 @@ impl Host {
             self.answer_route(&route, UNANSWERED_REQUEST);
         }
     }
+}
+
+/// What the id of a request begins with under which the agent gets it; the number of its route follows.
+const ROUTE: &str = "gr-";
+
+fn route_number(id: &str) -> Option<u64> {
+    id.strip_prefix(ROUTE)?.parse().ok()
 }
 
 /// What the sid of a participant begins with here that the room has not announced: no sid of a server's does.
