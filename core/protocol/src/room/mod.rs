@@ -422,21 +422,18 @@ impl Switchboard {
             Envelope::parse(message.clone())
                 .is_ok_and(|envelope| matches!(envelope.kind(), Kind::Request { .. }))
         };
-        if is_agent && !(self.hosts.is_empty() || is_request()) {
-            let identity = identity.to_owned();
-            return self.incoming.push_back(Incoming::FromAgent { identity, message });
-        }
         match self.hosts.first_entry() {
-            Some(mut host) => {
+            // An agent may be another's controller, too.
+            Some(mut host) if !is_agent || is_request() => {
                 host.get_mut().receive(sid, message, self.now);
                 let id = *host.key();
                 self.route(id);
             }
-            None if is_agent => {
+            _ if is_agent => {
                 let identity = identity.to_owned();
                 self.incoming.push_back(Incoming::FromAgent { identity, message });
             }
-            None => {}
+            _ => {}
         }
     }
 
