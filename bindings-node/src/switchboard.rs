@@ -3,15 +3,14 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use greenroom_protocol::gate::{Peer, Policy};
+use greenroom_protocol::gate::Peer;
 use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
-use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error, Limits, Time};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use serde::Deserialize;
 
 use crate::exchange::{from_json, millis, signed, thrown, to_json, unsigned};
 
@@ -71,15 +70,6 @@ pub struct Recipient {
     pub sid: String,
 }
 
-/// What a host can be told at its opening.
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HostOptions {
-    policy: Policy,
-    run_input: Overlap,
-    max_message: Option<usize>,
-}
-
 #[napi]
 impl Switchboard {
     /// A switchboard that nobody uses yet.
@@ -88,17 +78,10 @@ impl Switchboard {
         Self { machine: Machine::new(Limits::default(), at(now)), audience: Vec::new() }
     }
 
-    /// An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
-    /// identity[]}, run_input?: 'queue'|'refuse', max_message?: bytes}`. Returns its number.
+    /// An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number.
     #[napi(catch_unwind)]
     pub fn open_host(&mut self, json: String) -> Result<u32> {
-        let options: HostOptions = from_json("the host's options cannot be read", &json)?;
-        let mut config = HostConfig::default();
-        config.policy = options.policy;
-        config.run_input = options.run_input;
-        if let Some(most) = options.max_message {
-            config.limits.peer_message = most;
-        }
+        let config: HostConfig = from_json("the host's options cannot be read", &json)?;
         Ok(self.machine.open_host(config).0)
     }
 

@@ -4,14 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use greenroom_protocol::gate::{Audit, Peer, Policy};
+use greenroom_protocol::gate::{Audit, Peer};
 use greenroom_protocol::room::{HostId, Incoming, Outgoing, Recipient, StreamId, Switchboard as Protocol};
-use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Limits, Time};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use serde::Deserialize;
 
 use crate::error::invalid;
 use crate::json;
@@ -29,15 +28,6 @@ struct Audience {
     list: Py<PyList>,
 }
 
-/// What a host can be told at its opening.
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HostOptions {
-    policy: Policy,
-    run_input: Overlap,
-    max_message: Option<usize>,
-}
-
 #[pymethods]
 impl Switchboard {
     /// A switchboard that nobody uses yet.
@@ -47,16 +37,9 @@ impl Switchboard {
         Ok(Self { protocol: Mutex::new(protocol), audience: Mutex::new(None) })
     }
 
-    /// An agent's session host uses the room. `options` is JSON: `{"policy"?: {"default"?: [scope], "by_identity"?: {identity: [scope]},
-    /// "hidden"?: [identity]}, "run_input"?: "queue"|"refuse", "max_message"?: bytes}`. Gives its number.
+    /// An agent's session host uses the room. `options` is the JSON of a `HostConfig`. Gives its number.
     fn open_host(&self, options: &str) -> PyResult<u32> {
-        let options: HostOptions = json::parse("host's options", options)?;
-        let mut config = HostConfig::default();
-        config.policy = options.policy;
-        config.run_input = options.run_input;
-        if let Some(most) = options.max_message {
-            config.limits.peer_message = most;
-        }
+        let config: HostConfig = json::parse("host's options", options)?;
         Ok(self.lock().open_host(config).0)
     }
 

@@ -31,8 +31,10 @@ pub const TOO_MANY_REQUESTS: &str = "busy: too many requests at once";
 /// What is answered that waits when the agent's session host closes.
 pub const HOST_CLOSED: &str = "the agent's session closed";
 
-/// How a host behaves.
-#[derive(Clone, Debug, Default)]
+/// How a host behaves. Its JSON, of which all may be left out, is `{"policy": {"default": [scope], "by_identity": {identity: [scope]},
+/// "hidden": [identity]}, "run_input": "queue" | "refuse", "max_message": bytes}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "HostOptions")]
 #[non_exhaustive]
 pub struct HostConfig {
     /// Every bound.
@@ -41,6 +43,15 @@ pub struct HostConfig {
     pub policy: Policy,
     /// What becomes of a text turn that comes while another runs. SDK hosts would interrupt the one that runs and answer it with nothing.
     pub run_input: Overlap,
+}
+
+/// A [`HostConfig`] as JSON has it.
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HostOptions {
+    policy: Policy,
+    run_input: Overlap,
+    max_message: Option<usize>,
 }
 
 /// What becomes of a text turn that comes while another runs.
@@ -120,6 +131,14 @@ struct Route {
     id: String,
     scope: Scope,
     asked: Time,
+}
+
+impl From<HostOptions> for HostConfig {
+    fn from(options: HostOptions) -> Self {
+        let mut limits = Limits::default();
+        limits.peer_message = options.max_message.unwrap_or(limits.peer_message);
+        Self { limits, policy: options.policy, run_input: options.run_input }
+    }
 }
 
 impl Host {
