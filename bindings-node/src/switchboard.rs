@@ -7,12 +7,12 @@ use greenroom_protocol::gate::Peer;
 use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
 use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
-use greenroom_protocol::{Code, Error, Limits, Time};
+use greenroom_protocol::{Code, Error, Limits};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
-use crate::exchange::{from_json, millis, signed, thrown, to_json, unsigned};
+use crate::exchange::{at, from_json, signed, since, thrown, to_json, unsigned};
 
 /// One for each Room. `now` is milliseconds on a monotonic clock of the caller's.
 #[napi]
@@ -198,7 +198,7 @@ impl Switchboard {
     /// When to call `handleTimeout`, or null while nothing is awaited.
     #[napi(catch_unwind)]
     pub fn poll_timeout(&self) -> Option<f64> {
-        self.machine.poll_timeout().map(|at| at.since_origin().as_secs_f64() * 1e3)
+        self.machine.poll_timeout().map(since)
     }
 
     /// Lets pass what is due.
@@ -247,8 +247,4 @@ impl From<room::Incoming> for Incoming {
 
 fn number(ticket: Ticket) -> i64 {
     signed(ticket.0)
-}
-
-fn at(now: f64) -> Time {
-    Time::from_origin(millis(now))
 }

@@ -4,11 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use greenroom_protocol::Limits;
 use greenroom_protocol::gate::{Audit, Peer};
 use greenroom_protocol::room::{HostId, Incoming, Outgoing, Recipient, StreamId, Switchboard as Protocol};
 use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
-use greenroom_protocol::{Limits, Time};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -33,7 +33,7 @@ impl Switchboard {
     /// A switchboard that nobody uses yet.
     #[new]
     fn new(now: f64) -> PyResult<Self> {
-        let protocol = Protocol::new(Limits::default(), time(now)?);
+        let protocol = Protocol::new(Limits::default(), json::time(now)?);
         Ok(Self { protocol: Mutex::new(protocol), audience: Mutex::new(None) })
     }
 
@@ -66,35 +66,35 @@ impl Switchboard {
         can_manage_agent_session: Option<bool>,
         now: f64,
     ) -> PyResult<()> {
-        self.lock().set_peer(Peer { sid, identity, can_manage_agent_session }, time(now)?);
+        self.lock().set_peer(Peer { sid, identity, can_manage_agent_session }, json::time(now)?);
         Ok(())
     }
 
     /// A participant left.
     fn remove_peer(&self, sid: &str, now: f64) -> PyResult<()> {
-        self.lock().remove_peer(sid, time(now)?);
+        self.lock().remove_peer(sid, json::time(now)?);
         Ok(())
     }
 
     /// A byte stream begins, of `announced` bytes if its sender said so. Gives its number.
     fn begin(&self, identity: &str, announced: Option<usize>, now: f64) -> PyResult<u64> {
-        Ok(self.lock().begin(identity, announced, time(now)?).0)
+        Ok(self.lock().begin(identity, announced, json::time(now)?).0)
     }
 
     /// More of a stream. Whether to go on reading it.
     fn chunk(&self, stream: u64, data: &[u8], now: f64) -> PyResult<bool> {
-        Ok(self.lock().chunk(StreamId(stream), data, time(now)?))
+        Ok(self.lock().chunk(StreamId(stream), data, json::time(now)?))
     }
 
     /// A stream is complete.
     fn end(&self, stream: u64, now: f64) -> PyResult<()> {
-        self.lock().end(StreamId(stream), time(now)?);
+        self.lock().end(StreamId(stream), json::time(now)?);
         Ok(())
     }
 
     /// A stream was broken off.
     fn abort(&self, stream: u64, now: f64) -> PyResult<()> {
-        self.lock().abort(StreamId(stream), time(now)?);
+        self.lock().abort(StreamId(stream), json::time(now)?);
         Ok(())
     }
 
@@ -108,12 +108,12 @@ impl Switchboard {
         now: f64,
     ) -> PyResult<u64> {
         let message = Bytes::copy_from_slice(message);
-        Ok(self.lock().send_from_agent(HostId(host), message, destination, time(now)?).0)
+        Ok(self.lock().send_from_agent(HostId(host), message, destination, json::time(now)?).0)
     }
 
     /// A controller sends a message to its agent. Gives a ticket.
     fn send(&self, message: &[u8], agent: &str, now: f64) -> PyResult<u64> {
-        Ok(self.lock().send(Bytes::copy_from_slice(message), agent, time(now)?).0)
+        Ok(self.lock().send(Bytes::copy_from_slice(message), agent, json::time(now)?).0)
     }
 
     /// What came in: `("host", host, message, sender)`, `("agent", identity, message)`, `("skipped", identity, announced, head)`,
@@ -156,7 +156,7 @@ impl Switchboard {
 
     /// Lets pass what is due.
     fn handle_timeout(&self, now: f64) -> PyResult<()> {
-        self.lock().handle_timeout(time(now)?);
+        self.lock().handle_timeout(json::time(now)?);
         Ok(())
     }
 
@@ -187,8 +187,4 @@ impl Switchboard {
 /// A line of the audit log: the decision, and when it was taken.
 fn line(audit: &Audit) -> String {
     json::text(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))
-}
-
-fn time(now: f64) -> PyResult<Time> {
-    Ok(Time::from_origin(json::seconds("now", now)?))
 }
