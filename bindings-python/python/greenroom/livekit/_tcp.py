@@ -92,9 +92,10 @@ class TcpSessionTransport(SessionTransport):
                 if size > oversize.SKIPPED:
                     self._end("protocol_error", f"it sent a message of {size} bytes, over what can be skipped")
                     continue
-                message = self._decode(await self._reader.readexactly(size)) if size <= oversize.MOST else None
                 if size > oversize.MOST:
                     message = await self._skip(self._reader, size)
+                else:
+                    message = self._decode(await self._reader.readexactly(size))
             except (asyncio.IncompleteReadError, OSError):
                 self._end("agent_disconnected", "it closed the connection")
                 continue
