@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from greenroom._livekit import message_class
+from greenroom._native import peek_id
 from greenroom.errors import InvalidArgument, IoError, SessionClosed, TooLarge
 from greenroom.livekit import _oversize as oversize
 from greenroom.livekit._transport import Ending, IncomingMessage, SendMessageOptions, SessionTransport
@@ -128,9 +129,10 @@ class TcpSessionTransport(SessionTransport):
             head = head or piece[: oversize.PEEKED]
             left -= len(piece)
         logger.warning("a message of %d bytes was skipped: at most %d are taken", size, oversize.MOST)
-        kind, request_id = oversize.belongs_to(head)
-        if kind is None:
+        peeked = peek_id(head)
+        if peeked is None:
             return None
+        kind, request_id = peeked
         answer = oversize.refusal(request_id, size, oversize.MOST)
         if kind == "response":
             return answer
