@@ -165,14 +165,12 @@ class Exchange:
         self._announce(self.room.remote_participants.get(identity))
         return self._out(_ask(self._switchboard.send, message, identity, self._loop.time()))
 
-    async def news(self) -> None:
-        """Wait until somebody comes, goes or is changed, or the connection is."""
+    def news(self) -> asyncio.Future[None]:
+        """Done once somebody comes, goes or is changed, or the connection is, from this call on."""
         waiter = self._loop.create_future()
         self._news.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._news.discard(waiter)
+        waiter.add_done_callback(self._news.discard)
+        return waiter
 
     # ---- the Room --------------------------------------------------------------------------------------------------
 
