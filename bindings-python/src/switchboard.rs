@@ -136,6 +136,11 @@ impl Switchboard {
         Ok(Some(tuple))
     }
 
+    /// Whether `poll_send` has something to do.
+    fn has_outgoing(&self) -> bool {
+        self.lock().has_outgoing()
+    }
+
     /// What to send next: `("send", ticket, [(identity, sid)], message)`, whose list is not to be changed, or `("done", ticket)`. An empty sid is a participant that the
     /// room has not announced.
     fn poll_send<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {

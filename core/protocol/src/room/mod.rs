@@ -310,6 +310,11 @@ impl Switchboard {
         self.incoming.pop_front()
     }
 
+    /// Whether [`Switchboard::poll_send`] has something to do; this decides nothing.
+    pub fn has_outgoing(&self) -> bool {
+        !(self.ready.is_empty() && self.queue.is_empty())
+    }
+
     /// What to send next. Who may have it is decided in this moment.
     pub fn poll_send(&mut self) -> Option<Outgoing> {
         loop {
