@@ -145,6 +145,7 @@ export class Wire {
 export const ping = () => ({ case: 'ping', value: new pb.SessionRequest_Ping() });
 export const history = () => ({ case: 'getChatHistory', value: new pb.SessionRequest_GetChatHistory() });
 export const runInput = (text) => ({ case: 'runInput', value: new pb.SessionRequest_RunInput({ text }) });
+export const updateIo = () => ({ case: 'updateIo', value: new pb.SessionRequest_UpdateIO() });
 
 /** A request that no release knows: field 99. */
 export function unknownRequest(requestId) {
