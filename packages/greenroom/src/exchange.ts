@@ -413,7 +413,7 @@ export class Exchange {
         self.#captor?.unregistered();
       },
       async sends(message, destinations) {
-        await self.#captor?.sends(message, destinations);
+        return self.#captor?.sends(message, destinations);
       },
     };
   }
