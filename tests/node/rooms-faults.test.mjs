@@ -11,7 +11,7 @@ import * as greenroom from 'greenroom';
 import { RemoteSession, RoomSessionTransport } from 'greenroom/livekit';
 import { collect, until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
-import { scene, TOPIC } from './support/rooms.mjs';
+import { pair, TOPIC } from './support/rooms.mjs';
 
 let server;
 before(async () => (server = await startServer()));
@@ -19,14 +19,6 @@ after(async () => {
   await dispose();
   await server.stop();
 });
-
-/** A guarded agent and a Room of somebody who may drive it. */
-async function pair(t, onServer = server) {
-  const { venue, agent } = await scene(t, onServer, 'host');
-  const room = await venue.connect('boss', { grant: true });
-  await venue.gather(agent.room, room);
-  return { venue, agent, room };
-}
 
 /** Has a Room lose its connection, and waits until it has another. */
 async function reconnect(room, scenario) {
@@ -36,7 +28,7 @@ async function reconnect(room, scenario) {
 }
 
 test('a connection that is resumed is no event, on either side', async (t) => {
-  const { agent, room } = await pair(t);
+  const { agent, room } = await pair(t, server);
   const session = await greenroom.attach(room);
   for (const one of [room, agent.room]) {
     const release = agent.model.hold();
@@ -50,7 +42,7 @@ test('a connection that is resumed is no event, on either side', async (t) => {
 });
 
 test('who connects anew is somebody else: what was pending fails at once, and the next session works', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   for (const one of [room, agent.room]) {
     const session = await greenroom.attach(room);
     const release = agent.model.hold();

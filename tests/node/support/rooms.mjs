@@ -177,3 +177,11 @@ export async function scene(t, server, guard, { linked, ...options } = {}) {
   };
   return { venue: room, agent, audit, join };
 }
+
+/** A guarded agent and a Room of somebody who may drive it. */
+export async function pair(t, server, guard = 'host', options) {
+  const { venue, agent, audit } = await scene(t, server, guard, options);
+  const room = await venue.connect('boss', { grant: true });
+  await venue.gather(agent.room, room);
+  return { venue, agent, room, audit };
+}
