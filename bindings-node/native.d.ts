@@ -197,3 +197,20 @@ export declare function start(options: string, wake: () => void): Driver
 
 /** The version of the native code, which is the version of the package. */
 export declare function version(): string
+
+export declare function credentials(request: string): Promise<string>
+export declare function join(options: string, wake: () => void): Driver
+export declare function joinRoom(options: string, token: number, wake: () => void): RoomDriver
+export interface RoomCompletion { token: number; ok: boolean; json: string; bytes?: Buffer }
+export declare class RoomDriver {
+  submit(json: string, payload: Buffer, token: number): void
+  cancel(token: number): void
+  drain(): Array<RoomCompletion>
+  snapshot(): string
+  openEvents(): number
+  receive(topic: string): number
+  closeReader(reader: number): void
+  close(token: number): void
+  ref(): void
+  unref(): void
+}

@@ -54,7 +54,15 @@ print(
             "room": methods(greenroom.Room),
             "room_calls": {
                 name: parameters(getattr(greenroom.Room, name))
-                for name in ("connect", "publish", "send_bytes", "send_text", "receive", "set_attributes", "set_metadata")
+                for name in (
+                    "connect",
+                    "publish",
+                    "send_bytes",
+                    "send_text",
+                    "receive",
+                    "set_attributes",
+                    "set_metadata",
+                )
             },
             "session": {
                 name: parameters(getattr(greenroom.Session, name))
