@@ -1,6 +1,6 @@
 //! Tokens for rooms.
 
-use greenroom_control::credentials::{self, CredentialsRequest};
+use greenroom_control::credentials::{CredentialsRequest, credentials as make};
 use pyo3::prelude::*;
 
 use crate::error::raise;
@@ -12,6 +12,6 @@ use crate::json;
 #[pyfunction]
 pub(crate) fn credentials(py: Python<'_>, request: &str) -> PyResult<String> {
     let request: CredentialsRequest = json::parse("request for credentials", request)?;
-    let made = py.detach(|| credentials::credentials(&request)).map_err(|error| raise(&error))?;
+    let made = py.detach(|| make(&request)).map_err(|error| raise(&error))?;
     Ok(json::text(&made))
 }

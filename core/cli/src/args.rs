@@ -75,6 +75,8 @@ pub enum Command {
     Restart(Restart),
     /// Make an access token for a room.
     Token(Token),
+    /// Look step by step at whether a LiveKit server can be reached and used from here.
+    Doctor(Doctor),
     /// Print a script that completes this command in a shell.
     Completions {
         /// The shell.
@@ -187,6 +189,24 @@ pub struct Token {
     /// What the job of that agent is told.
     #[arg(long, value_name = "TEXT", requires = "dispatch")]
     pub dispatch_metadata: Option<String>,
+    /// Where the server is, and what signs.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `doctor`
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// The room to join for it, hidden from those in it.
+    #[arg(long, short, value_name = "ROOM", default_value = "greenroom-doctor")]
+    pub room: String,
+    /// The access token to join with. Better in LIVEKIT_TOKEN, since every user of this machine sees arguments. Without one,
+    /// one is made with the key.
+    #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<Secret>,
+    /// How long each step may take, such as 5s.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
     /// Where the server is, and what signs.
     #[command(flatten)]
     pub signing: Signing,

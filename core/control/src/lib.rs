@@ -16,6 +16,7 @@
 //! | [`daemon`] | the daemon itself |
 //! | [`credentials`] | tokens for rooms: made, read, and the secrets behind them |
 //! | [`audit`] | who asked for a secret |
+//! | [`doctor`] | whether a server can be reached and used from here |
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod audit;
 pub mod client;
 pub mod credentials;
 pub mod daemon;
+pub mod doctor;
 mod files;
 pub mod home;
 pub mod launch;

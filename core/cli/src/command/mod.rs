@@ -2,6 +2,7 @@
 
 mod ask;
 mod attach;
+mod doctor;
 mod end;
 mod events;
 mod list;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
     match args.command {
         Command::Start(start) => start::start(name, start, out),
         Command::Attach(attach) => attach::attach(name, attach, out),
+        Command::Doctor(doctor) => doctor::doctor(doctor, out),
         Command::Token(token) => token::token(token, out),
         Command::Restart(restart) => start::restart(name, &restart, out),
         Command::Say(say) => say::say(name, say, out),

@@ -4,6 +4,7 @@
 
 mod attach;
 mod conversation;
+mod doctor;
 mod documents;
 mod faults;
 mod input;

@@ -451,7 +451,14 @@ async fn read(desk: &Desk, number: u64, what: What) -> Result<Option<Answered>, 
     match what {
         What::Events(events) => Ok(events.lock().await.next().await.map(told)),
         What::Streams(streams) => {
-            let Some(stream) = streams.lock().await.next().await else { return Ok(None) };
+            let mut streams = streams.lock().await;
+            let stream = tokio::select! {
+                biased;
+                stream = streams.next() => stream,
+                // Whoever listens to a topic keeps it open.
+                () = left(desk) => None,
+            };
+            let Some(stream) = stream else { return Ok(None) };
             let info = described(&stream.info);
             let number = desk.keep(What::Stream(Arc::new(AsyncMutex::new(stream))))?;
             Ok(Some((json!({ "reader": number, "info": info }), None)))
@@ -463,6 +470,13 @@ async fn read(desk: &Desk, number: u64, what: What) -> Result<Option<Answered>, 
             }
             Ok(part?.map(|part| (json!({}), Some(part))))
         }
+    }
+}
+
+/// Waits until the room is left.
+async fn left(desk: &Desk) {
+    if let Some(room) = desk.room.get() {
+        drop(room.gone().await);
     }
 }
 
