@@ -29,6 +29,22 @@ print(threading.active_count(), len(__import__("os").listdir("/proc/self/task"))
     assert run(path + code, "-S").splitlines() == ["[]", "1 1"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
+def test_importing_opens_nothing_not_even_when_all_names_are_looked_up():
+    code = """
+import os
+def held():
+    return sorted(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+before = held()
+import greenroom
+print(held() == before)
+for name in greenroom.__all__:
+    getattr(greenroom, name)
+print(held() == before)
+"""
+    assert run(code).splitlines() == ["True", "True"]
+
+
 def test_the_package_s_own_imports_are_few():
     code = """
 import sys
