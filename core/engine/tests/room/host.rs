@@ -169,7 +169,7 @@ async fn send(stage: Arc<Stage>) {
         let next = stage.with_quiet(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
-                let to = to.into_iter().map(|recipient| recipient.identity);
+                let to = to.iter().map(|recipient| recipient.identity.clone());
                 if stage.room.send_bytes(&message, SendOptions::new(TOPIC).to(to)).await.is_err() {
                     return;
                 }
