@@ -1,5 +1,6 @@
 //! All use of the topic of agent sessions in one Room that lives in JavaScript. No IO, no thread, no clock.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::exchange::{at, from_json, signed, since, thrown, to_json, unsigned};
 pub struct Switchboard {
     machine: Machine,
     /// To whom the last message was given out: that is handed over once, since most go to the same as the one before.
-    audience: Vec<room::Recipient>,
+    audience: Arc<[room::Recipient]>,
 }
 
 /// What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
@@ -75,7 +76,7 @@ impl Switchboard {
     /// A switchboard that nobody uses yet.
     #[napi(constructor, catch_unwind)]
     pub fn new(now: f64) -> Self {
-        Self { machine: Machine::new(Limits::default(), at(now)), audience: Vec::new() }
+        Self { machine: Machine::new(Limits::default(), at(now)), audience: Arc::default() }
     }
 
     /// An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number.
@@ -176,7 +177,7 @@ impl Switchboard {
     pub fn poll_send(&mut self) -> Option<Outgoing> {
         Some(match self.machine.poll_send()? {
             room::Outgoing::Send { ticket, to, message } => {
-                let is_same = to == self.audience;
+                let is_same = Arc::ptr_eq(&to, &self.audience);
                 let recipient =
                     |to: &room::Recipient| Recipient { identity: to.identity.clone(), sid: to.sid.clone() };
                 if !is_same {

@@ -1,6 +1,6 @@
 //! All use of the topic of agent sessions in one Room that lives in Python. No IO, no thread, no clock.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ pub(crate) struct Switchboard {
 
 /// To whom the last message was given out, and the same for Python: most go to the same as the one before.
 struct Audience {
-    to: Vec<Recipient>,
+    to: Arc<[Recipient]>,
     list: Py<PyList>,
 }
 
@@ -136,6 +136,11 @@ impl Switchboard {
         Ok(Some(tuple))
     }
 
+    /// Whether `poll_send` has something to do.
+    fn has_outgoing(&self) -> bool {
+        self.lock().has_outgoing()
+    }
+
     /// What to send next: `("send", ticket, [(identity, sid)], message)`, whose list is not to be changed, or `("done", ticket)`. An empty sid is a participant that the
     /// room has not announced.
     fn poll_send<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
@@ -168,9 +173,9 @@ impl Switchboard {
 }
 
 impl Switchboard {
-    fn audience<'py>(&self, py: Python<'py>, to: Vec<Recipient>) -> PyResult<Bound<'py, PyList>> {
+    fn audience<'py>(&self, py: Python<'py>, to: Arc<[Recipient]>) -> PyResult<Bound<'py, PyList>> {
         let mut last = self.audience.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(audience) = last.as_ref().filter(|audience| audience.to == to) {
+        if let Some(audience) = last.as_ref().filter(|audience| Arc::ptr_eq(&audience.to, &to)) {
             return Ok(audience.list.bind(py).clone());
         }
         let pairs = to.iter().map(|recipient| (recipient.identity.as_str(), recipient.sid.as_str()));

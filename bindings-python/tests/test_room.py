@@ -392,6 +392,9 @@ async def test_a_room_that_nobody_holds_is_collected_with_all_that_stands_on_it(
     room = StandIn()
     greenroom.gate(room)
     await RoomSessionTransport(room).start()
+    # A request that nobody takes has a deadline, minutes away.
+    room.join("boss")
+    room.ask("boss")
     gone = weakref.ref(room)
     del room
     # What was begun on the loop comes to its end first.

@@ -151,6 +151,9 @@ class Switchboard:
     ):
         """What came in: (kind, host, message, sender), (…, identity, message), (…, identity, announced, head), …"""
 
+    def has_outgoing(self) -> bool:
+        """Whether `poll_send` has something to do."""
+
     def poll_send(
         self,
     ) -> tuple[Literal["send"], int, list[tuple[str, str]], bytes] | tuple[Literal["done"], int] | None:

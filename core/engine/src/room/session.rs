@@ -246,7 +246,7 @@ async fn send(hub: Arc<Hub>, room: Room, broke: oneshot::Sender<Error>) {
         let next = hub.with(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
-                let to = to.into_iter().map(|Recipient { identity, .. }| identity);
+                let to = to.iter().map(|Recipient { identity, .. }| identity.clone());
                 if let Err(error) = room.send_bytes(&message, SendOptions::new(TOPIC).to(to)).await {
                     return drop(broke.send(error));
                 }

@@ -5,6 +5,7 @@
 //! routing is routed right.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ pub enum Destination {
     /// To the agent's own session host.
     Agent,
     /// To these participants, by sid; never empty, never everyone.
-    Peers(Vec<String>),
+    Peers(Arc<[String]>),
 }
 
 /// A message to pass on.
@@ -114,6 +115,8 @@ pub struct Transmit {
 pub struct Host {
     config: HostConfig,
     peers: BTreeMap<String, Peer>,
+    /// Who may see events, until a participant is another.
+    observers: Option<Arc<[String]>>,
     routes: BTreeMap<u64, Route>,
     next_route: u64,
     /// The text turn that the agent has: its route, and since when.
@@ -147,6 +150,7 @@ impl Host {
         Self {
             config,
             peers: BTreeMap::new(),
+            observers: None,
             routes: BTreeMap::new(),
             next_route: 1,
             run: None,
@@ -160,12 +164,14 @@ impl Host {
     /// The room announces a participant, or new permissions of one. Past the bound on peers the newcomer stays unknown.
     pub fn set_peer(&mut self, peer: Peer) {
         if self.peers.len() < self.config.limits.peers || self.peers.contains_key(&peer.sid) {
+            self.observers = None;
             self.peers.insert(peer.sid.clone(), peer);
         }
     }
 
     /// A participant left: what it asked for is answered to nobody.
     pub fn remove_peer(&mut self, sid: &str) {
+        self.observers = None;
         self.peers.remove(sid);
         self.routes.retain(|_, route| route.sid != sid);
     }
@@ -241,7 +247,7 @@ impl Host {
         match envelope.kind() {
             Kind::Response => self.route(&envelope, None, now),
             Kind::Event => {
-                let to: Vec<String> = self.allowed(Scope::Observe);
+                let to = self.observers();
                 if !to.is_empty() {
                     self.send(to, envelope.bytes().clone());
                 }
@@ -405,13 +411,16 @@ impl Host {
         }
     }
 
-    fn allowed(&self, scope: Scope) -> Vec<String> {
-        let allowed = |peer: &&Peer| self.config.policy.decide(Some(peer), scope).is_allow();
-        self.peers.values().filter(allowed).map(|peer| peer.sid.clone()).collect()
+    /// Who may see events, now.
+    fn observers(&mut self) -> Arc<[String]> {
+        let (policy, peers) = (&self.config.policy, &self.peers);
+        let may = |peer: &&Peer| policy.decide(Some(peer), Scope::Observe).is_allow();
+        let allowed = || peers.values().filter(may).map(|peer| peer.sid.clone()).collect();
+        self.observers.get_or_insert_with(allowed).clone()
     }
 
-    fn send(&mut self, to: Vec<String>, message: Bytes) {
-        self.transmits.push_back(Transmit { to: Destination::Peers(to), message });
+    fn send(&mut self, to: impl Into<Arc<[String]>>, message: Bytes) {
+        self.transmits.push_back(Transmit { to: Destination::Peers(to.into()), message });
     }
 
     fn audit(&mut self, sid: &str, asked: Asked, decision: Decision) {
