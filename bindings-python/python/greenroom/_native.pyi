@@ -2,7 +2,18 @@
 
 from typing import Literal, final
 
-__all__ = ["Controller", "Driver", "NativeError", "Switchboard", "_panic", "error_codes", "open", "start", "version"]
+__all__ = [
+    "Controller",
+    "Driver",
+    "NativeError",
+    "Switchboard",
+    "_panic",
+    "error_codes",
+    "open",
+    "peek_id",
+    "start",
+    "version",
+]
 
 class NativeError(Exception):
     """An error of the native half: its only argument is the JSON text of `{code, message, detail?}`."""
