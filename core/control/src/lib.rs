@@ -14,10 +14,14 @@
 //! | [`remote`] | a session held by a daemon, as a [`greenroom_engine::Driver`] |
 //! | [`launch`] | starts a daemon and waits until its session is ready |
 //! | [`daemon`] | the daemon itself |
+//! | [`credentials`] | tokens for rooms: made, read, and the secrets behind them |
+//! | [`audit`] | who asked for a secret |
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod client;
+pub mod credentials;
 pub mod daemon;
 mod files;
 pub mod home;

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 mod ask;
+mod attach;
 mod end;
 mod events;
 mod list;
@@ -8,6 +9,7 @@ mod logs;
 mod say;
 mod start;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
     let name = &args.name;
     match args.command {
         Command::Start(start) => start::start(name, start, out),
+        Command::Attach(attach) => attach::attach(name, attach, out),
+        Command::Token(token) => token::token(token, out),
         Command::Restart(restart) => start::restart(name, &restart, out),
         Command::Say(say) => say::say(name, say, out),
         Command::End(end) => end::end(name, &end, out),
