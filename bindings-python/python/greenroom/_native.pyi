@@ -13,6 +13,7 @@ __all__ = [
     "error_codes",
     "join",
     "open",
+    "peek_id",
     "start",
     "version",
 ]
