@@ -20,14 +20,17 @@
 //!
 //! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams.
 //!
+//! [`credentials`] makes the tokens for that.
+//!
 //! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
-
+//!
 //! With the feature `audio`, [`audio`] records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
 //! library. To have it looked up at run time, so that a program starts where it is not installed, put into the program's own `Cargo.toml`
 //! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`.
 
 #![forbid(unsafe_code)]
 
+pub use greenroom_control::credentials::{self, Credentials, CredentialsRequest, Grants};
 pub use greenroom_engine::launch::AgentSpec;
 pub use greenroom_engine::room;
 pub use greenroom_engine::{
