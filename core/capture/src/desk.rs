@@ -97,7 +97,7 @@ impl<Q> Desk<Q> {
     /// Gives what `run` finds, or remembers who asks and wakes them at the next change.
     pub(crate) fn poll<R>(
         &self,
-        context: &mut Context<'_>,
+        context: &Context<'_>,
         run: impl FnOnce(&mut State<Q>) -> Option<R>,
     ) -> Poll<R> {
         let mut state = self.lock();
@@ -114,7 +114,7 @@ impl<Q> Desk<Q> {
     }
 
     /// The next event; `None` after the last, once the stream has ended.
-    pub(crate) fn poll_event(&self, context: &mut Context<'_>) -> Poll<Result<Option<Event>, AudioError>> {
+    pub(crate) fn poll_event(&self, context: &Context<'_>) -> Poll<Result<Option<Event>, AudioError>> {
         self.check()?;
         self.poll(context, |state| match state.events.pop() {
             Some(event) => Some(Ok(Some(event))),

@@ -62,7 +62,7 @@ pub(crate) enum Target {
     /// A virtual device.
     Virtual(VirtualDevice),
     /// A real one.
-    Real(Found),
+    Real(Box<Found>),
 }
 
 impl Target {
@@ -74,12 +74,12 @@ impl Target {
         }
         let found = if wanted == DEFAULT { real::find_default(direction)? } else { real::find(wanted)? };
         if let Some(found) = found {
-            return Ok(Self::Real(found));
+            return Ok(Self::Real(Box::new(found)));
         }
         let devices = real::list()?;
         let device = pick(&devices, wanted, direction)?;
         let gone = || AudioError::Lost { device: device.id.clone(), why: "it has gone just now".to_owned() };
-        real::find(&device.id)?.map(Self::Real).ok_or_else(gone)
+        real::find(&device.id)?.map(|found| Self::Real(Box::new(found))).ok_or_else(gone)
     }
 }
 

@@ -163,7 +163,7 @@ impl From<DeviceError> for AudioError {
 
 fn listed(there: &[String]) -> String {
     if there.is_empty() {
-        "there is none at all".to_owned()
+        "there is none at all: connect one, start the sound server, or take a virtual one such as tone:440 or null".to_owned()
     } else {
         format!("there are {}", there.join(", "))
     }

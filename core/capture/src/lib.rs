@@ -1,6 +1,6 @@
 //! Microphones and loudspeakers, real and virtual, behind one way of use.
 //!
-//! [`devices`] lists what there is. [`Capture::open`] records: frames of one length at the rate that is asked for, whatever the device
+//! [`devices()`] lists what there is. [`Capture::open`] records: frames of one length at the rate that is asked for, whatever the device
 //! likes. [`Playback::open`] plays. Wherever a device is named, a virtual one may be (`null`, `file:in.wav`, `tone:440`, `loopback:x`,
 //! `fail:after=2s`; see [`greenroom_audio::device`]), so what works with a device can be tested without one.
 //!

@@ -154,7 +154,7 @@ fn a_reader_that_sleeps_loses_the_oldest_frames_and_is_told() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
-    assert!(frame.lost >= 800 && frame.lost % 160 == 0, "{}", frame.lost);
+    assert!(frame.lost >= 800 && frame.lost.is_multiple_of(160), "{}", frame.lost);
     assert_eq!(
         u64::from(frame.samples[0].unsigned_abs()),
         frame.lost,

@@ -24,7 +24,7 @@
 //!
 //! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
 //!
-//! With the feature `audio`, [`audio`] records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
+//! With the feature `audio`, the module of that name records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
 //! library. To have it looked up at run time, so that a program starts where it is not installed, put into the program's own `Cargo.toml`
 //! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`.
 

@@ -127,7 +127,7 @@ impl Pump {
             Target::Real(found) => {
                 self.name(&found.id);
                 let CaptureOptions { latency, start, .. } = self.options;
-                Ok(Box::new(RealFeed::open(found, self.format, latency, start, self.origin)?))
+                Ok(Box::new(RealFeed::open(*found, self.format, latency, start, self.origin)?))
             }
         }
     }

@@ -174,7 +174,7 @@ impl Pump {
             Target::Real(found) => {
                 self.name(&found.id);
                 let PlaybackOptions { latency, start, .. } = self.options;
-                Ok(Box::new(RealOutlet::open(found, self.format, latency, start)?))
+                Ok(Box::new(RealOutlet::open(*found, self.format, latency, start)?))
             }
         }
     }

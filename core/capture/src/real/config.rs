@@ -6,7 +6,7 @@ use cpal::traits::DeviceTrait;
 use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange};
 use greenroom_audio::Format;
 
-use super::hosts::is_alsa;
+use super::hosts::{is_alsa, is_pulseaudio};
 use crate::devices::Direction;
 use crate::options::Latency;
 
@@ -64,7 +64,8 @@ pub(super) fn usual(device: &cpal::Device, direction: Direction) -> Result<Confi
 }
 
 /// What of the device comes nearest to what is wanted. Other systems than ALSA say what they work at, and that is taken: to make another rate
-/// of it is better done here than there.
+/// of it is better done here than there. One channel is left to PulseAudio, which knows what each of several is for, and that one for low
+/// frequencies alone is no microphone.
 pub(super) fn best(
     device: &cpal::Device,
     direction: Direction,
@@ -86,7 +87,8 @@ pub(super) fn best(
             .find_map(|&format| fitting.iter().find(|range| range.sample_format() == format).copied())
     };
     let (mut rate, mut channels) = (default.sample_rate(), default.channels());
-    if device.id().is_ok_and(|id| is_alsa(id.host())) {
+    let host = device.id().ok().map(|id| id.host());
+    if host.is_some_and(is_alsa) {
         let format = wanted.unwrap_or(Format::WIRE);
         let wanted_channels = u16::try_from(format.channels()).unwrap_or(1);
         channels = nearest(ranges.iter().map(SupportedStreamConfigRange::channels), wanted_channels)
@@ -95,6 +97,8 @@ pub(super) fn best(
             .into_iter()
             .find(|&rate| of(rate, channels).is_some())
             .unwrap_or(rate);
+    } else if host.is_some_and(is_pulseaudio) && wanted.is_some_and(|format| format.channels() == 1) {
+        channels = 1;
     }
     let taken = of(rate, channels);
     let all = || ranges.iter().filter(|range| FORMATS.contains(&range.sample_format()));

@@ -122,6 +122,10 @@ pub(super) fn is_alsa(host: HostId) -> bool {
     host.to_string() == "alsa"
 }
 
+pub(super) fn is_pulseaudio(host: HostId) -> bool {
+    host.to_string() == "pulseaudio"
+}
+
 /// What can be told about a device; `None` if it does not work in that direction.
 fn describe(device: &cpal::Device, direction: Direction, default: Option<&DeviceId>) -> Option<Device> {
     let id = device.id().ok()?;
@@ -156,7 +160,7 @@ fn first() -> Result<Answer, AudioError> {
 fn ask(id: HostId) -> Result<Answer, cpal::Error> {
     static KEPT: Mutex<Option<(u32, HostId, Arc<cpal::Host>)>> = Mutex::new(None);
     quiet(&id.to_string());
-    let keep = id.to_string() == "pulseaudio";
+    let keep = is_pulseaudio(id);
     let process = std::process::id();
     if keep {
         let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -193,7 +197,7 @@ fn answer<R: Send + 'static>(
 fn unavailable(errors: &[(HostId, cpal::Error)]) -> AudioError {
     let why: Vec<String> = errors.iter().map(|(id, error)| format!("{id}: {error}")).collect();
     let instead = if cfg!(target_os = "linux") {
-        "start PulseAudio or PipeWire, or install ALSA's library (Debian, Ubuntu: apt install libasound2; Fedora: dnf install alsa-lib; Alpine: \
+        "start PulseAudio or PipeWire (PULSE_SERVER=unix:PATH says where it is, if not in XDG_RUNTIME_DIR), or install ALSA's library (Debian, Ubuntu: apt install libasound2; Fedora: dnf install alsa-lib; Alpine: \
          apk add alsa-lib); a virtual device such as tone:440 or file:in.wav needs neither"
     } else {
         "see whether the system's sound works at all; a virtual device such as tone:440 or file:in.wav needs none"

@@ -21,7 +21,7 @@ pub(crate) use feed::RealFeed;
 pub(crate) use hosts::{Found, find, find_default, list};
 pub(crate) use outlet::RealOutlet;
 
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
@@ -37,10 +37,7 @@ fn within<R: Send + 'static>(timeout: Duration, run: impl FnOnce() -> R + Send +
         let _ = tell.send(run());
     });
     spawned.ok()?;
-    match told.recv_timeout(timeout) {
-        Ok(result) => Some(result),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    told.recv_timeout(timeout).ok()
 }
 
 /// Keeps ALSA from writing to standard error what this thread's calls for the device complain about; their errors tell it too.
@@ -65,5 +62,29 @@ fn trouble(device: &str, error: &cpal::Error) -> AudioError {
             AudioError::Lost { device, why }
         }
         _ => AudioError::Failed { device, why },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cpal::{Error, ErrorKind};
+    use greenroom_protocol::Code;
+
+    use super::trouble;
+
+    #[test]
+    fn what_the_system_says_has_a_name_and_a_way_out() {
+        for (kind, code, way_out) in [
+            (ErrorKind::DeviceBusy, Code::Busy, "close what uses it"),
+            (ErrorKind::PermissionDenied, Code::PermissionDenied, "allow this program"),
+            (ErrorKind::DeviceNotAvailable, Code::DeviceLost, "open it again"),
+            (ErrorKind::StreamInvalidated, Code::DeviceLost, "open it again"),
+            (ErrorKind::UnsupportedConfig, Code::DeviceLost, "cannot be opened"),
+        ] {
+            let error = trouble("alsa:hw:0", &Error::new(kind));
+            assert_eq!(error.code(), code, "{error}");
+            let told = error.to_string();
+            assert!(told.starts_with("alsa:hw:0") && told.contains(way_out), "{told}");
+        }
     }
 }

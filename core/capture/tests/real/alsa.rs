@@ -83,11 +83,25 @@ isolated!(a_device_that_falls_silent_is_lost, |folder| {
     capture.close().expect("closed");
 });
 
+/// What Debian's ALSA lists besides its devices. Each of them can be opened.
+const JUNK: &str = "\
+pcm.null { type null hint { show on description \"Discard all samples\" } }
+pcm.lavrate { type null hint { show on description \"Rate Converter Plugin\" } }
+pcm.upmix { type null hint { show on description \"Plugin for channel upmix\" } }
+pcm.surround51 { type null hint { show on description \"5.1 Surround output\" } }
+";
+
 isolated!(alsas_list_has_devices_and_nothing_else, |folder| {
     let _card = Card::new(folder);
+    let setup = folder.join("asound.conf");
+    let card = std::fs::read_to_string(&setup).expect("a file");
+    std::fs::write(&setup, card + JUNK).expect("a file");
     let found = devices().expect("a list");
     let names: Vec<&str> = found.iter().map(|device| device.id.as_str()).collect();
     assert!(names.contains(&"alsa:mic") && names.contains(&"alsa:speaker"), "{names:?}");
+    let junk =
+        |name: &&&str| ["null", "lavrate", "upmix", "surround51"].iter().any(|junk| name.ends_with(junk));
+    assert_eq!(names.iter().find(junk), None, "{names:?}");
     let input = found.iter().find(|device| device.default && device.direction == Direction::Input);
     assert_eq!(input.map(|device| device.id.as_str()), Some("alsa:default"), "{found:?}");
 });

@@ -199,6 +199,40 @@ isolated!(a_default_device_that_vanishes_is_followed_by_the_next, |folder| {
     record(&capture, 1600);
 });
 
+isolated!(another_default_device_is_told_and_followed_if_that_is_asked_for, |folder| {
+    let pulse = Pulse::start(folder);
+    let reopen = Some(Duration::from_secs(20));
+    let follows =
+        Capture::open(&CaptureOptions { reopen, ..CaptureOptions::default() }).expect("a microphone");
+    let stays = Capture::open(&CaptureOptions::default()).expect("a microphone");
+    record(&follows, 1600);
+    record(&stays, 1600);
+    assert!(pulse.pactl(&["set-default-source", "speaker.monitor"]).status.success());
+    for capture in [&follows, &stays] {
+        let next = || capture.event(SOON).expect("an event");
+        let events = events_until(next, |event| matches!(event, Event::DeviceChanged { .. }));
+        let Some(Event::DeviceChanged { from, to }) = events.last() else { panic!("not changed") };
+        assert_eq!((from.as_str(), to.as_str()), ("pulseaudio:mic", "pulseaudio:speaker.monitor"));
+    }
+    let next = || follows.event(SOON).expect("an event");
+    events_until(next, |event| matches!(event, Event::Reopened { .. }));
+    assert_eq!(follows.device().expect("alive"), "pulseaudio:speaker.monitor");
+    record(&follows, 1600);
+    assert_eq!(stays.device().expect("alive"), "pulseaudio:mic");
+    assert_eq!(record(&stays, 16_000).1, 0);
+});
+
+isolated!(where_alsas_library_is_not_installed_pulseaudio_works, |folder| {
+    // The loader takes the first of that name, and fails since it is no library.
+    std::fs::write(folder.join("libraries").join("libasound.so.2"), []).expect("a file");
+    let error = devices().expect_err("neither is there").to_string();
+    assert!(error.contains("apt install libasound2") && error.contains("PULSE_SERVER=unix:PATH"), "{error}");
+    let _pulse = Pulse::start(folder);
+    let capture = Capture::open(&CaptureOptions::default()).expect("a microphone");
+    let playback = Playback::open(&to("pulseaudio:mic_feed")).expect("its feed");
+    assert!((level(&hear_whistle(&playback, &capture, 8000), 16_000) + 6.02).abs() < 0.1);
+});
+
 isolated!(a_named_device_that_is_unplugged_is_lost, |folder| {
     let mut pulse = Pulse::start(folder);
     let module = pulse.load(&["module-null-sink", "sink_name=usb", "rate=48000", "channels=1"]);

@@ -94,7 +94,7 @@ pub(super) fn record(record: &args::Record, out: &mut Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn play(play: &args::Play, out: &mut Output) -> Result<ExitCode, Error> {
+pub(super) fn play(play: &args::Play, out: &Output) -> Result<ExitCode, Error> {
     interrupt::catch()?;
     let mut reader = Reader::open(&play.file).map_err(|error| file(&error))?;
     let format = reader.format();
@@ -151,7 +151,8 @@ pub(super) fn play(play: &args::Play, out: &mut Output) -> Result<ExitCode, Erro
 
 pub(super) fn meter(meter: &args::Meter, out: &mut Output) -> Result<ExitCode, Error> {
     interrupt::catch()?;
-    let listening = Listening::open(&meter.input, Format::SPEECH.rate(), 1)?;
+    // At a rate that leaves nothing out, so that peaks and what is clipped are those of the device.
+    let listening = Listening::open(&meter.input, Format::WIRE.rate(), 1)?;
     let format = listening.capture.format();
     let mut levels = Meter::new(format);
     let internal =

@@ -103,6 +103,19 @@ fn without_a_sound_system_virtual_devices_work_and_real_ones_say_what_to_install
 }
 
 #[test]
+fn alsa_writes_nothing_of_its_own_to_standard_error() {
+    let stage = Stage::new();
+    stage.run(&["record", "a.wav", "--device", "null", "--duration", "100ms", "--fast"]).ok();
+    for args in [&["devices"][..], &["record", "b.wav"], &["play", "a.wav"]] {
+        let mut command = without_sound(&stage, args);
+        // The library is there, and would complain that its settings are not.
+        command.env_remove("LD_LIBRARY_PATH").env("ALSA_CONFIG_PATH", "/nowhere/alsa.conf");
+        let told = wait(command).stderr;
+        assert!(!told.contains("ALSA lib"), "{told}");
+    }
+}
+
+#[test]
 fn what_goes_wrong_is_told_with_the_name_it_has() {
     let stage = Stage::new();
     stage.run(&["record", "a.wav", "--device", "tone:x"]).code(2).told("write tone:440");
