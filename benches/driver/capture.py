@@ -5,10 +5,11 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from driver import build
-from driver.measure import Bench
+from driver.measure import Bench, Failed
 from driver.table import Row
 
 SETUP = """\
@@ -27,12 +28,13 @@ pcm.mic {{ type plug slave {{ pcm "pipe" format S16_LE rate 48000 channels 1 }} 
 
 def capture(bench: Bench) -> list[Row]:
     """All of them."""
-    subprocess.run([build.ROOT / ".ci" / "audio"], check=True)
+    build.run("PulseAudio and ALSA's library", [".ci/audio"])
     folder = bench.folder / "sound"
     folder.mkdir()
     (folder / "asound.conf").write_text(CARD.format(folder=folder))
     os.mkfifo(folder / "mic")
-    bench.environment |= {"PULSE_SERVER": f"unix:{folder}/pulse", "ALSA_CONFIG_PATH": f"{folder}/asound.conf"}
+    sound = {"PULSE_SERVER": f"unix:{folder}/pulse", "ALSA_CONFIG_PATH": f"{folder}/asound.conf"}
+    bench = replace(bench, environment=bench.environment | sound)
     pipe = bench.json([bench.rust, "capture-pipe", folder / "mic", 10])
     many = bench.json([bench.rust, "capture-virtual", 5])
     with pulse(folder, bench.environment):
@@ -76,7 +78,10 @@ def pulse(folder: Path, environment: dict[str, str]) -> Iterator[None]:
             processes.callback(process.kill)
 
         start(daemon)
+        deadline = time.monotonic() + 20
         while not (folder / "pulse").exists():
+            if time.monotonic() > deadline:
+                raise Failed("PulseAudio does not start")
             time.sleep(0.05)
         # Without a reader in a hurry it works in blocks of two seconds, and for one more of them after that.
         start(["parec", "--latency-msec=10", "-d", "speaker.monitor"])
