@@ -1,6 +1,5 @@
 //! The signal connection: how a room is joined, and what it means when it fails.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use greenroom_protocol::{Code, Error};
@@ -8,7 +7,9 @@ use livekit_protocol as proto;
 use livekit_signaling::{
     NEGOTIATED_DATA_CHANNELS_PROTOCOL, SignalClient, SignalError, SignalEvents, SignalOptions,
 };
-use url::{Host, Url};
+use url::Url;
+
+use super::dial::is_loopback;
 
 /// The oldest server that has what we use: one peer connection that the client offers with its join.
 const OLDEST_SERVER: &str = "1.9.2";
@@ -42,12 +43,7 @@ impl Address {
 
     /// Whether the server is on this machine.
     pub(super) fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        }
+        self.0.host().is_some_and(|host| is_loopback(&host))
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -136,6 +132,12 @@ pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
                 "{host} did not answer the signal connection in time; check the url, and that a firewall lets it through"
             );
             Error::new(Code::Timeout, message)
+        }
+        SignalError::Connection(why) if why.contains("invalid peer certificate") => {
+            let message = format!(
+                "the certificate of {host} is not trusted: {why}; give the certificate of the authority that signed it, or add it to the system's"
+            );
+            Error::new(Code::Io, message)
         }
         SignalError::Connection(why) => {
             let message = format!(
