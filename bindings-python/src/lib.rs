@@ -6,6 +6,8 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `driver` | a session whose link and thread are native |
+//! | `room` | a room that was joined, and its calls |
+//! | `credentials` | tokens for rooms |
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
@@ -13,9 +15,11 @@
 //! | `error` | how an error crosses |
 
 mod controller;
+mod credentials;
 mod driver;
 mod error;
 mod json;
+mod room;
 mod switchboard;
 mod wake;
 
@@ -23,16 +27,31 @@ mod wake;
 #[pyo3::pymodule]
 mod _native {
     use greenroom_protocol::Code;
+    use greenroom_protocol::message::{self, Kind};
     use pyo3::prelude::*;
 
     #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]
-    use crate::driver::{Driver, open, start};
+    use crate::credentials::credentials;
+    #[pymodule_export]
+    use crate::driver::{Driver, join, open, start};
     #[pymodule_export]
     use crate::error::NativeError;
     #[pymodule_export]
+    use crate::room::RoomDriver;
+    #[pymodule_export]
     use crate::switchboard::Switchboard;
+
+    /// The kind, `"request"` or `"response"`, and id of a message of which only the first bytes are known; None if they do not tell.
+    #[pyfunction]
+    fn peek_id(head: &[u8]) -> Option<(&'static str, String)> {
+        match message::peek_id(head)? {
+            (Kind::Request { .. }, id) => Some(("request", id)),
+            (Kind::Response, id) => Some(("response", id)),
+            _ => None,
+        }
+    }
 
     /// The version of the native code, which is the version of the package.
     #[pyfunction]

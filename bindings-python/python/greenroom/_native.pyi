@@ -2,7 +2,21 @@
 
 from typing import Literal, final
 
-__all__ = ["Controller", "Driver", "NativeError", "Switchboard", "_panic", "error_codes", "open", "start", "version"]
+__all__ = [
+    "Controller",
+    "Driver",
+    "NativeError",
+    "RoomDriver",
+    "Switchboard",
+    "_panic",
+    "credentials",
+    "error_codes",
+    "join",
+    "open",
+    "peek_id",
+    "start",
+    "version",
+]
 
 class NativeError(Exception):
     """An error of the native half: its only argument is the JSON text of `{code, message, detail?}`."""
@@ -40,6 +54,43 @@ class Driver:
 
     def wait_closed(self, timeout: float) -> bool:
         """End the session and block until it is gone, for `timeout` seconds at most. For the interpreter's exit."""
+
+@final
+class RoomDriver:
+    """A room that was joined natively. Nothing here blocks, except `wait_closed`."""
+
+    def __new__(cls, options: str, token: int) -> RoomDriver:
+        """Join a room; the answer under `token` says that data can be sent. `options` is JSON, see the native code."""
+
+    def detach_fileno(self) -> int:
+        """Give away the socket on which one byte comes whenever there is something to drain. Once only."""
+
+    def submit(self, call: str, payload: bytes, token: int) -> None:
+        """Submit a call, as JSON, and the bytes that it sends. Its answer comes under `token`."""
+
+    def cancel(self, token: int) -> None:
+        """Give a call up, the join too; its answer becomes the error `cancelled`, if it has none yet."""
+
+    def drain(self) -> list[tuple[int, bool, str, bytes | None]]:
+        """Take the answers: token, whether it succeeded, JSON of the answer or the error, and bytes."""
+
+    def snapshot(self) -> str:
+        """The room as it is now, as JSON; `null` before it is joined."""
+
+    def open_events(self) -> int:
+        """A reader of what happens: the first one from the join on, later ones from now on."""
+
+    def receive(self, topic: str) -> int:
+        """A reader of the streams of a topic that begin from now on."""
+
+    def close_reader(self, reader: int) -> None:
+        """Let go of a reader."""
+
+    def close(self, token: int) -> None:
+        """Leave the room; the answer under `token` says that nothing is left of it."""
+
+    def wait_closed(self, timeout: float) -> bool:
+        """Leave the room and block until nothing is left, for `timeout` seconds at most. For the interpreter's exit."""
 
 @final
 class Controller:
@@ -140,6 +191,9 @@ class Switchboard:
     ):
         """What came in: (kind, host, message, sender), (…, identity, message), (…, identity, announced, head), …"""
 
+    def has_outgoing(self) -> bool:
+        """Whether `poll_send` has something to do."""
+
     def poll_send(
         self,
     ) -> tuple[Literal["send"], int, list[tuple[str, str]], bytes] | tuple[Literal["done"], int] | None:
@@ -157,8 +211,17 @@ class Switchboard:
 def start(options: str) -> Driver:
     """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""
 
+def join(options: str) -> Driver:
+    """Join a room and drive the session of an agent in it, as JSON tells. Returns at once, as `start` does."""
+
+def credentials(request: str) -> str:
+    """Make credentials for a room, JSON from JSON. It blocks while a name is looked up, for 5 s at most."""
+
 def open(name: str) -> Driver:  # noqa: A001
     """Reach the session that the command left running under `name`. It can block for seconds if its daemon is stuck."""
+
+def peek_id(head: bytes) -> tuple[Literal["request", "response"], str] | None:
+    """The kind and id of a message of which only the first bytes are known; None if they do not tell."""
 
 def version() -> str:
     """The version of the native code, which is the version of the package."""

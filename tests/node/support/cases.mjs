@@ -1,6 +1,7 @@
 // Plays the matrix of tests/gate_cases.json with real agents in real rooms. tests/python/rooms/support/cases.py is its twin.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { voice } from '@livekit/agents';
 import { AgentSession as pb } from '@livekit/protocol';
@@ -8,14 +9,12 @@ import { Room } from '@livekit/rtc-node';
 import * as greenroom from 'greenroom';
 import { host } from 'greenroom/livekit';
 import { ROOT, until } from './agents.mjs';
-import { eavesdrop } from './eavesdropper.mjs';
+import { eavesdrop, FENCE } from './eavesdropper.mjs';
 import { holdsGrant, venue } from './livekit-server.mjs';
 import { history, ping, runInput, scripted, TOPIC, unknownRequest } from './rooms.mjs';
 
 const MATRIX = JSON.parse(readFileSync(`${ROOT}tests/gate_cases.json`, 'utf8'));
 
-// What a real agent answers at once cannot be held back, so no grant can be revoked meanwhile; the Rust run has these.
-const NOT_HELD = new Map([['revoked mid-request', ['ping', 'history', 'unknown']]]);
 // In a real room a hidden participant has no name, so its denial cannot be sent to it: it waits in vain.
 const NAMELESS = 'hidden participant';
 
@@ -24,18 +23,21 @@ const ANSWERS = { ping: 'pong', history: 'getChatHistory', run_input: 'runInput'
 const ERRORS = { permission_denied: 'denied', 'unsupported request': 'unsupported' };
 
 /**
- * The situations, each for both ways to guard an agent, with its requests. Those that are played in the same room come one
- * after the other and begin alike; where a grant changes, each request has a room of its own.
+ * The situations, each for both ways to guard an agent and both kinds of Room to ask with, the SDK's and ours, with its
+ * requests. Those that are played in the same room come one after the other and begin alike; where a grant changes, each
+ * request has a room of its own.
  */
 export const SITUATIONS = MATRIX.situations.flatMap((situation) => {
-  const requests = Object.keys(situation.expected).filter((request) => !NOT_HELD.get(situation.name)?.includes(request));
+  const requests = Object.keys(situation.expected);
   const changes = situation.steps.some((step) => 'set_grant' in step);
   const rooms = changes ? requests.map((request) => [request]) : [requests];
-  return rooms.flatMap((requests) => MATRIX.hosts.map((guard) => ({ situation, guard, requests })));
+  return rooms.flatMap((requests) =>
+    MATRIX.hosts.flatMap((guard) => ['sdk', 'native'].map((client) => ({ situation, guard, client, requests }))),
+  );
 });
 
 /** Opens a room with an agent, and the participants of a situation. */
-export async function stage(t, server, { situation, guard }) {
+export async function stage(t, server, { situation, guard, client }) {
   const { session, agent, model } = scripted(t);
   const place = venue(t, server);
   const room = new Room();
@@ -47,7 +49,7 @@ export async function stage(t, server, { situation, guard }) {
   const inputOptions = { audioEnabled: false, closeOnDisconnect: false };
   await session.start({ agent, room, inputOptions, outputOptions: { audioEnabled: false, transcriptionEnabled: false } });
   await until('the agent listens', () => session.agentState === 'listening');
-  const stage = new Stage({ situation, place, room, session, model, audit });
+  const stage = new Stage({ situation, client, place, room, session, model, audit });
   await stage.open(t);
   return stage;
 }
@@ -64,6 +66,7 @@ class Stage {
   #held = 0;
   #fences = [];
   #release;
+  #isStalled = false;
   // Since when and until when a participant holds the grant, in events told.
   #since = new Map();
   #until = new Map();
@@ -85,12 +88,16 @@ class Stage {
   }
 
   async open(t) {
-    const { situation, place, room, session } = this.#scene;
+    const { situation, client, place, room, session } = this.#scene;
     const people = Object.entries(situation.participants);
-    await Promise.all(people.map(async ([name, about]) => this.#people.set(name, await join(t, place, name, about))));
-    const seen = people.filter(([, { hidden }]) => !hidden).map(([name]) => this.#people.get(name).room);
-    await place.gather(room, ...seen);
-    for (const { room } of this.#people.values()) await until('they know the agent', () => room.remoteParticipants.has('agent'));
+    // Whoever listens in needs to see what the SDK's Room sees.
+    const kind = (name) => (client === 'sdk' || name === 'eve' ? join : joinNatively);
+    await Promise.all(people.map(async ([name, about]) => this.#people.set(name, await kind(name)(t, place, name, about))));
+    for (const [name, { hidden }] of people) {
+      const person = this.#people.get(name);
+      if (!hidden) await until(`the agent knows ${name}`, () => room.remoteParticipants.get(name)?.sid === person.sid);
+      await until(`${name} knows the agent`, () => person.knows('agent'));
+    }
     for (const [name, { grant, hidden }] of people) if (grant && !hidden) this.#since.set(name, 0);
     const teller = new voice.SessionHost(this.#told);
     t.after(() => teller.close());
@@ -122,12 +129,17 @@ class Stage {
     }
     const requestId = `${this.#request}-${this.#asked.length}`;
     this.#asked.push(requestId);
-    if (hold) this.#release = model.hold();
-    const denials = this.#namelessDenials();
+    const isTurn = this.#request === 'run_input';
+    // What nobody knows is answered by the guard, so there is no answer of the agent's to keep back.
+    const holds = hold && this.#request !== 'unknown';
+    if (holds) this.#release = isTurn ? model.hold() : await this.#stall();
+    const [denials, admissions] = [this.#namelessDenials(), this.#admissions(asker)];
     await this.#send(asker, requestId, this.#request);
-    if (hold) {
+    if (holds && isTurn) {
       await until('the agent works on it', () => session.agentState === 'thinking');
       this.#held++;
+    } else if (holds) {
+      await until('it is let in', () => this.#admissions(asker) > admissions);
     } else if (situation.name === NAMELESS) {
       await until('it is denied', () => this.#namelessDenials() > denials);
     } else {
@@ -140,7 +152,9 @@ class Stage {
       this.#emit();
       return;
     }
-    this.#release();
+    this.#release?.();
+    this.#release = undefined;
+    this.#isStalled = false;
     await this.#answered(this.#scene.situation.steps.find(({ ask }) => ask).ask);
   }
 
@@ -152,10 +166,7 @@ class Stage {
 
   async #send(sender, requestId, request) {
     const bytes = request === 'unknown' ? unknownRequest(requestId) : encoded(requestId, REQUESTS[request]);
-    const { localParticipant } = this.#people.get(sender).room;
-    const writer = await localParticipant.streamBytes({ topic: TOPIC, destinationIdentities: ['agent'] });
-    await writer.write(bytes);
-    await writer.close();
+    await this.#people.get(sender).send(bytes);
   }
 
   /** Waits for the response to the last that was asked, and for the end of the turn. */
@@ -165,18 +176,40 @@ class Stage {
     await until('the agent listens', () => this.#scene.session.agentState === 'listening');
   }
 
-  /** Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks. */
-  async #settle() {
+  /** Keeps back what an agent answers at once: the denial of eve, who asks first, does not get off until that is let go. */
+  async #stall() {
+    const { audit, room } = this.#scene;
+    const denials = () => audit.filter(({ identity }) => identity === 'eve').length;
+    const before = denials();
+    const release = stall(room);
+    this.#isStalled = true;
+    await this.#askAsEve();
+    await until('eve is denied', () => denials() > before);
+    return release;
+  }
+
+  async #askAsEve() {
     const fence = `fence-${this.#request}-${this.#fences.length}`;
     this.#fences.push(fence);
     await this.#send('eve', fence, 'ping');
+    return fence;
+  }
+
+  /** Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks. */
+  async #settle() {
+    if (this.#isStalled) return;
+    const fence = await this.#askAsEve();
     const { responses } = this.#people.get('eve');
     await until('the fence is denied', () => responses.some(({ requestId }) => requestId === fence));
-    for (const person of this.#people.values()) await person.caughtUp(this.#scene.room);
+    for (const person of this.#people.values()) await person.caughtUp(this.#scene.room, this.#people.get('eve').room);
   }
 
   #turns() {
     return this.#scene.session.history.items.filter(({ role }) => role === 'user').length;
+  }
+
+  #admissions(asker) {
+    return this.#scene.audit.filter(({ identity, decision }) => identity === asker && decision === 'allow').length;
   }
 
   #namelessDenials() {
@@ -235,6 +268,37 @@ class Stage {
   }
 }
 
+/** By the handle of a participant, what its sends wait for. */
+const stalled = new Map();
+
+/** Has what that Room sends take until it is let go, which the call does that this gives. */
+function stall(room) {
+  if (stalled.size === 0) watchSends();
+  const { handle } = room.localParticipant.ffi_handle;
+  let release;
+  stalled.set(handle, new Promise((resolve) => (release = resolve)));
+  return release;
+}
+
+function watchSends() {
+  const client = globalThis._ffiClientInstance;
+  const { request, waitFor } = client;
+  let held;
+  client.request = (asked) => {
+    const { case: kind, value } = asked.message;
+    held = kind === 'sendBytes' ? stalled.get(value.localParticipantHandle) : undefined;
+    return request.call(client, asked);
+  };
+  // It is called right after.
+  client.waitFor = async (...args) => {
+    const first = held;
+    held = undefined;
+    const done = await waitFor.apply(client, args);
+    await first;
+    return done;
+  };
+}
+
 /** What came from that sender: what participants send leaks in a way that is the SDK's, see SECURITY.md. */
 function of(sender, streams) {
   return [...streams].filter(([from]) => from === sender);
@@ -259,19 +323,19 @@ async function join(t, place, identity, { grant, hidden }) {
   return new Participant(ear);
 }
 
-class Participant {
+/** The same with a Room of ours. */
+async function joinNatively(t, place, identity, { grant, hidden }) {
+  const room = await greenroom.Room.connect(place.server.url, await place.token(identity, { grant, hidden }));
+  t.after(() => room.close());
+  await place.announce(identity);
+  return new NativeParticipant(room);
+}
+
+/** What somebody has got. */
+class Recipient {
   responses = [];
   events = [];
   senders = new Set();
-  #reads = Promise.resolve();
-
-  constructor(ear) {
-    this.ear = ear;
-    this.room = ear.room;
-    this.room.registerByteStreamHandler(TOPIC, (reader, { identity }) => {
-      this.#reads = this.#reads.then(() => this.#read(reader, identity));
-    });
-  }
 
   /** What it has got is of the past. */
   forget() {
@@ -280,16 +344,100 @@ class Participant {
     this.senders.clear();
   }
 
+  take(content, sender) {
+    const { message } = pb.AgentSessionMessage.fromBinary(content);
+    this.senders.add(sender);
+    if (message.case === 'response') this.responses.push(message.value);
+    else this.events.push(message.case === 'event' ? contentOf(message.value) : message.case);
+  }
+}
+
+class Participant extends Recipient {
+  #reads = Promise.resolve();
+
+  constructor(ear) {
+    super();
+    this.ear = ear;
+    this.room = ear.room;
+    this.room.registerByteStreamHandler(TOPIC, (reader, { identity }) => {
+      this.#reads = this.#reads.then(() => this.#read(reader, identity));
+    });
+  }
+
+  get sid() {
+    return this.room.localParticipant.sid;
+  }
+
+  knows(identity) {
+    return this.room.remoteParticipants.has(identity);
+  }
+
+  async send(bytes) {
+    const writer = await this.room.localParticipant.streamBytes({ topic: TOPIC, destinationIdentities: ['agent'] });
+    await writer.write(bytes);
+    await writer.close();
+  }
+
   async caughtUp(room) {
     await this.ear.caughtUp(room);
     await this.#reads;
   }
 
   async #read(reader, sender) {
-    const { message } = pb.AgentSessionMessage.fromBinary(Buffer.concat(await reader.readAll()));
-    this.senders.add(sender);
-    if (message.case === 'response') this.responses.push(message.value);
-    else this.events.push(message.case === 'event' ? contentOf(message.value) : message.case);
+    this.take(Buffer.concat(await reader.readAll()), sender);
+  }
+}
+
+/** A Room of ours shows nothing of streams to others. */
+class NativeParticipant extends Recipient {
+  ear = { delivered: [], strays: new Map() };
+  #fences = new Set();
+  #readUntil = '';
+
+  constructor(room) {
+    super();
+    this.room = room;
+    void this.#hear();
+    void this.#keep();
+  }
+
+  get sid() {
+    return this.room.local.sid;
+  }
+
+  knows(identity) {
+    return this.room.participants.has(identity);
+  }
+
+  async send(bytes) {
+    await this.room.sendBytes(bytes, { topic: TOPIC, to: ['agent'], compress: false });
+  }
+
+  /** Waits until all is read that `sender` sent before this call; `fencer` is anybody else. */
+  async caughtUp(sender, fencer) {
+    const mark = randomUUID();
+    const to = [this.room.local.identity];
+    // Packets of one sender keep their order: what it sent before has come to this Room.
+    await sender.localParticipant.publishData(Buffer.from(mark), { reliable: true, destination_identities: to, topic: FENCE });
+    await until('the participant catches up', () => this.#fences.has(mark));
+    // Streams are read in the order in which they began: what had come is read.
+    const writer = await fencer.localParticipant.streamBytes({ topic: TOPIC, name: mark, destinationIdentities: to });
+    await writer.close();
+    await until('the participant has read all', () => this.#readUntil === mark);
+  }
+
+  async #hear() {
+    for await (const event of this.room.events()) {
+      if (event.type === 'data' && event.topic === FENCE) this.#fences.add(event.payload.toString());
+    }
+  }
+
+  async #keep() {
+    for await (const stream of this.room.receive(TOPIC)) {
+      const content = await stream.read();
+      if (this.#fences.has(stream.info.name)) this.#readUntil = stream.info.name;
+      else this.take(content, stream.info.from);
+    }
   }
 }
 
