@@ -347,7 +347,9 @@ impl Client {
                 "{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)"
             )
         } else {
-            let turn = match connection.not_relayed.as_slice() {
+            let waiting = connection.network.waiting_relays();
+            let reasons: Vec<String> = connection.not_relayed.iter().cloned().chain(waiting).collect();
+            let turn = match reasons.as_slice() {
                 [] => String::new(),
                 reasons => format!(" No TURN server relays: {}.", reasons.join("; ")),
             };

@@ -1,6 +1,5 @@
 //! TCP connections to a name: straight or through a proxy, with TLS or without. The signal connection and TURN go this way.
 
-use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, OnceLock};
 

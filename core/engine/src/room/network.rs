@@ -195,6 +195,11 @@ impl Network {
         }
     }
 
+    /// Why TURN servers that were reached do not relay yet.
+    pub(super) fn waiting_relays(&self) -> impl Iterator<Item = String> {
+        self.relays.iter().filter(|relay| relay.address().is_none()).map(Relay::why_waiting)
+    }
+
     /// The server is at this address, which relays are to let through.
     pub(super) fn add_peer(&mut self, peer: SocketAddr) {
         if !self.peers.contains(&peer) {

@@ -175,8 +175,16 @@ impl Relay {
         let fits = self.address.is_some_and(|address| address.is_ipv4() == peer.is_ipv4());
         if fits && self.permitted.len() < PEERS && !self.permitted.contains(&peer) {
             self.permitted.push(peer);
-            // A channel is a permission too, and makes each datagram shorter. It cannot fail where there is none yet.
-            let _ = self.client.bind_channel(TransportType::Udp, peer, self.now());
+            let now = self.now();
+            // Neither can fail where there is none yet.
+            match self.carrier {
+                // A channel is a permission too, and makes each datagram shorter.
+                Carrier::Udp(_) => drop(self.client.bind_channel(TransportType::Udp, peer, now)),
+                // On a stream the datagrams of channels are padded (RFC 8656 §12.5), which turn-client-proto 0.7 neither does nor expects.
+                Carrier::Stream(..) => {
+                    drop(self.client.create_permission(TransportType::Udp, peer.ip(), now));
+                }
+            }
             self.say();
         }
     }
@@ -256,6 +264,11 @@ impl Relay {
         while let Some(message) = self.client.poll_transmit(now) {
             self.carrier.send(message.data.as_ref(), message.to);
         }
+    }
+
+    /// Why it does not relay yet. One that refuses credentials is heard by nobody: it cannot sign its answer.
+    pub(super) fn why_waiting(&self) -> String {
+        format!("{}: it has not answered, or refuses the credentials", self.url)
     }
 
     fn ended(&self, why: impl std::fmt::Display) -> FromRelay {
