@@ -1,6 +1,7 @@
 //! What the benchmarks measure in Rust, one subcommand for each thing. Each prints JSON, which `benches/run` makes a table of.
 
 mod audio;
+mod client;
 mod codec;
 mod corpus;
 mod echo;
@@ -69,6 +70,19 @@ enum What {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Joins a room, and measures that and what goes through it; see client.rs.
+    Client {
+        /// Round trips of packets.
+        #[arg(long, default_value_t = 1_000)]
+        trips: u32,
+        /// Streams of 4 MiB.
+        #[arg(long, default_value_t = 5)]
+        streams: u32,
+    },
+    /// Answers in a room, until standard input ends.
+    ClientEcho,
+    /// The memory of this process with many rooms.
+    ClientRooms,
     /// Sends back what each connection sends, until standard input ends; prints the port.
     Echo,
     /// Round trips through a session with the scripted agent, in turn with those of a bare socket to the echo server.
@@ -108,6 +122,9 @@ async fn main() -> Outcome<()> {
         What::AudioResample { engine, from, to, chunk } => return audio::resample(engine, from, to, chunk),
         What::AudioCost { for_ms } => audio::cost(for_ms)?,
         What::AudioSpeech { files } => audio::speech(&files)?,
+        What::Client { trips, streams } => client::measure(trips, streams).await?,
+        What::ClientEcho => return client::echo().await,
+        What::ClientRooms => client::rooms().await?,
         What::Echo => return echo::serve().await,
         What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
         What::Sessions { peer, more } => memory::sessions(&peer, more).await?,

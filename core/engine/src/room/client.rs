@@ -23,7 +23,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use super::dial::{Dialer, Proxy};
 use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use super::lanes::{Lanes, Sender};
-use super::network::{Arrival, Means, Network};
+use super::network::{Arrival, IcePolicy, Means, Network};
 use super::participant::{Changes, Participant};
 use super::peer::{Channel, Come, Peer};
 use super::relay::RelayServer;
@@ -84,8 +84,10 @@ struct Connection {
     is_reachable: bool,
     /// Since when datagrams do not get through any more.
     silent_since: Option<Instant>,
-    /// Where the server takes TCP.
+    /// Where the server takes TCP, as far as it was not called there.
     by_tcp: Vec<std::net::SocketAddr>,
+    /// Whether it takes TCP anywhere.
+    takes_tcp: bool,
     candidates: usize,
     /// Why TURN servers do not relay.
     not_relayed: Vec<String>,
@@ -302,7 +304,7 @@ impl Client {
     fn alarm(&self) -> Instant {
         let connection = &self.connection;
         let detour = (!connection.is_reachable && connection.has_detour())
-            .then(|| connection.began + DETOUR_AFTER)
+            .then(|| self.detour_at())
             .filter(|at| *at > Instant::now());
         let silence =
             connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
@@ -310,9 +312,16 @@ impl Client {
         answers.chain(detour).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
     }
 
+    /// When TCP and TURN servers are to be tried, where nothing else has got through.
+    fn detour_at(&self) -> Instant {
+        let wait = if self.means.policy == IcePolicy::All { DETOUR_AFTER } else { Duration::ZERO };
+        self.connection.began + wait
+    }
+
     fn let_pass(&mut self, now: Instant) -> Result<(), End> {
+        let is_time = now >= self.detour_at();
         let connection = &mut self.connection;
-        if !connection.is_reachable && now >= connection.began + DETOUR_AFTER && connection.has_detour() {
+        if !connection.is_reachable && is_time && connection.has_detour() {
             for server in std::mem::take(&mut connection.by_tcp) {
                 connection.network.call(server);
             }
@@ -338,6 +347,11 @@ impl Client {
         let connection = &self.connection;
         let within = humantime::format_duration(self.options.connect_timeout);
         let host = self.address.host();
+        if self.means.policy == IcePolicy::Tcp && !connection.takes_tcp {
+            let message =
+                format!("{host} names no address for media by TCP; enable its tcp_port, or allow other ways");
+            return Error::new(Code::Unsupported, message);
+        }
         let message = if connection.is_reachable {
             format!(
                 "{host} can be reached, but its data channels did not open within {within}; look at the server's log"
@@ -774,7 +788,14 @@ impl Connection {
         let (peer, offer) = Peer::new(&network.addresses(), began);
         let join = signal::join(address, token, offer, connect_timeout);
         let (client, response, events) = websocket::through(Arc::clone(&means.dialer), join).await?;
-        network.use_relays(RelayServer::read(&response.ice_servers));
+        let relays = RelayServer::read(&response.ice_servers);
+        if means.policy == IcePolicy::Relay && relays.is_empty() {
+            client.close().await;
+            let host = address.host();
+            let message = format!("{host} names no TURN server; enable its turn, or allow other ways");
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        network.use_relays(relays);
         let signal = Arc::new(client);
         let (requests, mut to_send) = mpsc::unbounded_channel();
         let writer = Arc::clone(&signal);
@@ -793,6 +814,7 @@ impl Connection {
             is_reachable: false,
             silent_since: None,
             by_tcp: Vec::new(),
+            takes_tcp: false,
             candidates: 0,
             not_relayed: Vec::new(),
             began,
@@ -815,6 +837,7 @@ impl Connection {
         if let Some((server, by_tcp)) = self.peer.add_remote(&candidate) {
             if by_tcp {
                 self.by_tcp.push(server);
+                self.takes_tcp = true;
             } else {
                 self.network.add_peer(server);
             }

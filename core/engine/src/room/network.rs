@@ -36,6 +36,8 @@ pub enum IcePolicy {
     /// UDP; TCP and TURN servers where UDP does not get through.
     #[default]
     All,
+    /// TCP to the server alone.
+    Tcp,
     /// TURN servers alone, so that nobody but them learns our address.
     Relay,
 }
@@ -149,8 +151,10 @@ impl Network {
 
     /// Calls the server by TCP at this address, unless that is done already or the policy is against it.
     pub(super) fn call(&mut self, server: SocketAddr) {
-        let is_refused = self.means.policy == IcePolicy::Relay;
-        if is_refused || self.called.len() >= CALLS || self.called.contains(&server) {
+        if self.means.policy == IcePolicy::Relay
+            || self.called.len() >= CALLS
+            || self.called.contains(&server)
+        {
             return;
         }
         self.called.push(server);
@@ -166,7 +170,7 @@ impl Network {
 
     /// These TURN servers relay. They are called once [`Network::call_relays`] is.
     pub(super) fn use_relays(&mut self, servers: Vec<RelayServer>) {
-        if !self.relays.is_empty() {
+        if !self.relays.is_empty() || self.means.policy == IcePolicy::Tcp {
             // What they have allocated goes on.
             return;
         }

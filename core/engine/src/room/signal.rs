@@ -11,8 +11,9 @@ use url::{Host, Url};
 
 use super::dial::is_loopback;
 
-/// The oldest server that has what we use: one peer connection that the client offers with its join.
-const OLDEST_SERVER: &str = "1.9.2";
+/// The protocol that we speak, and the oldest of a server that has what we use. With the next one data channels have fixed
+/// numbers; of this one each side opens its own, which servers of the next still take.
+const PROTOCOL: i32 = NEGOTIATED_DATA_CHANNELS_PROTOCOL.cast_signed() - 1;
 
 /// The address of a server.
 #[derive(Clone, Debug)]
@@ -83,14 +84,14 @@ pub(super) async fn join(
     options.connect_timeout = step_timeout;
     // Tracks are received where somebody asks for them.
     options.auto_subscribe = false;
-    // The data channels of later versions have fixed numbers; of this one each side opens its own.
-    options.protocol_version = NEGOTIATED_DATA_CHANNELS_PROTOCOL - 1;
+    options.protocol_version = PROTOCOL.unsigned_abs();
     options.client_capabilities = vec![proto::client_info::Capability::CapCompressionDeflateRaw];
     options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
     let joined = SignalClient::connect(address.as_str(), token, options, Some(offer)).await;
     let (client, response, events) = joined.map_err(|error| explain(&error, address))?;
-    if !client.is_single_pc_mode_active() {
+    let protocol = response.server_info.as_ref().map_or(0, |server| server.protocol);
+    if !client.is_single_pc_mode_active() || protocol < PROTOCOL {
         client.close().await;
         return Err(too_old(&response));
     }
@@ -109,7 +110,7 @@ fn too_old(response: &proto::JoinResponse) -> Error {
     let server = response.server_info.clone().unwrap_or_default();
     let version = if server.version.is_empty() { &response.server_version } else { &server.version };
     let message = format!(
-        "the LiveKit server is version {version} (protocol {}), and joining a room by itself needs {OLDEST_SERVER} or newer; update the server, or attach to a Room of LiveKit's SDK",
+        "the LiveKit server is version {version} (protocol {}), and joining a room by itself needs one of protocol {PROTOCOL} or newer; update the server, or attach to a Room of LiveKit's SDK",
         server.protocol
     );
     Error::new(Code::Unsupported, message)

@@ -185,7 +185,7 @@ async fn a_server_that_is_too_old_is_refused_with_its_version() {
     let _server = tokio::spawn(old_server(listener));
     let error = refused(RoomOptions::new(url, "t")).await;
     assert_eq!(error.code, Code::Unsupported);
-    assert!(error.message.contains("1.8.4") && error.message.contains("1.9.2 or newer"), "{error}");
+    assert!(error.message.contains("1.8.4") && error.message.contains("protocol 15"), "{error}");
 }
 
 #[tokio::test]
