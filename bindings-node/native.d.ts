@@ -138,10 +138,7 @@ export interface Recipient {
 export declare class Switchboard {
   /** A switchboard that nobody uses yet. */
   constructor(now: number)
-  /**
-   * An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
-   * identity[]}, run_input?: 'queue'|'refuse', max_message?: bytes}`. Returns its number.
-   */
+  /** An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number. */
   openHost(json: string): number
   /** The agent's session host is gone: what waits for it is answered with an error. */
   closeHost(host: number): void

@@ -1,16 +1,18 @@
 //! A session over a link that lives in JavaScript: the protocol's state machine, without IO.
 
 use bytes::Bytes;
+use greenroom_protocol::Error;
 use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::session::{CallId, Config, Controller as Machine};
 use greenroom_protocol::time::WallClock;
-use greenroom_protocol::{Error, Time};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use serde_json::json;
 
-use crate::exchange::{Completion, EventsRead, from_json, millis, operation, signed, to_json, unsigned};
+use crate::exchange::{
+    Completion, EventsRead, at, from_json, millis, operation, signed, since, to_json, unsigned,
+};
 
 /// The controller's side of one session. `now` is milliseconds on a monotonic clock of the caller's, which also says
 /// when to call `handleTimeout`. What a method causes queues up: drain it after each.
@@ -102,7 +104,7 @@ impl Controller {
     /// When to call `handleTimeout`, or null while nothing is awaited.
     #[napi(catch_unwind)]
     pub fn poll_timeout(&self) -> Option<f64> {
-        self.machine.poll_timeout().map(|at| at.since_origin().as_secs_f64() * 1e3)
+        self.machine.poll_timeout().map(since)
     }
 
     /// Lets pass what is due.
@@ -139,8 +141,4 @@ impl Controller {
             "closed": machine.closed(),
         }))
     }
-}
-
-fn at(now: f64) -> Time {
-    Time::from_origin(millis(now))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, Operation};
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Time};
 use napi::Result;
 use napi_derive::napi;
 use serde::Serialize;
@@ -68,6 +68,16 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 /// Milliseconds from JavaScript; what is no duration counts as none.
 pub(crate) fn millis(millis: f64) -> Duration {
     Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default()
+}
+
+/// A time on JavaScript's clock, in milliseconds.
+pub(crate) fn at(now: f64) -> Time {
+    Time::from_origin(millis(now))
+}
+
+/// The same for JavaScript.
+pub(crate) fn since(at: Time) -> f64 {
+    at.since_origin().as_secs_f64() * 1e3
 }
 
 /// A number that JavaScript had from [`signed`].

@@ -1,26 +1,26 @@
 //! All use of the topic of agent sessions in one Room that lives in JavaScript. No IO, no thread, no clock.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use greenroom_protocol::gate::{Peer, Policy};
+use greenroom_protocol::gate::Peer;
 use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, Ticket};
-use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
-use greenroom_protocol::{Code, Error, Limits, Time};
+use greenroom_protocol::{Code, Error, Limits};
 use napi::Result;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use serde::Deserialize;
 
-use crate::exchange::{from_json, millis, signed, thrown, to_json, unsigned};
+use crate::exchange::{at, from_json, signed, since, thrown, to_json, unsigned};
 
 /// One for each Room. `now` is milliseconds on a monotonic clock of the caller's.
 #[napi]
 pub struct Switchboard {
     machine: Machine,
     /// To whom the last message was given out: that is handed over once, since most go to the same as the one before.
-    audience: Vec<room::Recipient>,
+    audience: Arc<[room::Recipient]>,
 }
 
 /// What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
@@ -71,34 +71,18 @@ pub struct Recipient {
     pub sid: String,
 }
 
-/// What a host can be told at its opening.
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HostOptions {
-    policy: Policy,
-    run_input: Overlap,
-    max_message: Option<usize>,
-}
-
 #[napi]
 impl Switchboard {
     /// A switchboard that nobody uses yet.
     #[napi(constructor, catch_unwind)]
     pub fn new(now: f64) -> Self {
-        Self { machine: Machine::new(Limits::default(), at(now)), audience: Vec::new() }
+        Self { machine: Machine::new(Limits::default(), at(now)), audience: Arc::default() }
     }
 
-    /// An agent's session host uses the room. `json` is `{policy?: {default?: scope[], by_identity?: {[identity]: scope[]}, hidden?:
-    /// identity[]}, run_input?: 'queue'|'refuse', max_message?: bytes}`. Returns its number.
+    /// An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number.
     #[napi(catch_unwind)]
     pub fn open_host(&mut self, json: String) -> Result<u32> {
-        let options: HostOptions = from_json("the host's options cannot be read", &json)?;
-        let mut config = HostConfig::default();
-        config.policy = options.policy;
-        config.run_input = options.run_input;
-        if let Some(most) = options.max_message {
-            config.limits.peer_message = most;
-        }
+        let config: HostConfig = from_json("the host's options cannot be read", &json)?;
         Ok(self.machine.open_host(config).0)
     }
 
@@ -193,7 +177,7 @@ impl Switchboard {
     pub fn poll_send(&mut self) -> Option<Outgoing> {
         Some(match self.machine.poll_send()? {
             room::Outgoing::Send { ticket, to, message } => {
-                let is_same = to == self.audience;
+                let is_same = Arc::ptr_eq(&to, &self.audience);
                 let recipient =
                     |to: &room::Recipient| Recipient { identity: to.identity.clone(), sid: to.sid.clone() };
                 if !is_same {
@@ -215,7 +199,7 @@ impl Switchboard {
     /// When to call `handleTimeout`, or null while nothing is awaited.
     #[napi(catch_unwind)]
     pub fn poll_timeout(&self) -> Option<f64> {
-        self.machine.poll_timeout().map(|at| at.since_origin().as_secs_f64() * 1e3)
+        self.machine.poll_timeout().map(since)
     }
 
     /// Lets pass what is due.
@@ -264,8 +248,4 @@ impl From<room::Incoming> for Incoming {
 
 fn number(ticket: Ticket) -> i64 {
     signed(ticket.0)
-}
-
-fn at(now: f64) -> Time {
-    Time::from_origin(millis(now))
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::session::{CallId, Config, Controller as Protocol};
-use greenroom_protocol::time::{Time, WallClock};
+use greenroom_protocol::time::WallClock;
 use greenroom_protocol::{Code, Error};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -46,13 +46,13 @@ impl Controller {
         config.id_prefix = options.id_prefix;
         config.text_mode = options.text_mode;
         config.fetch_history = options.fetch_history;
-        let protocol = Protocol::new(config, WallClock::new(time(now)?, SystemTime::now()));
+        let protocol = Protocol::new(config, WallClock::new(json::time(now)?, SystemTime::now()));
         Ok(Self { protocol: Mutex::new(protocol) })
     }
 
     /// The link is there.
     fn open(&self, now: f64) -> PyResult<()> {
-        self.lock().open(time(now)?);
+        self.lock().open(json::time(now)?);
         Ok(())
     }
 
@@ -60,24 +60,24 @@ impl Controller {
     fn submit(&self, operation: &str, timeout: Option<f64>, now: f64) -> PyResult<u64> {
         let operation = json::operation(operation)?;
         let timeout = json::maybe_seconds("timeout", timeout)?;
-        Ok(self.lock().submit(operation, timeout, time(now)?).0)
+        Ok(self.lock().submit(operation, timeout, json::time(now)?).0)
     }
 
     /// Gives a call up, by its number.
     fn cancel(&self, call: u64, now: f64) -> PyResult<()> {
-        self.lock().cancel(CallId(call), time(now)?);
+        self.lock().cancel(CallId(call), json::time(now)?);
         Ok(())
     }
 
     /// Takes one message from the agent.
     fn receive(&self, message: &[u8], now: f64) -> PyResult<()> {
-        self.lock().receive(&Bytes::copy_from_slice(message), time(now)?);
+        self.lock().receive(&Bytes::copy_from_slice(message), json::time(now)?);
         Ok(())
     }
 
     /// A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes.
     fn receive_skipped(&self, announced: usize, head: &[u8], now: f64) -> PyResult<()> {
-        self.lock().receive_skipped(announced, head, time(now)?);
+        self.lock().receive_skipped(announced, head, json::time(now)?);
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Controller {
             _ => Code::AgentGone,
         };
         let error = Error::new(code, message);
-        self.lock().close(reason, error, time(now)?);
+        self.lock().close(reason, error, json::time(now)?);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Controller {
 
     /// Lets pass what is due.
     fn handle_timeout(&self, now: f64) -> PyResult<()> {
-        self.lock().handle_timeout(time(now)?);
+        self.lock().handle_timeout(json::time(now)?);
         Ok(())
     }
 
@@ -154,8 +154,4 @@ impl Controller {
     fn lock(&self) -> MutexGuard<'_, Protocol> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn time(now: f64) -> PyResult<Time> {
-    Ok(Time::from_origin(json::seconds("now", now)?))
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use greenroom_protocol::Error;
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, Operation};
+use greenroom_protocol::{Error, Time};
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,11 @@ pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &str) -> PyResult<T> 
 pub(crate) fn seconds(what: &str, seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| invalid(format!("{what} is {seconds} s; it must be a number of seconds from 0 on")))
+}
+
+/// Reads a time on the caller's clock.
+pub(crate) fn time(now: f64) -> PyResult<Time> {
+    Ok(Time::from_origin(seconds("now", now)?))
 }
 
 /// Reads seconds that may be left out.

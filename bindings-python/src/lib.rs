@@ -23,6 +23,7 @@ mod wake;
 #[pyo3::pymodule]
 mod _native {
     use greenroom_protocol::Code;
+    use greenroom_protocol::message::{self, Kind};
     use pyo3::prelude::*;
 
     #[pymodule_export]
@@ -33,6 +34,16 @@ mod _native {
     use crate::error::NativeError;
     #[pymodule_export]
     use crate::switchboard::Switchboard;
+
+    /// The kind, `"request"` or `"response"`, and id of a message of which only the first bytes are known; None if they do not tell.
+    #[pyfunction]
+    fn peek_id(head: &[u8]) -> Option<(&'static str, String)> {
+        match message::peek_id(head)? {
+            (Kind::Request { .. }, id) => Some(("request", id)),
+            (Kind::Response, id) => Some(("response", id)),
+            _ => None,
+        }
+    }
 
     /// The version of the native code, which is the version of the package.
     #[pyfunction]

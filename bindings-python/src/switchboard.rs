@@ -1,17 +1,16 @@
 //! All use of the topic of agent sessions in one Room that lives in Python. No IO, no thread, no clock.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use greenroom_protocol::gate::{Audit, Peer, Policy};
+use greenroom_protocol::Limits;
+use greenroom_protocol::gate::{Audit, Peer};
 use greenroom_protocol::room::{HostId, Incoming, Outgoing, Recipient, StreamId, Switchboard as Protocol};
-use greenroom_protocol::session::{HostConfig, Overlap};
+use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
-use greenroom_protocol::{Limits, Time};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use serde::Deserialize;
 
 use crate::error::invalid;
 use crate::json;
@@ -25,17 +24,8 @@ pub(crate) struct Switchboard {
 
 /// To whom the last message was given out, and the same for Python: most go to the same as the one before.
 struct Audience {
-    to: Vec<Recipient>,
+    to: Arc<[Recipient]>,
     list: Py<PyList>,
-}
-
-/// What a host can be told at its opening.
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HostOptions {
-    policy: Policy,
-    run_input: Overlap,
-    max_message: Option<usize>,
 }
 
 #[pymethods]
@@ -43,20 +33,13 @@ impl Switchboard {
     /// A switchboard that nobody uses yet.
     #[new]
     fn new(now: f64) -> PyResult<Self> {
-        let protocol = Protocol::new(Limits::default(), time(now)?);
+        let protocol = Protocol::new(Limits::default(), json::time(now)?);
         Ok(Self { protocol: Mutex::new(protocol), audience: Mutex::new(None) })
     }
 
-    /// An agent's session host uses the room. `options` is JSON: `{"policy"?: {"default"?: [scope], "by_identity"?: {identity: [scope]},
-    /// "hidden"?: [identity]}, "run_input"?: "queue"|"refuse", "max_message"?: bytes}`. Gives its number.
+    /// An agent's session host uses the room. `options` is the JSON of a `HostConfig`. Gives its number.
     fn open_host(&self, options: &str) -> PyResult<u32> {
-        let options: HostOptions = json::parse("host's options", options)?;
-        let mut config = HostConfig::default();
-        config.policy = options.policy;
-        config.run_input = options.run_input;
-        if let Some(most) = options.max_message {
-            config.limits.peer_message = most;
-        }
+        let config: HostConfig = json::parse("host's options", options)?;
         Ok(self.lock().open_host(config).0)
     }
 
@@ -83,35 +66,35 @@ impl Switchboard {
         can_manage_agent_session: Option<bool>,
         now: f64,
     ) -> PyResult<()> {
-        self.lock().set_peer(Peer { sid, identity, can_manage_agent_session }, time(now)?);
+        self.lock().set_peer(Peer { sid, identity, can_manage_agent_session }, json::time(now)?);
         Ok(())
     }
 
     /// A participant left.
     fn remove_peer(&self, sid: &str, now: f64) -> PyResult<()> {
-        self.lock().remove_peer(sid, time(now)?);
+        self.lock().remove_peer(sid, json::time(now)?);
         Ok(())
     }
 
     /// A byte stream begins, of `announced` bytes if its sender said so. Gives its number.
     fn begin(&self, identity: &str, announced: Option<usize>, now: f64) -> PyResult<u64> {
-        Ok(self.lock().begin(identity, announced, time(now)?).0)
+        Ok(self.lock().begin(identity, announced, json::time(now)?).0)
     }
 
     /// More of a stream. Whether to go on reading it.
     fn chunk(&self, stream: u64, data: &[u8], now: f64) -> PyResult<bool> {
-        Ok(self.lock().chunk(StreamId(stream), data, time(now)?))
+        Ok(self.lock().chunk(StreamId(stream), data, json::time(now)?))
     }
 
     /// A stream is complete.
     fn end(&self, stream: u64, now: f64) -> PyResult<()> {
-        self.lock().end(StreamId(stream), time(now)?);
+        self.lock().end(StreamId(stream), json::time(now)?);
         Ok(())
     }
 
     /// A stream was broken off.
     fn abort(&self, stream: u64, now: f64) -> PyResult<()> {
-        self.lock().abort(StreamId(stream), time(now)?);
+        self.lock().abort(StreamId(stream), json::time(now)?);
         Ok(())
     }
 
@@ -125,12 +108,12 @@ impl Switchboard {
         now: f64,
     ) -> PyResult<u64> {
         let message = Bytes::copy_from_slice(message);
-        Ok(self.lock().send_from_agent(HostId(host), message, destination, time(now)?).0)
+        Ok(self.lock().send_from_agent(HostId(host), message, destination, json::time(now)?).0)
     }
 
     /// A controller sends a message to its agent. Gives a ticket.
     fn send(&self, message: &[u8], agent: &str, now: f64) -> PyResult<u64> {
-        Ok(self.lock().send(Bytes::copy_from_slice(message), agent, time(now)?).0)
+        Ok(self.lock().send(Bytes::copy_from_slice(message), agent, json::time(now)?).0)
     }
 
     /// What came in: `("host", host, message, sender)`, `("agent", identity, message)`, `("skipped", identity, announced, head)`,
@@ -153,6 +136,11 @@ impl Switchboard {
         Ok(Some(tuple))
     }
 
+    /// Whether `poll_send` has something to do.
+    fn has_outgoing(&self) -> bool {
+        self.lock().has_outgoing()
+    }
+
     /// What to send next: `("send", ticket, [(identity, sid)], message)`, whose list is not to be changed, or `("done", ticket)`. An empty sid is a participant that the
     /// room has not announced.
     fn poll_send<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
@@ -173,7 +161,7 @@ impl Switchboard {
 
     /// Lets pass what is due.
     fn handle_timeout(&self, now: f64) -> PyResult<()> {
-        self.lock().handle_timeout(time(now)?);
+        self.lock().handle_timeout(json::time(now)?);
         Ok(())
     }
 
@@ -185,9 +173,9 @@ impl Switchboard {
 }
 
 impl Switchboard {
-    fn audience<'py>(&self, py: Python<'py>, to: Vec<Recipient>) -> PyResult<Bound<'py, PyList>> {
+    fn audience<'py>(&self, py: Python<'py>, to: Arc<[Recipient]>) -> PyResult<Bound<'py, PyList>> {
         let mut last = self.audience.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(audience) = last.as_ref().filter(|audience| audience.to == to) {
+        if let Some(audience) = last.as_ref().filter(|audience| Arc::ptr_eq(&audience.to, &to)) {
             return Ok(audience.list.bind(py).clone());
         }
         let pairs = to.iter().map(|recipient| (recipient.identity.as_str(), recipient.sid.as_str()));
@@ -204,8 +192,4 @@ impl Switchboard {
 /// A line of the audit log: the decision, and when it was taken.
 fn line(audit: &Audit) -> String {
     json::text(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))
-}
-
-fn time(now: f64) -> PyResult<Time> {
-    Ok(Time::from_origin(json::seconds("now", now)?))
 }

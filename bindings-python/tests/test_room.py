@@ -13,7 +13,7 @@ from livekit.protocol.agent_pb import agent_session as pb
 
 import greenroom
 from greenroom import _livekit
-from greenroom.livekit import RoomSessionTransport, SendMessageOptions
+from greenroom.livekit import RemoteSession, RoomSessionTransport, SendMessageOptions
 
 AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 
@@ -187,6 +187,17 @@ async def test_only_true_is_a_grant(room, host, grant):
     room.join("boss", grant=grant)
     room.ask("boss")
     await until(lambda: room.texts() == [("r1 permission_denied", ["boss"])])
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_an_agent_is_found_whenever_it_comes(room, ticks):
+    remote = RemoteSession.from_room(room, timeout=60)
+    starting = asyncio.ensure_future(remote.start())
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    room.join("agent", kind=AGENT)
+    await asyncio.wait_for(starting, 10)
+    await remote.aclose()
 
 
 async def test_participants_that_were_there_before_get_events(room):
@@ -381,6 +392,9 @@ async def test_a_room_that_nobody_holds_is_collected_with_all_that_stands_on_it(
     room = StandIn()
     greenroom.gate(room)
     await RoomSessionTransport(room).start()
+    # A request that nobody takes has a deadline, minutes away.
+    room.join("boss")
+    room.ask("boss")
     gone = weakref.ref(room)
     del room
     # What was begun on the loop comes to its end first.

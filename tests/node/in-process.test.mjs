@@ -2,14 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { initializeLogger, llm, version, voice } from '@livekit/agents';
 import * as greenroom from 'greenroom';
-import { collect, folder } from './support/agents.mjs';
+import { collect } from './support/agents.mjs';
+import { bare, printed } from './support/bare.mjs';
 
 initializeLogger({ pretty: false, level: 'fatal' });
 process.on('unhandledRejection', (reason) => assert.fail(`unhandled: ${reason}`));
@@ -189,21 +190,12 @@ test('the SDK has what is relied on', () => {
 });
 
 test('without the SDK, or with one out of the range, the error says what to install', (t) => {
-  const project = folder(t);
-  const modules = join(project, 'node_modules');
-  mkdirSync(modules);
-  const installed = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), '..');
-  for (const name of ['greenroom', 'greenroom-linux-x64-gnu']) {
-    cpSync(join(installed, name), join(modules, name), { recursive: true, dereference: true });
-  }
-  const failure = () => {
-    const script = `
-      const { inProcess } = require('greenroom');
-      inProcess({ run() {}, on() {}, off() {} }).catch((error) => console.log(JSON.stringify({ ...error, text: error.message })));
-    `;
-    const done = spawnSync(process.execPath, ['--eval', script], { cwd: project, encoding: 'utf8', timeout: 60_000 });
-    return JSON.parse(done.stdout || JSON.stringify(done.stderr));
-  };
+  const { project, modules, peerDependencies } = bare(t);
+  const script = `
+    const { inProcess } = require('greenroom');
+    inProcess({ run() {}, on() {}, off() {} }).catch((error) => console.log(JSON.stringify({ ...error, text: error.message })));
+  `;
+  const failure = () => printed(project, script);
   const install = (version) => {
     const folder = join(modules, '@livekit', 'agents');
     mkdirSync(folder, { recursive: true });
@@ -211,7 +203,6 @@ test('without the SDK, or with one out of the range, the error says what to inst
     const index = `module.exports = { version: ${JSON.stringify(version)}, voice: { AgentSession: class {} } };`;
     writeFileSync(join(folder, 'index.js'), index);
   };
-  const { peerDependencies } = JSON.parse(readFileSync(join(modules, 'greenroom', 'package.json'), 'utf8'));
   const range = peerDependencies['@livekit/agents'];
   const fix = `npm install @livekit/agents@${range}`;
 

@@ -10,7 +10,7 @@ import { dispose, Room } from '@livekit/rtc-node';
 import * as greenroom from 'greenroom';
 import { collect, until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
-import { agentIn, scene, TOPIC, Wire } from './support/rooms.mjs';
+import { agentIn, pair, TOPIC, Wire } from './support/rooms.mjs';
 
 let server;
 before(async () => (server = await startServer()));
@@ -19,16 +19,8 @@ after(async () => {
   await server.stop();
 });
 
-/** A guarded agent and a Room of somebody who may drive it. */
-async function pair(t, options) {
-  const { venue, agent } = await scene(t, server, 'host', options);
-  const room = await venue.connect('boss', { grant: true });
-  await venue.gather(agent.room, room);
-  return { venue, agent, room };
-}
-
 test('holds a conversation, and leaves the Room to its owner', async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   const session = await greenroom.attach(room);
   assert.equal(session.started.framework.sdk, 'js');
   assert.equal((await session.say('hi')).reply, 'echo: hi');
@@ -46,7 +38,7 @@ test('holds a conversation, and leaves the Room to its owner', async (t) => {
 });
 
 test('several sessions share one Room', async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   const sessions = await Promise.all([greenroom.attach(room), greenroom.attach(room, { agent: 'agent' })]);
   for (const session of sessions) assert.equal((await session.say('hi')).reply, 'echo: hi');
   await sessions[0].close();
@@ -112,7 +104,7 @@ test('several agents are listed, and the one that is named is driven', async (t)
 });
 
 test('our own lack of the grant is known before anything is sent', async (t) => {
-  const { venue, agent } = await pair(t);
+  const { venue, agent } = await pair(t, server);
   const room = await venue.connect('nobody');
   await venue.gather(agent.room, room);
   await assert.rejects(greenroom.attach(room), (error) => {
@@ -123,7 +115,7 @@ test('our own lack of the grant is known before anything is sent', async (t) => 
 });
 
 test('a grant that is taken away fails the calls, and a scope that is not given', async (t) => {
-  const { venue, agent, room } = await pair(t, { policy: { default: ['observe'] } });
+  const { venue, agent, room } = await pair(t, server, 'host', { policy: { default: ['observe'] } });
   const session = await greenroom.attach(room);
   await assert.rejects(session.say('hi'), greenroom.PermissionDenied);
   assert.deepEqual((await session.agentInfo()).tools, []);
@@ -137,7 +129,7 @@ test('a grant that is taken away fails the calls, and a scope that is not given'
 });
 
 test('an agent that leaves ends the session: what is pending fails at once', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   const session = await greenroom.attach(room);
   agent.model.hold();
   const events = collect(session.events());
@@ -155,7 +147,7 @@ test('an agent that leaves ends the session: what is pending fails at once', asy
 });
 
 test('a Room that is disconnected ends the session', async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   const session = await greenroom.attach(room);
   await room.disconnect();
   assert.equal((await collect(session.events())).at(-1).reason, 'room_disconnected');
@@ -190,7 +182,7 @@ test('a wait can be aborted, and the Room is free after it', async (t) => {
 });
 
 test('a topic that somebody else has is an error that says what to do', async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   room.registerByteStreamHandler(TOPIC, () => {});
   await assert.rejects(greenroom.attach(room), (error) => {
     assert.match(error.message, /taken already.*call gate\(room\).*before session.start/);
@@ -199,7 +191,7 @@ test('a topic that somebody else has is an error that says what to do', async (t
 });
 
 test('only the agent itself is listened to', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   const liar = new Wire(await venue.connect('liar', { grant: true }));
   await venue.gather(agent.room, room, liar.room);
   const session = await greenroom.attach(room);
@@ -212,7 +204,7 @@ test('only the agent itself is listened to', async (t) => {
 });
 
 test('large messages arrive whole, both ways', async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   const session = await greenroom.attach(room);
   const text = 'greenroom '.repeat(40_000);
   assert.equal((await session.say(text)).reply, `echo: ${text}`);
@@ -251,12 +243,12 @@ async function run(t, script, token, flags = []) {
 }
 
 test('works through CommonJS, and the process exits by itself', async (t) => {
-  const { venue } = await pair(t);
+  const { venue } = await pair(t, server);
   assert.deepEqual(await run(t, SCRIPT, await venue.token('script', { grant: true })), [['echo: hi'], 0]);
 });
 
 test('a session that nobody has any more lets go of the Room', async (t) => {
-  const { venue } = await pair(t);
+  const { venue } = await pair(t, server);
   const script = `
     const { Room, dispose } = require('@livekit/rtc-node');
     const { attach } = require('greenroom');

@@ -11,7 +11,7 @@ import * as greenroom from 'greenroom';
 import { RemoteSession, RoomSessionTransport } from 'greenroom/livekit';
 import { collect, until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
-import { scene, TOPIC } from './support/rooms.mjs';
+import { pair, TOPIC } from './support/rooms.mjs';
 
 let server;
 before(async () => (server = await startServer()));
@@ -19,14 +19,6 @@ after(async () => {
   await dispose();
   await server.stop();
 });
-
-/** A guarded agent and a Room of somebody who may drive it. */
-async function pair(t, onServer = server) {
-  const { venue, agent } = await scene(t, onServer, 'host');
-  const room = await venue.connect('boss', { grant: true });
-  await venue.gather(agent.room, room);
-  return { venue, agent, room };
-}
 
 /** Has a Room lose its connection, and waits until it has another. */
 async function reconnect(room, scenario) {
@@ -36,7 +28,7 @@ async function reconnect(room, scenario) {
 }
 
 test('a connection that is resumed is no event, on either side', async (t) => {
-  const { agent, room } = await pair(t);
+  const { agent, room } = await pair(t, server);
   const session = await greenroom.attach(room);
   for (const one of [room, agent.room]) {
     const release = agent.model.hold();
@@ -50,7 +42,7 @@ test('a connection that is resumed is no event, on either side', async (t) => {
 });
 
 test('who connects anew is somebody else: what was pending fails at once, and the next session works', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   for (const one of [room, agent.room]) {
     const session = await greenroom.attach(room);
     const release = agent.model.hold();
@@ -88,16 +80,7 @@ test('a controller that does not read delays nobody, with 10,000 events', async 
   const transport = new RoomSessionTransport(agent);
   t.after(() => transport.close());
   await transport.start();
-  // A process of its own: what is not read is a burden there.
-  const deaf = spawn(
-    process.execPath,
-    ['--input-type=module', '--eval', DEAF, server.url, await place.token('deaf', { grant: true })],
-    {
-      cwd: dirname(fileURLToPath(import.meta.url)),
-      stdio: 'ignore',
-    },
-  );
-  t.after(() => deaf.kill('SIGKILL'));
+  run(t, DEAF, await place.token('deaf', { grant: true }));
   const room = await place.connect('boss', { grant: true });
   await place.gather(agent, room);
   await until('the agent knows it', () => agent.remoteParticipants.has('deaf'), { within: 20_000 });
@@ -116,6 +99,63 @@ test('a controller that does not read delays nobody, with 10,000 events', async 
     'in their order',
   );
 });
+
+test('an agent that says more than its controller reads keeps a bounded part of it, and counts the rest', async (t) => {
+  const place = venue(t, server);
+  run(t, DEAF, await place.token('deaf', { grant: true }));
+  const host = run(t, TALKATIVE, await place.token('agent', { kind: 'agent' }));
+  const chunks = await collect(host.stdout);
+  // What the SDK's native part logs goes to standard output too.
+  const { said, sent, dropped, growth } = JSON.parse(Buffer.concat(chunks).toString().split('\n').at(-2));
+  assert.equal(sent + dropped, 10_000);
+  assert.ok(dropped > 5_000, `${dropped} were dropped`);
+  assert.ok(said > 280 * MIB, `${said / MIB} MiB were said`);
+  assert.ok(growth < 200 * MIB, `the process grew by ${growth / MIB} MiB`);
+  t.diagnostic(`of ${said / MIB} MiB, ${sent} messages were sent; the process grew by ${Math.round(growth / MIB)} MiB`);
+});
+
+const MIB = 1024 * 1024;
+
+/** Runs a script with the server and a token, in a process of its own: what it keeps is a burden there. */
+function run(t, script, token) {
+  const args = ['--input-type=module', '--eval', script, server.url, token];
+  const cwd = dirname(fileURLToPath(import.meta.url));
+  const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  return child;
+}
+
+/** An agent that says 10,000 things of 30 KB each as fast as it can, as the SDK's host does: it waits for none to be sent. */
+const TALKATIVE = `
+  import { AgentSession as pb } from '@livekit/protocol';
+  import { dispose, Room } from '@livekit/rtc-node';
+  import { RoomSessionTransport } from 'greenroom/livekit';
+  const [url, token] = process.argv.slice(1);
+  const room = new Room();
+  await room.connect(url, token, { autoSubscribe: true, dynacast: false });
+  const transport = new RoomSessionTransport(room);
+  await transport.start();
+  while (!room.remoteParticipants.has('deaf')) await new Promise((resolve) => setTimeout(resolve, 20));
+  const before = process.memoryUsage().rss;
+  let [peak, said] = [before, 0];
+  const sends = [];
+  for (let number = 0; number < 10_000; number++) {
+    const value = new pb.AgentSessionEvent_UserInputTranscribed({ transcript: String(number).padEnd(30_000, '.') });
+    const event = new pb.AgentSessionEvent({ event: { case: 'userInputTranscribed', value } });
+    const message = new pb.AgentSessionMessage({ message: { case: 'event', value: event } });
+    said += message.toBinary().length;
+    sends.push(transport.sendMessage(message));
+    if (number % 100 === 0) await new Promise(setImmediate);
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }
+  await Promise.all(sends);
+  const { dropped } = transport.status();
+  peak = Math.max(peak, process.memoryUsage.rss());
+  console.log('\\n' + JSON.stringify({ said, sent: sends.length - dropped, dropped, growth: peak - before }));
+  await transport.close();
+  await room.disconnect();
+  await dispose();
+`;
 
 /** A controller that takes no notice. */
 const DEAF = `

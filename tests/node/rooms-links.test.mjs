@@ -7,7 +7,7 @@ import * as greenroom from 'greenroom';
 import { collect, until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
 import { proxy } from './support/proxy.mjs';
-import { agentIn, scene, Wire } from './support/rooms.mjs';
+import { agentIn, pair, Wire } from './support/rooms.mjs';
 
 let server;
 before(async () => (server = await startServer()));
@@ -53,9 +53,7 @@ for (const guard of ['host', 'gate']) {
   test(`${guard}: a server that is restarted in the middle of a turn ends it, and the Rooms come back guarded`, async (t) => {
     const own = await startServer();
     t.after(() => own.stop());
-    const { venue: place, agent } = await scene(t, own, guard);
-    const room = await place.connect('boss', { grant: true });
-    await place.gather(agent.room, room);
+    const { venue: place, agent, room } = await pair(t, own, guard);
     const session = await greenroom.attach(room);
     const release = agent.model.hold();
     const turn = session.say('hold the line', { timeout: 60_000 });
@@ -81,9 +79,7 @@ for (const guard of ['host', 'gate']) {
     ['the agent is removed', (place) => place.remove('agent'), 'agent_left'],
   ]) {
     test(`${guard}: ${what}, and the turn that runs ends in an error`, async (t) => {
-      const { venue: place, agent } = await scene(t, server, guard);
-      const room = await place.connect('boss', { grant: true });
-      await place.gather(agent.room, room);
+      const { venue: place, agent, room } = await pair(t, server, guard);
       const session = await greenroom.attach(room);
       const release = agent.model.hold();
       const turn = session.say('hold the line', { timeout: 60_000 });

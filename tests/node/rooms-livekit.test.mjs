@@ -9,7 +9,7 @@ import * as greenroom from 'greenroom';
 import { host, RemoteSession, RoomSessionTransport, SessionHost, SessionTransport } from 'greenroom/livekit';
 import { until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
-import { agentIn, saidIn, scene, scripted, TOPIC, Wire } from './support/rooms.mjs';
+import { agentIn, pair, saidIn, scripted, TOPIC, Wire } from './support/rooms.mjs';
 
 let server;
 before(async () => (server = await startServer()));
@@ -20,14 +20,6 @@ after(async () => {
 
 const said = ({ items }) => saidIn({ response: { value: { items } } });
 
-/** A guarded agent and a Room of somebody who may drive it. */
-async function pair(t, guard = 'host') {
-  const { venue, agent, audit } = await scene(t, server, guard);
-  const room = await venue.connect('boss', { grant: true });
-  await venue.gather(agent.room, room);
-  return { venue, agent, room, audit };
-}
-
 /** A session that closes after the test. */
 function closing(t, session) {
   t.after(() => session.close());
@@ -36,7 +28,7 @@ function closing(t, session) {
 
 for (const guard of ['host', 'gate']) {
   test(`${guard}: our RemoteSession drives it, with the names of the SDK`, async (t) => {
-    const { room } = await pair(t, guard);
+    const { room } = await pair(t, server, guard);
     const session = closing(t, RemoteSession.fromRoom(room));
     const events = [];
     for (const name of ['agent_state_changed', 'conversation_item_added', 'session_usage', 'user_input_transcribed']) {
@@ -62,7 +54,7 @@ for (const guard of ['host', 'gate']) {
   });
 
   test(`${guard}: the SDK's RemoteSession drives it`, async (t) => {
-    const { agent, room } = await pair(t, guard);
+    const { agent, room } = await pair(t, server, guard);
     const linkedParticipant = room.remoteParticipants.get('agent');
     const session = closing(t, voice.RemoteSession.fromRoom(room, { linkedParticipant }));
     const states = [];
@@ -76,7 +68,7 @@ for (const guard of ['host', 'gate']) {
 }
 
 test("the SDK's RemoteSession and ours work over our transport, side by side", async (t) => {
-  const { room } = await pair(t);
+  const { room } = await pair(t, server);
   const theirs = closing(t, new voice.RemoteSession(new RoomSessionTransport(room, 'agent')));
   const ours = closing(t, new RemoteSession(new RoomSessionTransport(room, { agentIdentity: undefined })));
   await Promise.all([theirs.start(), ours.start()]);
@@ -167,7 +159,7 @@ test('a transport gives messages with their senders, and an explicit destination
 });
 
 test('a call fails at once when the agent leaves, and `closed` tells why', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   const session = RemoteSession.fromRoom(room, 'agent');
   const reasons = [];
   session.on('closed', (reason) => reasons.push(reason));
@@ -187,7 +179,7 @@ test('a call fails at once when the agent leaves, and `closed` tells why', async
 });
 
 test('a call times out, is refused, and fails when the session closes', async (t) => {
-  const { venue, agent, room } = await pair(t);
+  const { venue, agent, room } = await pair(t, server);
   const session = RemoteSession.fromRoom(room);
   await assert.rejects(session.ping(), /has not been started/);
   await session.start();
@@ -225,7 +217,7 @@ test('fromRoom waits for the agent, and says who is meant if there are several',
 });
 
 test('without the grant, start is refused before anything is sent', async (t) => {
-  const { venue, agent } = await pair(t);
+  const { venue, agent } = await pair(t, server);
   const room = await venue.connect('nobody');
   await venue.gather(agent.room, room);
   await assert.rejects(RemoteSession.fromRoom(room).start(), greenroom.PermissionDenied);

@@ -1,32 +1,10 @@
 // greenroom/livekit where the SDK is not installed, or is of another release.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { folder } from './support/agents.mjs';
-
-/** A project that has greenroom and nothing else. */
-function bare(t) {
-  const project = folder(t);
-  const modules = join(project, 'node_modules');
-  mkdirSync(modules);
-  const installed = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), '..');
-  for (const name of ['greenroom', 'greenroom-linux-x64-gnu']) {
-    cpSync(join(installed, name), join(modules, name), { recursive: true, dereference: true });
-  }
-  const { peerDependencies } = JSON.parse(readFileSync(join(modules, 'greenroom', 'package.json'), 'utf8'));
-  return { project, modules, peerDependencies };
-}
-
-/** What a script prints, as JSON. */
-function run(project, script, type = 'commonjs') {
-  const args = [`--input-type=${type}`, '--eval', script];
-  const done = spawnSync(process.execPath, args, { cwd: project, encoding: 'utf8', timeout: 60_000 });
-  return JSON.parse(done.stdout || JSON.stringify(done.stderr));
-}
+import { bare, printed } from './support/bare.mjs';
 
 const FAILURES = `
   const failures = async (...attempts) => {
@@ -51,7 +29,7 @@ const ROOM = `
 
 test('it loads without the SDK, as ES module and as CommonJS; what needs the SDK says what to install', (t) => {
   const { project, peerDependencies } = bare(t);
-  const names = run(
+  const names = printed(
     project,
     `import * as all from 'greenroom/livekit'; console.log(JSON.stringify(Object.keys(all)))`,
     'module',
@@ -67,7 +45,7 @@ test('it loads without the SDK, as ES module and as CommonJS; what needs the SDK
       () => host({ on() {}, off() {} }, new Room()),
     );
   `;
-  const [[loaded], ...failed] = run(project, script);
+  const [[loaded], ...failed] = printed(project, script);
   assert.deepEqual([...loaded].sort(), names.filter((name) => !['default', 'module.exports'].includes(name)).sort());
   assert.equal(failed.length, 4);
   for (const [code, message] of failed) {
@@ -90,7 +68,7 @@ test('a Room of another release is refused, one that cannot be told is not', (t)
     writeFileSync(join(dist, '..', 'package.json'), JSON.stringify(manifest));
     writeFileSync(join(dist, 'index.cjs'), '');
   };
-  const outcome = () => run(project, script)[0];
+  const outcome = () => printed(project, script)[0];
   assert.equal(outcome()[0], 'fine');
   for (const [version, code] of [
     ['0.13.33', 'sdk_too_old'],

@@ -24,7 +24,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Ends the process without taking the interpreter down, once all is reported.
+    """Ends the process, be it a worker of xdist's or not, without taking the interpreter down, once all is reported.
 
     Threads of the SDK's native library (livekit 1.1.21) may still call into Python then, and now and then abort the
     process: "thread caused non-unwinding panic". Tests of how processes of ours end start processes of their own.

@@ -93,8 +93,9 @@ async def test_turns_do_not_disturb_each_other(agent):
         assert (await session.say("hi")).reply == "echo: hi"
 
 
-async def test_an_agent_that_is_killed_in_a_turn_fails_it_at_once(agent, gone):
-    async with greenroom.start(agent) as session:
+async def test_an_agent_that_is_killed_in_a_turn_fails_it_at_once(agent, gone, tmp_path: Path):
+    # It cannot remove its own temporary folder.
+    async with greenroom.start(agent, env={"TMPDIR": str(tmp_path)}) as session:
         pid = session.status().pid
         turn = asyncio.create_task(session.say("slow"))
         while not session.status().turn_in_progress:

@@ -203,7 +203,11 @@ class ControllerLink:
     def submit(self, operation: str, timeout: float | None, token: int) -> int:
         call = self._controller.submit(operation, timeout, self._loop.time())
         self._tokens[call] = token
-        self._pump()
+        self._carry()
+        # Not at once: who submits has to learn the number of the call first.
+        if not self._wake_is_due:
+            self._wake_is_due = True
+            self._loop.call_soon(self._call_wake)
         return call
 
     def cancel(self, call: int) -> None:
@@ -255,6 +259,10 @@ class ControllerLink:
 
     def _pump(self) -> None:
         """Hand on whatever the last step has caused."""
+        self._carry()
+        self._call_wake()
+
+    def _carry(self) -> None:
         while (message := self._controller.poll_transmit()) is not None:
             self._peer.send(message)
         if self._timer is not None:
@@ -262,10 +270,6 @@ class ControllerLink:
             self._timer = None
         if (at := self._controller.poll_timeout()) is not None:
             self._timer = self._loop.call_at(at, self._due)
-        if not self._wake_is_due:
-            # Not at once: who submits has to learn the number of the call first.
-            self._wake_is_due = True
-            self._loop.call_soon(self._call_wake)
 
     def _call_wake(self) -> None:
         self._wake_is_due = False

@@ -140,6 +140,9 @@ class Switchboard:
     ):
         """What came in: (kind, host, message, sender), (…, identity, message), (…, identity, announced, head), …"""
 
+    def has_outgoing(self) -> bool:
+        """Whether `poll_send` has something to do."""
+
     def poll_send(
         self,
     ) -> tuple[Literal["send"], int, list[tuple[str, str]], bytes] | tuple[Literal["done"], int] | None:
@@ -159,6 +162,9 @@ def start(options: str) -> Driver:
 
 def open(name: str) -> Driver:  # noqa: A001
     """Reach the session that the command left running under `name`. It can block for seconds if its daemon is stuck."""
+
+def peek_id(head: bytes) -> tuple[Literal["request", "response"], str] | None:
+    """The kind and id of a message of which only the first bytes are known; None if they do not tell."""
 
 def version() -> str:
     """The version of the native code, which is the version of the package."""

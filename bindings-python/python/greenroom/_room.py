@@ -24,10 +24,9 @@ import json
 import logging
 import weakref
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from greenroom._link import Receiver
+from greenroom._link import Receiver, weak
 from greenroom._livekit import check_room, is_connected
 from greenroom._native import Switchboard
 from greenroom._policy import Audit
@@ -44,6 +43,7 @@ TOPIC = "lk.agent.session"
 _CLAIM = "greenroom.identity"
 # How long the SDK may take to send one message, in seconds: longer than a reconnect takes.
 _SEND_SECONDS = 30.0
+_TOO_SLOW = f"the SDK did not take it within {_SEND_SECONDS:.0f} s"
 
 logger = logging.getLogger("greenroom")
 audit_logger = logging.getLogger("greenroom.audit")
@@ -165,14 +165,12 @@ class Exchange:
         self._announce(self.room.remote_participants.get(identity))
         return self._out(_ask(self._switchboard.send, message, identity, self._loop.time()))
 
-    async def news(self) -> None:
-        """Wait until somebody comes, goes or is changed, or the connection is."""
+    def news(self) -> asyncio.Future[None]:
+        """Done once somebody comes, goes or is changed, or the connection is, from this call on."""
         waiter = self._loop.create_future()
         self._news.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._news.discard(waiter)
+        waiter.add_done_callback(self._news.discard)
+        return waiter
 
     # ---- the Room --------------------------------------------------------------------------------------------------
 
@@ -295,7 +293,7 @@ class Exchange:
                     break
                 if not _ask(self._switchboard.chunk, stream, chunk, self._loop.time()):
                     self._cut(stream)
-                self._pump(may_send=False)
+                self._pump()
         except Exception as error:
             logger.debug("a stream of the topic %s broke off: %s", TOPIC, error)
             finish = self._switchboard.abort
@@ -316,7 +314,7 @@ class Exchange:
             _ask(self._switchboard.abort, stream, self._loop.time())
             self._cut(stream)
 
-    def _pump(self, *, may_send: bool = True) -> None:
+    def _pump(self) -> None:
         """Hand on whatever the last step has caused."""
         if self._is_draining:
             # Whoever is draining comes to it, in order.
@@ -324,11 +322,10 @@ class Exchange:
         self._is_draining = True
         try:
             while (result := self._switchboard.poll()) is not None:
-                may_send = True
                 self._take(*result)
         finally:
             self._is_draining = False
-        if may_send and self._sender is None:
+        if self._sender is None and self._switchboard.has_outgoing():
             self._sender = self._loop.create_task(self._send_all())
         self._arm()
 
@@ -357,11 +354,15 @@ class Exchange:
                 _guarded(audit, json.loads(text))
 
     def _arm(self) -> None:
+        """Be woken in time. A timer that is too early stays, as most of what has a deadline is done long before."""
+        at = self._switchboard.poll_timeout()
         if self._timer is not None:
+            if self._users and (at is None or self._timer.when() <= at):
+                return
             self._timer.cancel()
             self._timer = None
-        if (at := self._switchboard.poll_timeout()) is not None:
-            self._timer = self._loop.call_at(at, self._due)
+        if at is not None:
+            self._timer = self._loop.call_at(at, weak(self._due))
 
     def _due(self) -> None:
         self._timer = None
@@ -380,7 +381,7 @@ class Exchange:
         try:
             while (step := self._switchboard.poll_send()) is not None:
                 # What was held back may go in when something else goes out.
-                self._pump(may_send=False)
+                self._pump()
                 if step[0] == "done":
                     self._done(step[1])
                     continue
@@ -393,7 +394,7 @@ class Exchange:
                         self._failed[ticket] = error
         finally:
             self._sender = None
-        self._pump(may_send=False)
+        self._pump()
 
     async def _send_to(self, to: list[tuple[str, str]], message: bytes) -> None:
         present = self.room.remote_participants if self.room.isconnected() else {}
@@ -402,9 +403,8 @@ class Exchange:
         if not identities:
             # Never without destinations: that is to everybody.
             return
-        are_known = all(who in present for who in identities)
-        give_up = partial(self._give_up, f"the SDK did not take it within {_SEND_SECONDS:.0f} s")
-        deadline = self._loop.call_later(_SEND_SECONDS, give_up)
+        are_known = all(map(present.__contains__, identities))
+        deadline = self._loop.call_later(_SEND_SECONDS, self._give_up, _TOO_SLOW)
         self._is_sending = True
         try:
             await self._transmit(message, identities, are_known)

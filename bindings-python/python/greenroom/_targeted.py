@@ -25,7 +25,7 @@ _PACKET = 14_000
 
 def fits_into_a_packet(message: bytes, identities: Collection[str]) -> bool:
     """Whether the SDK sends this in one packet, whatever it can compress."""
-    return len(message) + sum(4 + len(identity.encode()) for identity in identities) <= _PACKET
+    return len(message) + 4 * len(identities) + sum(map(len, map(str.encode, identities))) <= _PACKET
 
 
 async def send_stream(

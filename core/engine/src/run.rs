@@ -9,6 +9,7 @@ use bytes::Bytes;
 use greenroom_protocol::frame::Frame;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::message::CloseReason;
+use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Time};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -204,7 +205,7 @@ pub(crate) fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> R
         state.let_pass(now);
         let idle_at = idle_timeout.filter(|_| !state.controller.in_turn()).map(|idle| state.last_call + idle);
         if idle_at.is_some_and(|at| at <= now) && !state.closing {
-            let idle = humantime(idle_timeout.unwrap_or_default());
+            let idle = in_words(idle_timeout.unwrap_or_default());
             let error = Error::new(
                 Code::SessionClosed,
                 format!("the session ended by itself: nothing was asked for {idle}"),
@@ -406,7 +407,7 @@ fn never_connected(process: &AgentProcess, ready_by: Time) -> Error {
         Code::AgentFailedToStart,
         format!(
             "the agent did not connect within {} of the start: its entrypoint has to call session.start(); give more time with a longer start timeout",
-            humantime(ready_by.since_origin())
+            in_words(ready_by.since_origin())
         ),
     );
     with_log(error, process)
@@ -429,9 +430,4 @@ fn note_log_error(shared: &Shared, message: &str) {
     shared.with(|state, _| {
         state.status.log_error.get_or_insert_with(|| message.to_owned());
     });
-}
-
-pub(crate) fn humantime(duration: Duration) -> impl std::fmt::Display {
-    // A deadline in whole milliseconds reads best.
-    humantime::format_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
 }

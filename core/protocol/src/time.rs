@@ -111,6 +111,12 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// A deadline in words, such as `1m 30s`: whole milliseconds read best.
+pub fn in_words(duration: Duration) -> impl fmt::Display {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(millis))
+}
+
 /// A duration as JSON gives it: milliseconds with three decimals.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3

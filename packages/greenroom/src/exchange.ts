@@ -9,6 +9,7 @@ import { Interception, type Guard } from './interception.js';
 import { native } from './native.cjs';
 import { quiet } from './promises.js';
 import {
+  Addresses,
   checkRoom,
   claimIn,
   isReconnecting,
@@ -17,6 +18,7 @@ import {
   type LocalParticipant,
   type Participant,
   type Reader,
+  type Recipient,
   type RoomLike,
   type StreamHandler,
 } from './rtc.js';
@@ -61,12 +63,6 @@ type Incoming =
   | { kind: 'cut'; stream: number }
   | { kind: 'audit'; json: string };
 
-/** Somebody to send to: a name, and the stay in the room that it means. */
-interface Recipient {
-  identity: string;
-  sid: string;
-}
-
 /** What the addon gives of what goes out. */
 type Outgoing =
   // Without `to` it goes to the same as the one before.
@@ -91,7 +87,7 @@ export class Exchange {
   #captor: Captor | undefined;
   #interception: Interception | undefined;
   #worker: Promise<void> | undefined;
-  #audience: readonly Recipient[] = [];
+  #audience: { recipients: readonly Recipient[]; addresses: Addresses } = { recipients: [], addresses: new Addresses([]) };
   #sending: AbortController | undefined;
   #isDelivering = false;
   #isClosed = false;
@@ -272,15 +268,16 @@ export class Exchange {
     // What is asked for in one go is not sent in the middle of it.
     await null;
     try {
+      this.#sync(performance.now());
       for (;;) {
-        this.#sync(performance.now());
         const next = this.#switchboard.pollSend() as Outgoing | null;
         this.#deliver();
         if (next === null) break;
         const ticket = this.#tickets.get(next.ticket);
         if (next.kind === 'send') {
-          this.#audience = next.to ?? this.#audience;
-          const error = await this.#send(this.#audience, next.message);
+          if (next.to !== undefined) this.#audience = { recipients: next.to, addresses: new Addresses(next.to) };
+          const error = await this.#send(next.message);
+          this.#sync(performance.now());
           if (ticket !== undefined) ticket.error ??= error;
         } else {
           this.#tickets.delete(next.ticket);
@@ -296,21 +293,22 @@ export class Exchange {
     }
   }
 
-  async #send(to: readonly Recipient[], message: Buffer): Promise<Error | undefined> {
+  /** Sends to the audience, those who have left aside. Gives what went wrong. */
+  async #send(message: Buffer): Promise<Error | undefined> {
     const local = this.room.localParticipant as LocalParticipant | undefined;
     if (!this.room.isConnected || local === undefined) return notConnected();
-    const present = to.filter(({ identity, sid }) => identity !== '' && (this.#sidOf(identity) ?? '') === sid);
+    const { recipients, addresses } = this.#audience;
+    const present = recipients.filter(({ identity, sid }) => identity !== '' && (this.#sidOf(identity) ?? '') === sid);
     // To nobody would be to everybody.
     if (present.length === 0) return undefined;
-    const identities = present.map(({ identity }) => identity);
+    const to = present.length === recipients.length ? addresses : new Addresses(present);
     this.#sending = new AbortController();
     const late = setTimeout(() => this.#sending?.abort(new Error('it took too long')), SEND_MS);
     try {
-      const areKnown = present.every(({ sid }) => sid !== '');
-      await sendMessage(local, TOPIC, message, identities, areKnown, this.#sending.signal);
+      await sendMessage({ local, topic: TOPIC, message, to, signal: this.#sending.signal });
       return undefined;
     } catch (cause) {
-      const whom = identities.map((identity) => JSON.stringify(identity)).join(', ');
+      const whom = to.identities.map((identity) => JSON.stringify(identity)).join(', ');
       return errorOf('io', `could not send to ${whom}: ${(cause as Error).message}`, { cause });
     } finally {
       clearTimeout(late);
@@ -413,7 +411,7 @@ export class Exchange {
         self.#captor?.unregistered();
       },
       async sends(message, destinations) {
-        await self.#captor?.sends(message, destinations);
+        return self.#captor?.sends(message, destinations);
       },
     };
   }

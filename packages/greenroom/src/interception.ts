@@ -150,7 +150,7 @@ class GuardedWriter implements Writer {
   }
 
   async close(): Promise<void> {
-    await this.#give(Buffer.concat(this.#chunks.splice(0)));
+    return this.#give(Buffer.concat(this.#chunks.splice(0)));
   }
 }
 

@@ -62,7 +62,7 @@ export interface FinalizeSimulationOptions {
 /** Which events of the wire have another name here. */
 const NAMES: Record<string, RemoteSessionEventTypes> = { sessionUsageUpdated: 'session_usage' };
 
-type Requests = NonNullable<pb.SessionRequest['request']>;
+type Requests = NonNullable<NonNullable<ConstructorParameters<typeof pb.SessionRequest>[0]>['request']>;
 type Responses = NonNullable<pb.SessionResponse['response']>;
 type Answer<Case extends Responses['case']> =
   Extract<Responses, { case: Case; value?: unknown }> extends { value: infer V } ? V : never;
@@ -138,59 +138,44 @@ export class RemoteSession {
 
   /** Asks whether the agent's session answers. `timeout` is milliseconds. */
   async ping(timeout = CALL_MS): Promise<void> {
-    await this.#ask('pong', (sdk) => ({ case: 'ping', value: new sdk.SessionRequest_Ping() }), timeout);
+    await this.#ask('pong', () => ({ case: 'ping', value: {} }), timeout);
   }
 
   /** What agent and user are doing, and the session's options. */
   fetchSessionState(): Promise<pb.SessionResponse_GetSessionStateResponse> {
-    return this.#ask('getSessionState', (sdk) => ({
-      case: 'getSessionState',
-      value: new sdk.SessionRequest_GetSessionState(),
-    }));
+    return this.#fetch('getSessionState');
   }
 
   /** The whole conversation. */
   fetchChatHistory(): Promise<pb.SessionResponse_GetChatHistoryResponse> {
-    return this.#ask('getChatHistory', (sdk) => ({
-      case: 'getChatHistory',
-      value: new sdk.SessionRequest_GetChatHistory(),
-    }));
+    return this.#fetch('getChatHistory');
   }
 
   /** The instructions, tools and context of the agent that speaks now. */
   fetchAgentInfo(): Promise<pb.SessionResponse_GetAgentInfoResponse> {
-    return this.#ask('getAgentInfo', (sdk) => ({ case: 'getAgentInfo', value: new sdk.SessionRequest_GetAgentInfo() }));
+    return this.#fetch('getAgentInfo');
   }
 
   /** The agent's SDK and its version. */
   fetchFrameworkInfo(): Promise<pb.SessionResponse_GetFrameworkInfoResponse> {
-    return this.#ask('getFrameworkInfo', (sdk) => ({
-      case: 'getFrameworkInfo',
-      value: new sdk.SessionRequest_GetFrameworkInfo(),
-    }));
+    return this.#fetch('getFrameworkInfo');
   }
 
   /** The agent's WebRTC statistics; no release of the JS SDK gives any. */
   fetchRtcStats(): Promise<pb.SessionResponse_GetRTCStatsResponse> {
-    return this.#ask('getRtcStats', (sdk) => ({ case: 'getRtcStats', value: new sdk.SessionRequest_GetRTCStats() }));
+    return this.#fetch('getRtcStats');
   }
 
   /** What the models have used so far. */
   fetchSessionUsage(): Promise<pb.SessionResponse_GetSessionUsageResponse> {
-    return this.#ask('getSessionUsage', (sdk) => ({
-      case: 'getSessionUsage',
-      value: new sdk.SessionRequest_GetSessionUsage(),
-    }));
+    return this.#fetch('getSessionUsage');
   }
 
   /** Says `text` to the agent, as the user, and waits for what it answers. `responseTimeout` is milliseconds. */
   sendMessage(text: string, responseTimeout = CALL_MS): Promise<pb.SessionResponse_RunInputResponse> {
     return this.#ask(
       'runInput',
-      (sdk) => {
-        const value = new sdk.SessionRequest_RunInput({ text: requireText('the text to say', text) });
-        return { case: 'runInput', value };
-      },
+      () => ({ case: 'runInput', value: { text: requireText('the text to say', text) } }),
       responseTimeout,
     );
   }
@@ -199,14 +184,14 @@ export class RemoteSession {
   async updateIo({ timeout = CALL_MS, ...update }: RemoteIoUpdate): Promise<void> {
     await this.#ask(
       'updateIo',
-      (sdk) => {
+      () => {
         const input = given({ audioEnabled: update.inputAudioEnabled, videoEnabled: update.inputVideoEnabled });
         const output = given({
           audioEnabled: update.outputAudioEnabled,
           videoEnabled: update.outputVideoEnabled,
           transcriptionEnabled: update.outputTranscriptionEnabled,
         });
-        return { case: 'updateIo', value: new sdk.SessionRequest_UpdateIO(given({ input, output }) ?? {}) };
+        return { case: 'updateIo', value: given({ input, output }) ?? {} };
       },
       timeout,
     );
@@ -220,10 +205,7 @@ export class RemoteSession {
   }: FinalizeSimulationOptions): Promise<pb.SessionResponse_FinalizeSimulationResponse> {
     return this.#ask(
       'finalizeSimulation',
-      (sdk) => ({
-        case: 'finalizeSimulation',
-        value: new sdk.SessionRequest_FinalizeSimulation({ provisionalSuccess, provisionalReason }),
-      }),
+      () => ({ case: 'finalizeSimulation', value: { provisionalSuccess, provisionalReason } }),
       timeout,
     );
   }
@@ -289,9 +271,14 @@ export class RemoteSession {
     }
   }
 
+  /** Asks for what has the same name in the request and in the answer. */
+  #fetch<Case extends Requests['case'] & Responses['case']>(name: Case): Promise<Answer<Case>> {
+    return this.#ask(name, () => ({ case: name, value: {} }) as Requests);
+  }
+
   #ask<Case extends Responses['case']>(
     answer: Case,
-    build: (sdk: Protocol) => Requests,
+    build: () => Requests,
     timeout: number = CALL_MS,
   ): Promise<Answer<Case>> {
     return quiet(this.#asked(answer, build, timeout));
@@ -299,7 +286,7 @@ export class RemoteSession {
 
   async #asked<Case extends Responses['case']>(
     answer: Case,
-    build: (sdk: Protocol) => Requests,
+    build: () => Requests,
     timeout: number,
   ): Promise<Answer<Case>> {
     if (this.#closed !== undefined) throw this.#closed;
@@ -308,7 +295,7 @@ export class RemoteSession {
     const deadline = millis('timeout', timeout) ?? CALL_MS;
     await this.#starting;
     const sdk = this.#protocol as Protocol;
-    const request = build(sdk);
+    const request = build();
     const { response, error } = await this.#exchange(sdk, request, deadline);
     if (error !== undefined && error !== '') throw failure(answer, error, response);
     if (response.case !== answer) {

@@ -96,7 +96,8 @@ export class RoomSessionTransport extends SessionTransport {
     if (this.#starting === undefined)
       throw invalid('this transport has not been started: `await transport.start()` first');
     await this.#starting;
-    await this.#side.send(message.toBinary(), destinationIdentity ?? null);
+    // Not awaited here, nor below: a function that waits keeps what it was given, and many messages may wait.
+    return this.#side.send(message.toBinary(), destinationIdentity ?? null);
   }
 
   #decode(message: Uint8Array): AgentSessionMessage {
@@ -128,7 +129,7 @@ class HostSide {
   }
 
   async send(message: Uint8Array, destination: string | null): Promise<void> {
-    await this.#exchange?.fromAgent(this.#host, message, destination);
+    return this.#exchange?.fromAgent(this.#host, message, destination);
   }
 
   async close(): Promise<void> {
@@ -188,7 +189,7 @@ class ControllerSide implements ControllerUser {
         `this transport is addressed at ${JSON.stringify(identity)}, not at ${JSON.stringify(destination)}`,
       );
     }
-    await exchange.send(message, identity);
+    return exchange.send(message, identity);
   }
 
   async close(): Promise<void> {

@@ -132,44 +132,58 @@ const MAX_PACKET = 14_000;
 /** How much of a longer message goes into each of its packets. */
 const CHUNK = 14_000;
 
-/**
- * @internal Sends one message as one byte stream to these identities, and to nobody else where the SDK allows it. `areKnown`
- * is whether the room has announced them all.
- */
-export async function sendMessage(
-  local: LocalParticipant,
-  topic: string,
-  message: Uint8Array,
-  destinationIdentities: string[],
-  areKnown: boolean,
-  signal: AbortSignal,
-): Promise<void> {
+/** @internal Somebody to send to: a name, and the stay in the room that it means, empty for one that the room has not announced. */
+export interface Recipient {
+  identity: string;
+  sid: string;
+}
+
+/** @internal To whom a message goes, as the SDK is told. Most go to the same as the one before. */
+export class Addresses {
+  readonly identities: string[];
+  /** What they take in a packet, in bytes. */
+  readonly size: number;
+  /** Whether the room has announced them all. */
+  readonly areKnown: boolean;
+
+  constructor(recipients: readonly Recipient[]) {
+    this.identities = recipients.map(({ identity }) => identity);
+    this.size = this.identities.reduce((sum, identity) => sum + 4 + Buffer.byteLength(identity), 0);
+    this.areKnown = recipients.every(({ sid }) => sid !== '');
+  }
+}
+
+/** @internal What is sent, and by whom. */
+export interface Delivery {
+  local: LocalParticipant;
+  topic: string;
+  message: Uint8Array;
+  to: Addresses;
+  /** Gives up. */
+  signal: AbortSignal;
+}
+
+/** @internal Sends one message as one byte stream to these participants, and to nobody else where the SDK allows it. */
+export async function sendMessage(delivery: Delivery): Promise<void> {
   try {
-    await sendToSome(local, topic, message, destinationIdentities, areKnown, signal);
+    await sendToSome(delivery);
   } catch (error) {
     if (!(error instanceof NoSuchCall)) throw error;
     warnOfLeak();
-    const options = { topic, name: NAME, destinationIdentities, totalSize: message.length, attributes: claimOf(local) };
-    const writer = await sendsOf(local).streamBytes(options);
+    const { local, topic, message, to } = delivery;
+    const size = { totalSize: message.length, attributes: claimOf(local) };
+    const writer = await sendsOf(local).streamBytes({ topic, name: NAME, destinationIdentities: to.identities, ...size });
     await writer.write(message);
     await writer.close();
   }
 }
 
-async function sendToSome(
-  local: LocalParticipant,
-  topic: string,
-  message: Uint8Array,
-  destinationIdentities: string[],
-  areKnown: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const ffi = new Ffi(local, destinationIdentities, signal);
-  const addresses = destinationIdentities.reduce((sum, identity) => sum + 4 + Buffer.byteLength(identity), 0);
+async function sendToSome({ local, topic, message, to, signal }: Delivery): Promise<void> {
+  const ffi = new Ffi(local, to.identities, signal);
   // To somebody of whom the SDK knows nothing it sends even short messages in pieces.
-  if (areKnown && message.length + addresses <= MAX_PACKET) {
+  if (to.areKnown && message.length + to.size <= MAX_PACKET) {
     const sender = { senderIdentity: local.identity, attributes: claimOf(local) };
-    const options = { topic, name: NAME, destinationIdentities, compress: true, ...sender };
+    const options = { topic, name: NAME, destinationIdentities: to.identities, compress: true, ...sender };
     return ffi.call('sendBytes', { bytes: message, options });
   }
   const streamId = randomUUID();

@@ -14,7 +14,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Releases of an SDK that this was written against. package.json has the same, as peer dependencies. */
+/** Releases of an SDK that this knows. package.json has the same, as peer dependencies. */
 interface Range {
   name: string;
   from: readonly number[];
@@ -23,7 +23,7 @@ interface Range {
 }
 
 const AGENTS: Range = { name: '@livekit/agents', from: [1, 9, 0], below: [2, 0, 0], text: '^1.9.0' };
-/** @internal */
+/** @internal Of the Room's SDK. */
 export const RTC: Range = {
   name: '@livekit/rtc-node',
   from: [0, 13, 34],
@@ -92,7 +92,7 @@ interface Found<Module> {
 export async function loadSdk(what: string, agentSession: unknown): Promise<Sdk> {
   const isItsOwn = ({ voice }: Agents) => agentSession instanceof voice.AgentSession;
   const { module: agents, require } = await find<Agents>(AGENTS.name, isItsOwn).catch((cause: unknown) => {
-    throw missing(what, AGENTS.name, AGENTS.text, cause);
+    throw missing(what, cause);
   });
   checkVersion(AGENTS, agents.version, what);
   const { AgentSession } = require(PROTOCOL) as { AgentSession: Protocol };
@@ -117,7 +117,7 @@ export async function loadProtocol(what: string): Promise<unknown> {
     }
     return (await find<{ AgentSession: Protocol }>(PROTOCOL, () => true)).module.AgentSession;
   } catch (cause) {
-    throw missing(what, AGENTS.name, AGENTS.text, cause);
+    throw missing(what, cause);
   }
 }
 
@@ -185,11 +185,12 @@ function installedVersion(require: NodeJS.Require, name: string): string | undef
   return undefined;
 }
 
-function missing(what: string, name: string, range: string, cause: unknown): SdkError {
+function missing(what: string, cause: unknown): SdkError {
+  const { name, text } = AGENTS;
   return new SdkError(
     'sdk_missing',
     `${what} needs ${name}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
-      `run \`npm install ${name}@${range}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
+      `run \`npm install ${name}@${text}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
     { cause },
   );
 }

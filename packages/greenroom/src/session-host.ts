@@ -108,7 +108,7 @@ export class SessionHost {
  *     await session.start({ agent, room: ctx.room });
  *
  * It ends with the session. The event `amd_prediction`, which the SDK gives to its own host alone, is not sent; with `gate`
- * in its place it is. Rejects with `InvalidArgument` if the session has started on that Room already, or for a
+ * in its place it is, and the agent's author has it from the SDK's `AMD` object. Rejects with `InvalidArgument` if the session has started on that Room already, or for a
  * policy that cannot be meant; with `SdkMissing`, `SdkTooOld` or `Unsupported` where the SDK cannot be used.
  */
 export function host(session: AgentSessionLike, room: RoomLike, options: GateOptions = {}): Promise<SessionHost> {

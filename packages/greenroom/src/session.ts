@@ -51,7 +51,7 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.f
 const awaited = new Set<Session>();
 
 /**
- * One conversation with one agent. Get it from `start`, `open` or `inProcess`.
+ * One conversation with one agent. Get it from `start`, `open`, `attach` or `inProcess`.
  *
  * Every method may be called at any time, in any number at once. A call rejects with a `GreenroomError`: an error of the
  * agent, `SessionTimeout` when its deadline passes, or why the session is closed. It rejects with the reason of its

@@ -14,8 +14,6 @@ import { history, ping, runInput, scripted, TOPIC, unknownRequest } from './room
 
 const MATRIX = JSON.parse(readFileSync(`${ROOT}tests/gate_cases.json`, 'utf8'));
 
-// What a real agent answers at once cannot be held back, so no grant can be revoked meanwhile; the Rust run has these.
-const NOT_HELD = new Map([['revoked mid-request', ['ping', 'history', 'unknown']]]);
 // In a real room a hidden participant has no name, so its denial cannot be sent to it: it waits in vain.
 const NAMELESS = 'hidden participant';
 
@@ -28,7 +26,7 @@ const ERRORS = { permission_denied: 'denied', 'unsupported request': 'unsupporte
  * after the other and begin alike; where a grant changes, each request has a room of its own.
  */
 export const SITUATIONS = MATRIX.situations.flatMap((situation) => {
-  const requests = Object.keys(situation.expected).filter((request) => !NOT_HELD.get(situation.name)?.includes(request));
+  const requests = Object.keys(situation.expected);
   const changes = situation.steps.some((step) => 'set_grant' in step);
   const rooms = changes ? requests.map((request) => [request]) : [requests];
   return rooms.flatMap((requests) => MATRIX.hosts.map((guard) => ({ situation, guard, requests })));
@@ -64,6 +62,7 @@ class Stage {
   #held = 0;
   #fences = [];
   #release;
+  #isStalled = false;
   // Since when and until when a participant holds the grant, in events told.
   #since = new Map();
   #until = new Map();
@@ -122,12 +121,17 @@ class Stage {
     }
     const requestId = `${this.#request}-${this.#asked.length}`;
     this.#asked.push(requestId);
-    if (hold) this.#release = model.hold();
-    const denials = this.#namelessDenials();
+    const isTurn = this.#request === 'run_input';
+    // What nobody knows is answered by the guard, so there is no answer of the agent's to keep back.
+    const holds = hold && this.#request !== 'unknown';
+    if (holds) this.#release = isTurn ? model.hold() : await this.#stall();
+    const [denials, admissions] = [this.#namelessDenials(), this.#admissions(asker)];
     await this.#send(asker, requestId, this.#request);
-    if (hold) {
+    if (holds && isTurn) {
       await until('the agent works on it', () => session.agentState === 'thinking');
       this.#held++;
+    } else if (holds) {
+      await until('it is let in', () => this.#admissions(asker) > admissions);
     } else if (situation.name === NAMELESS) {
       await until('it is denied', () => this.#namelessDenials() > denials);
     } else {
@@ -140,7 +144,9 @@ class Stage {
       this.#emit();
       return;
     }
-    this.#release();
+    this.#release?.();
+    this.#release = undefined;
+    this.#isStalled = false;
     await this.#answered(this.#scene.situation.steps.find(({ ask }) => ask).ask);
   }
 
@@ -165,11 +171,29 @@ class Stage {
     await until('the agent listens', () => this.#scene.session.agentState === 'listening');
   }
 
-  /** Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks. */
-  async #settle() {
+  /** Keeps back what an agent answers at once: the denial of eve, who asks first, does not get off until that is let go. */
+  async #stall() {
+    const { audit, room } = this.#scene;
+    const denials = () => audit.filter(({ identity }) => identity === 'eve').length;
+    const before = denials();
+    const release = stall(room);
+    this.#isStalled = true;
+    await this.#askAsEve();
+    await until('eve is denied', () => denials() > before);
+    return release;
+  }
+
+  async #askAsEve() {
     const fence = `fence-${this.#request}-${this.#fences.length}`;
     this.#fences.push(fence);
     await this.#send('eve', fence, 'ping');
+    return fence;
+  }
+
+  /** Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks. */
+  async #settle() {
+    if (this.#isStalled) return;
+    const fence = await this.#askAsEve();
     const { responses } = this.#people.get('eve');
     await until('the fence is denied', () => responses.some(({ requestId }) => requestId === fence));
     for (const person of this.#people.values()) await person.caughtUp(this.#scene.room);
@@ -177,6 +201,10 @@ class Stage {
 
   #turns() {
     return this.#scene.session.history.items.filter(({ role }) => role === 'user').length;
+  }
+
+  #admissions(asker) {
+    return this.#scene.audit.filter(({ identity, decision }) => identity === asker && decision === 'allow').length;
   }
 
   #namelessDenials() {
@@ -233,6 +261,37 @@ class Stage {
     });
     return [...others, ...events, ...of('agent', ear.delivered), ...of('agent', ear.strays.values())];
   }
+}
+
+/** By the handle of a participant, what its sends wait for. */
+const stalled = new Map();
+
+/** Has what that Room sends take until it is let go, which the call does that this gives. */
+function stall(room) {
+  if (stalled.size === 0) watchSends();
+  const { handle } = room.localParticipant.ffi_handle;
+  let release;
+  stalled.set(handle, new Promise((resolve) => (release = resolve)));
+  return release;
+}
+
+function watchSends() {
+  const client = globalThis._ffiClientInstance;
+  const { request, waitFor } = client;
+  let held;
+  client.request = (asked) => {
+    const { case: kind, value } = asked.message;
+    held = kind === 'sendBytes' ? stalled.get(value.localParticipantHandle) : undefined;
+    return request.call(client, asked);
+  };
+  // It is called right after.
+  client.waitFor = async (...args) => {
+    const first = held;
+    held = undefined;
+    const done = await waitFor.apply(client, args);
+    await first;
+    return done;
+  };
 }
 
 /** What came from that sender: what participants send leaks in a way that is the SDK's, see SECURITY.md. */

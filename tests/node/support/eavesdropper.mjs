@@ -35,22 +35,29 @@ class Eavesdropper {
     this.#topic = topic;
     globalThis._ffiClientInstance.on('ffi_event', this.#listen);
     room.registerByteStreamHandler(topic, this.#read);
+    room.registerByteStreamHandler(FENCE, this.#openFence);
     room.on(RoomEvent.DataReceived, this.#passFence);
   }
 
   close() {
     globalThis._ffiClientInstance.off('ffi_event', this.#listen);
     this.room.unregisterByteStreamHandler(this.#topic);
+    this.room.unregisterByteStreamHandler(FENCE);
     this.room.off(RoomEvent.DataReceived, this.#passFence);
   }
 
-  /** Waits until all has arrived that these sent before this call: packets of one sender keep their order. */
+  /**
+   * Waits until all has arrived that these sent before this call. Packets of one sender keep their order, and so do
+   * streams; but the SDK tells of packets and of streams apart. The stream goes to all: chunks of one to this participant
+   * alone may reach others, as strays.
+   */
   async caughtUp(...senders) {
-    for (const sender of senders) {
-      const mark = randomUUID();
+    for (const { localParticipant } of senders) {
+      const [packet, stream] = [randomUUID(), randomUUID()];
       const destination_identities = [this.room.localParticipant.identity];
-      await sender.localParticipant.publishData(Buffer.from(mark), { reliable: true, destination_identities, topic: FENCE });
-      await until('the eavesdropper catches up', () => this.#fences.has(mark));
+      await localParticipant.publishData(Buffer.from(packet), { reliable: true, destination_identities, topic: FENCE });
+      await (await localParticipant.streamBytes({ topic: FENCE, name: stream })).close();
+      await until('the eavesdropper catches up', () => this.#fences.has(packet) && this.#fences.has(stream));
     }
     await until("the eavesdropper's streams end", () => this.#reading === 0);
   }
@@ -86,6 +93,11 @@ class Eavesdropper {
       this.#reading--;
       this.delivered.push([identity, Buffer.concat(chunks)]);
     }
+  };
+
+  #openFence = async (reader) => {
+    this.#fences.add(reader.info.name);
+    await reader.close();
   };
 
   #passFence = (payload, _participant, _kind, topic) => {

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { voice } from '@livekit/agents';
 import * as greenroom from 'greenroom';
 import { until } from './agents.mjs';
 import { holdsGrant } from './livekit-server.mjs';
-import { history, ping, runInput, saidIn, scene, TOPIC, unknownRequest, Wire } from './rooms.mjs';
+import { history, ping, runInput, saidIn, scene, TOPIC, unknownRequest, updateIo, Wire } from './rooms.mjs';
 
 /** Resolves when the agent works on what it was told. */
 async function busy({ agent }) {
@@ -109,6 +110,26 @@ export function gateCases(guard, server) {
     assert.equal((await wire.answer('even')).response.case, 'pong');
   });
 
+  test(`${guard}: a request that fails is answered with an error that tells nothing else`, async (t) => {
+    const { agent, join } = await scene(t, server(), guard);
+    const wire = await join('wire', { grant: true });
+    const fail = () => assert.fail('a secret of the agent');
+    Object.defineProperty(agent.session, 'history', { configurable: true, get: fail });
+    const { error, response } = await wire.answer('bad', history());
+    assert.deepEqual([error, response.case], ['internal error', undefined]);
+    delete agent.session.history;
+    assert.equal((await wire.answer('good', history())).response.case, 'getChatHistory');
+  });
+
+  test(`${guard}: what the agent expects of a turn's end is told`, async (t) => {
+    const { agent, join } = await scene(t, server(), guard);
+    const wire = await join('wire', { grant: true });
+    const type = voice.AgentSessionEventTypes.EotPrediction;
+    const timing = { inferenceDurationMs: 10, delayMs: 5 };
+    agent.session.emit(type, { type, probability: 0.5, threshold: 0.25, createdAt: Date.now(), ...timing });
+    await until('it is told', () => wire.events.includes('eotPrediction'));
+  });
+
   test(`${guard}: a text turn that comes while another runs waits`, async (t) => {
     const { agent, join } = await scene(t, server(), guard);
     const wire = await join('wire', { grant: true });
@@ -187,16 +208,20 @@ export function gateCases(guard, server) {
 
   test(`${guard}: the policy narrows what holders of the grant may do, and gives nobody the grant`, async (t) => {
     const { join } = await scene(t, server(), guard, {
-      policy: { default: ['observe'], byIdentity: { driver: ['drive'], stranger: ['observe', 'drive'] } },
+      policy: { default: ['observe'], byIdentity: { driver: ['drive'], stranger: ['observe', 'drive'], mixer: ['io'] } },
     });
     const viewer = await join('viewer', { grant: true });
     const driver = await join('driver', { grant: true });
+    const mixer = await join('mixer', { grant: true });
     const stranger = await join('stranger');
     assert.equal((await viewer.answer('v-1', history())).response.case, 'getChatHistory');
     assert.equal((await viewer.answer('v-2', runInput('hi'))).error, 'permission_denied');
     assert.deepEqual(saidIn(await driver.answer('d-1', runInput('hi'))), ['echo: hi']);
     assert.equal((await driver.answer('d-2', history())).error, 'permission_denied');
     assert.equal((await stranger.answer('s-1', history())).error, 'permission_denied');
+    assert.equal((await mixer.answer('m-1', updateIo())).response.case, 'updateIo');
+    assert.equal((await mixer.answer('m-2', history())).error, 'permission_denied');
+    assert.equal((await viewer.answer('v-3', updateIo())).error, 'permission_denied');
     assert.ok(viewer.events.includes('conversationItemAdded'));
     assert.deepEqual(driver.events, []);
   });

@@ -145,6 +145,7 @@ export class Wire {
 export const ping = () => ({ case: 'ping', value: new pb.SessionRequest_Ping() });
 export const history = () => ({ case: 'getChatHistory', value: new pb.SessionRequest_GetChatHistory() });
 export const runInput = (text) => ({ case: 'runInput', value: new pb.SessionRequest_RunInput({ text }) });
+export const updateIo = () => ({ case: 'updateIo', value: new pb.SessionRequest_UpdateIO() });
 
 /** A request that no release knows: field 99. */
 export function unknownRequest(requestId) {
@@ -175,4 +176,12 @@ export async function scene(t, server, guard, { linked, ...options } = {}) {
     return new Wire(joined);
   };
   return { venue: room, agent, audit, join };
+}
+
+/** A guarded agent and a Room of somebody who may drive it. */
+export async function pair(t, server, guard = 'host', options) {
+  const { venue, agent, audit } = await scene(t, server, guard, options);
+  const room = await venue.connect('boss', { grant: true });
+  await venue.gather(agent.room, room);
+  return { venue, agent, room, audit };
 }

@@ -220,10 +220,7 @@ async def test_when_the_agent_leaves_what_is_pending_fails(venue: Venue, agent: 
     async with greenroom.attach(room) as session:
         turn = asyncio.ensure_future(session.say("hold on"))
         await until("it runs", lambda: bool(agent.llm.held))
-        left = asyncio.Event()
-        room.on("participant_disconnected", lambda _: left.set())
-        await venue.remove("agent")
-        await asyncio.wait_for(left.wait(), 15)
+        await venue.remove("agent", seen_by=room)
         done, _ = await asyncio.wait({turn}, timeout=1)
         assert done, "what is pending fails at once"
         with pytest.raises(greenroom.AgentGone, match="'agent' left"):

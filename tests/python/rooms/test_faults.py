@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 from livekit import rtc
@@ -13,6 +15,9 @@ import greenroom
 from .support.agents import GUARDS, Agent, Wire
 from .support.server import Server
 from .support.venue import Venue, until
+
+# The text of a long event, in bytes: still one packet.
+EVENT = 12_000
 
 both_guards = pytest.mark.parametrize("guard", GUARDS)
 
@@ -82,10 +87,28 @@ async def test_ten_thousand_events_to_a_controller_that_does_not_read(venue: Ven
     assert "gap" not in told
 
 
+@both_guards
+async def test_what_waits_for_a_controller_that_does_not_read_is_bounded_in_memory(venue: Venue, agent: Agent) -> None:
+    deaf = await venue.connect("deaf", grant=True)
+    await venue.gather(agent.room, deaf)
+    process = psutil.Process()
+    failure = Failure("x" * EVENT)
+    before = process.memory_info().rss
+    for _ in range(10_000):
+        agent.session.emit("error", failure)
+        # The SDK passes it on.
+        await asyncio.sleep(0)
+    await until("what is too much is dropped", lambda: agent.counted("dropped") > 10_000 // 2)
+    grown = process.memory_info().rss - before
+    # 32 MiB may wait, and 33 MiB are what it takes; all of it would be 114 MiB.
+    assert grown < 64 << 20
+
+
+@dataclass
 class Failure:
     """What the SDK's session emits when a model fails."""
 
-    error = "on purpose"
+    error: str = "on purpose"
 
 
 def is_back(room: rtc.Room, identity: str) -> bool:

@@ -276,7 +276,7 @@ async def test_what_waits_when_the_agent_s_session_closes_is_answered(venue: Ven
     boss = Wire(await venue.connect("boss", grant=True))
     await boss.request("r1", "run_input", text="hold on")
     await boss.request("r2", "run_input", text="and wait")
-    await until("it runs", lambda: bool(agent.llm.held))
+    await until("one runs and one waits", lambda: bool(agent.llm.held) and agent.counted("waiting") == 2)
     await agent.session.aclose()
     for request_id in ("r1", "r2"):
         response = await boss.response(request_id)

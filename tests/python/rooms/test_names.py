@@ -87,10 +87,7 @@ async def test_when_the_agent_leaves_what_is_pending_fails_and_closed_is_told(ve
     await remote.start()
     turn = asyncio.ensure_future(remote.run("hold on"))
     await until("it runs", lambda: bool(agent.llm.held))
-    left = asyncio.Event()
-    room.on("participant_disconnected", lambda _: left.set())
-    await venue.remove("agent")
-    await asyncio.wait_for(left.wait(), 15)
+    await venue.remove("agent", seen_by=room)
     done, _ = await asyncio.wait({turn}, timeout=1)
     assert done
     with pytest.raises(greenroom.AgentGone, match="'agent' left"):

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,20 @@ AGENT = Path(__file__).parent / "support" / "guarded_agent.py"
 pytestmark = pytest.mark.parametrize("guard", GUARDS)
 
 
-async def test_a_worker_s_job_is_guarded(venue: Venue, guard: str, tmp_path: Path, gone) -> None:
+@pytest.fixture
+def short_tmp() -> Iterator[str]:
+    """A folder for what a worker that is killed leaves, sockets among it, whose paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
+        yield folder
+
+
+async def test_a_worker_s_job_is_guarded(venue: Venue, guard: str, tmp_path: Path, short_tmp: str, gone) -> None:
     credentials = {"LIVEKIT_URL": venue.server.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         worker = subprocess.Popen(
             [sys.executable, str(AGENT), "start"],
-            env={**os.environ, **credentials, "GUARD": guard},
+            env={**os.environ, **credentials, "GUARD": guard, "TMPDIR": short_tmp},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

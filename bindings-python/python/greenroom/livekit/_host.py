@@ -38,8 +38,8 @@ async def host(
         host = await greenroom.livekit.host(session, ctx.room)
 
     Before `session.start` is right too, and tells of the start as well. It ends with the session, or with
-    `await host.aclose()`. The events `eot_prediction` and `amd_prediction`, which the SDK gives to its own host alone,
-    are not sent; with `greenroom.gate(room)` in its place they are.
+    `await host.aclose()`. The events `eot_prediction` and `amd_prediction` are not sent: livekit-agents calls its own
+    host with them, and its session emits neither. With `greenroom.gate(room)` in its place they are.
 
     Each decision is a line on the logger `greenroom.audit`, as JSON: INFO where it allows, WARNING where it denies.
 

@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from greenroom._livekit import message_class
+from greenroom._native import peek_id
 from greenroom.errors import InvalidArgument, IoError, SessionClosed, TooLarge
 from greenroom.livekit import _oversize as oversize
 from greenroom.livekit._transport import Ending, IncomingMessage, SendMessageOptions, SessionTransport
@@ -92,9 +93,10 @@ class TcpSessionTransport(SessionTransport):
                 if size > oversize.SKIPPED:
                     self._end("protocol_error", f"it sent a message of {size} bytes, over what can be skipped")
                     continue
-                message = self._decode(await self._reader.readexactly(size)) if size <= oversize.MOST else None
                 if size > oversize.MOST:
                     message = await self._skip(self._reader, size)
+                else:
+                    message = self._decode(await self._reader.readexactly(size))
             except (asyncio.IncompleteReadError, OSError):
                 self._end("agent_disconnected", "it closed the connection")
                 continue
@@ -127,9 +129,10 @@ class TcpSessionTransport(SessionTransport):
             head = head or piece[: oversize.PEEKED]
             left -= len(piece)
         logger.warning("a message of %d bytes was skipped: at most %d are taken", size, oversize.MOST)
-        kind, request_id = oversize.belongs_to(head)
-        if kind is None:
+        peeked = peek_id(head)
+        if peeked is None:
             return None
+        kind, request_id = peeked
         answer = oversize.refusal(request_id, size, oversize.MOST)
         if kind == "response":
             return answer

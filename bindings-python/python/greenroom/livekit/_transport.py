@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from greenroom._livekit import message_class
+from greenroom._native import peek_id
 from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
 from greenroom.errors import AgentGone, InvalidArgument, SessionClosed
-from greenroom.livekit import _oversize as oversize
-from greenroom.livekit._oversize import MOST
+from greenroom.livekit._oversize import MOST, refusal
 
 if TYPE_CHECKING:
     from livekit.agents.voice.remote_session import SessionTransport as _Base
@@ -250,9 +250,9 @@ class _ControllerSide:
 
     def receive_skipped(self, announced: int, head: bytes) -> None:
         logger.warning("a message of %d bytes of %r was skipped: at most %d are taken", announced, self._identity, MOST)
-        kind, request_id = oversize.belongs_to(head)
-        if kind == "response":
-            self._inbox.put(IncomingMessage(oversize.refusal(request_id, announced, MOST), self._identity))
+        match peek_id(head):
+            case ("response", request_id):
+                self._inbox.put(IncomingMessage(refusal(request_id, announced, MOST), self._identity))
 
     def ended(self, reason: CloseReason, message: str) -> None:
         self._inbox.end(Ending(reason, message))

@@ -9,6 +9,7 @@ use greenroom_protocol::gate::Peer;
 use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::room::{Incoming, Outgoing, Recipient, StreamId, Switchboard};
 use greenroom_protocol::session::Config;
+use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Time};
 use livekit_data_stream::api::{StreamCloser, StreamError};
 use tokio::sync::{Notify, oneshot};
@@ -19,7 +20,7 @@ use super::participant::{Participant, ParticipantKind};
 use super::streams::{Feed, Listener, StreamInfo};
 use super::{Room, RoomEvents, RoomOptions, SendOptions};
 use crate::driver::lock;
-use crate::run::{Over, close, failed_start, humantime, take_in_hand, unless_closing};
+use crate::run::{Over, close, failed_start, take_in_hand, unless_closing};
 use crate::session::{Shared, Way};
 
 /// The topic of agent sessions.
@@ -106,7 +107,7 @@ async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, optio
     let agent = match unless_closing(shared, wait).await {
         Ok(Ok(agent)) => agent,
         Ok(Err(Wait::Deadline(who))) => {
-            let within = humantime(options.start_timeout);
+            let within = in_words(options.start_timeout);
             let message = format!(
                 "{who} within {within}; start the agent or dispatch it into the room {name:?}, or give more time with a longer start timeout"
             );
@@ -245,7 +246,7 @@ async fn send(hub: Arc<Hub>, room: Room, broke: oneshot::Sender<Error>) {
         let next = hub.with(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
-                let to = to.into_iter().map(|Recipient { identity, .. }| identity);
+                let to = to.iter().map(|Recipient { identity, .. }| identity.clone());
                 if let Err(error) = room.send_bytes(&message, SendOptions::new(TOPIC).to(to)).await {
                     return drop(broke.send(error));
                 }

@@ -69,6 +69,7 @@ pub(super) struct Intake {
 
 #[derive(Debug)]
 struct Sender {
+    identity: Arc<str>,
     /// Its streams that were not given on yet, in their order.
     order: VecDeque<u64>,
     refusals: Bucket,
@@ -144,7 +145,9 @@ impl Intake {
             self.taken.push_back(Taken::Cut { stream: number });
             return number;
         }
-        let identity = self.sender(identity, now);
+        let sender = self.sender(identity, now);
+        sender.order.push_back(number);
+        let identity = Arc::clone(&sender.identity);
         let stream = Stream {
             identity,
             sid: NO_SID.into(),
@@ -293,26 +296,17 @@ impl Intake {
         self.senders.len() < self.limits.peers
     }
 
-    /// The sender of a new stream, which takes its place behind the others.
-    fn sender(&mut self, identity: &str, now: Time) -> Arc<str> {
-        if !self.senders.contains_key(identity) {
-            let sender = Sender {
-                order: VecDeque::new(),
-                refusals: Bucket::new(self.limits.refusals, now),
-                messages: Bucket::new(self.limits.messages, now),
-            };
-            self.senders.insert(identity.into(), sender);
-        }
-        let number = self.next - 1;
-        match self.senders.get_key_value(identity).map(|(identity, _)| Arc::clone(identity)) {
-            Some(known) => {
-                if let Some(sender) = self.senders.get_mut(&known) {
-                    sender.order.push_back(number);
-                }
-                known
-            }
+    fn sender(&mut self, identity: &str, now: Time) -> &mut Sender {
+        let identity = match self.senders.get(identity) {
+            Some(known) => Arc::clone(&known.identity),
             None => identity.into(),
-        }
+        };
+        self.senders.entry(identity).or_insert_with_key(|identity| Sender {
+            identity: Arc::clone(identity),
+            order: VecDeque::new(),
+            refusals: Bucket::new(self.limits.refusals, now),
+            messages: Bucket::new(self.limits.messages, now),
+        })
     }
 
     fn is_held(&self, number: u64) -> bool {

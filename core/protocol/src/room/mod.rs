@@ -83,8 +83,8 @@ pub enum Outgoing {
     Send {
         /// Who waits for it.
         ticket: Ticket,
-        /// To whom; never empty.
-        to: Vec<Recipient>,
+        /// To whom; never empty. Messages to the same share one list, as long as nobody comes, goes or changes.
+        to: Arc<[Recipient]>,
         /// The encoded message.
         message: Bytes,
     },
@@ -131,6 +131,8 @@ pub struct Switchboard {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     ready: VecDeque<Outgoing>,
+    /// Who the last that got something are, until a participant is another.
+    audience: Option<(Arc<[String]>, Arc<[Recipient]>)>,
     cut: u64,
     now: Time,
 }
@@ -142,7 +144,7 @@ enum Queued {
     /// Of a controller of ours.
     Controller { ticket: Ticket, message: Bytes, agent: String },
     /// Of a host itself: a refusal.
-    Refusal { sids: Vec<String>, message: Bytes },
+    Refusal { sids: Arc<[String]>, message: Bytes },
 }
 
 impl Switchboard {
@@ -161,6 +163,7 @@ impl Switchboard {
             queue: VecDeque::new(),
             queued_bytes: 0,
             ready: VecDeque::new(),
+            audience: None,
             cut: 0,
             now,
         }
@@ -215,6 +218,7 @@ impl Switchboard {
         if !self.peers.contains_key(&peer.sid) && self.peers.len() >= self.limits.peers {
             return;
         }
+        self.audience = None;
         self.sids.insert(peer.identity.clone(), peer.sid.clone());
         self.peers.insert(peer.sid.clone(), peer.clone());
         let hidden = unannounced(&peer.identity);
@@ -233,6 +237,7 @@ impl Switchboard {
     pub fn remove_peer(&mut self, sid: &str, now: Time) {
         self.now = now;
         let Some(peer) = self.peers.remove(sid) else { return };
+        self.audience = None;
         if self.sids.get(&peer.identity).is_some_and(|current| current == sid) {
             self.sids.remove(&peer.identity);
         }
@@ -288,7 +293,8 @@ impl Switchboard {
             if let Some(host) = self.hosts.get_mut(&host) {
                 host.count_dropped();
             }
-            self.queue.push_back(Queued::Agent { host, ticket, message: Bytes::new(), destination });
+            // Who waits for it keeps it as long.
+            self.ready.push_back(Outgoing::Done(ticket));
             return ticket;
         }
         self.queued_bytes += message.len();
@@ -310,6 +316,11 @@ impl Switchboard {
         self.incoming.pop_front()
     }
 
+    /// Whether [`Switchboard::poll_send`] has something to do; this decides nothing.
+    pub fn has_outgoing(&self) -> bool {
+        !(self.ready.is_empty() && self.queue.is_empty())
+    }
+
     /// What to send next. Who may have it is decided in this moment.
     pub fn poll_send(&mut self) -> Option<Outgoing> {
         loop {
@@ -325,7 +336,7 @@ impl Switchboard {
                 Queued::Controller { ticket, message, agent } => {
                     self.queued_bytes -= message.len();
                     let sid = self.sids.get(&agent).cloned().unwrap_or_default();
-                    let to = vec![Recipient { identity: agent, sid }];
+                    let to = [Recipient { identity: agent, sid }].into();
                     self.ready.push_back(Outgoing::Send { ticket, to, message });
                     self.ready.push_back(Outgoing::Done(ticket));
                 }
@@ -422,21 +433,18 @@ impl Switchboard {
             Envelope::parse(message.clone())
                 .is_ok_and(|envelope| matches!(envelope.kind(), Kind::Request { .. }))
         };
-        if is_agent && !(self.hosts.is_empty() || is_request()) {
-            let identity = identity.to_owned();
-            return self.incoming.push_back(Incoming::FromAgent { identity, message });
-        }
         match self.hosts.first_entry() {
-            Some(mut host) => {
+            // An agent may be another's controller, too.
+            Some(mut host) if !is_agent || is_request() => {
                 host.get_mut().receive(sid, message, self.now);
                 let id = *host.key();
                 self.route(id);
             }
-            None if is_agent => {
+            _ if is_agent => {
                 let identity = identity.to_owned();
                 self.incoming.push_back(Incoming::FromAgent { identity, message });
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -506,15 +514,25 @@ impl Switchboard {
         sids.iter().all(holds)
     }
 
-    fn give_out(&mut self, ticket: Ticket, sids: &[String], message: Bytes) {
+    fn give_out(&mut self, ticket: Ticket, sids: &Arc<[String]>, message: Bytes) {
+        let to = self.recipients(sids);
+        if !to.is_empty() {
+            self.ready.push_back(Outgoing::Send { ticket, to, message });
+        }
+    }
+
+    /// Who these are that are in the room now. Most messages go to the same as the one before.
+    fn recipients(&mut self, sids: &Arc<[String]>) -> Arc<[Recipient]> {
+        if let Some((_, known)) = self.audience.as_ref().filter(|(known, _)| Arc::ptr_eq(known, sids)) {
+            return known.clone();
+        }
         let recipient = |sid: &String| match (unannounced_identity(sid), self.peers.get(sid)) {
             (Some(identity), _) => Some(Recipient { identity: identity.to_owned(), sid: String::new() }),
             (None, peer) => peer.map(|peer| Recipient { identity: peer.identity.clone(), sid: sid.clone() }),
         };
-        let to: Vec<Recipient> = sids.iter().filter_map(recipient).collect();
-        if !to.is_empty() {
-            self.ready.push_back(Outgoing::Send { ticket, to, message });
-        }
+        let to: Arc<[Recipient]> = sids.iter().filter_map(recipient).collect();
+        self.audience = Some((sids.clone(), to.clone()));
+        to
     }
 
     const fn ticket(&mut self) -> Ticket {

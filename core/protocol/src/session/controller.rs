@@ -20,7 +20,7 @@ use crate::message::{
     self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, Operation,
     Payload, Response, Role, SessionState, SpokenTurn, Started, StateChange, UserState,
 };
-use crate::time::{Time, WallClock};
+use crate::time::{Time, WallClock, in_words};
 use crate::turn::{Fold, Turn, WORDLESS};
 use crate::voice::{Losses, Speech, Voice, VoiceConfig};
 
@@ -1176,13 +1176,11 @@ impl Controller {
             Phase::Starting(starting) => starting.answered_by.since(starting.began),
             _ => self.config.ready_timeout,
         };
-        // Whole milliseconds read best.
-        let within = Duration::from_millis(within.as_millis().try_into().unwrap_or(u64::MAX));
         Error::new(
             Code::Timeout,
             format!(
                 "the agent connected but did not answer a ping within {}; its log may tell why",
-                humantime::format_duration(within)
+                in_words(within)
             ),
         )
     }

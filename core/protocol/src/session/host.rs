@@ -5,6 +5,7 @@
 //! routing is routed right.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,8 +32,10 @@ pub const TOO_MANY_REQUESTS: &str = "busy: too many requests at once";
 /// What is answered that waits when the agent's session host closes.
 pub const HOST_CLOSED: &str = "the agent's session closed";
 
-/// How a host behaves.
-#[derive(Clone, Debug, Default)]
+/// How a host behaves. Its JSON, of which all may be left out, is `{"policy": {"default": [scope], "by_identity": {identity: [scope]},
+/// "hidden": [identity]}, "run_input": "queue" | "refuse", "max_message": bytes}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "HostOptions")]
 #[non_exhaustive]
 pub struct HostConfig {
     /// Every bound.
@@ -41,6 +44,15 @@ pub struct HostConfig {
     pub policy: Policy,
     /// What becomes of a text turn that comes while another runs. SDK hosts would interrupt the one that runs and answer it with nothing.
     pub run_input: Overlap,
+}
+
+/// A [`HostConfig`] as JSON has it.
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HostOptions {
+    policy: Policy,
+    run_input: Overlap,
+    max_message: Option<usize>,
 }
 
 /// What becomes of a text turn that comes while another runs.
@@ -76,7 +88,7 @@ pub struct Counts {
     pub answered: u64,
     /// Messages of participants that were not allowed.
     pub denied: u64,
-    /// Messages of the agent that were addressed to a participant that may not have them.
+    /// Messages of the agent that were not sent: whom they were addressed to may not have them, or too many waited.
     pub dropped: u64,
 }
 
@@ -86,7 +98,7 @@ pub enum Destination {
     /// To the agent's own session host.
     Agent,
     /// To these participants, by sid; never empty, never everyone.
-    Peers(Vec<String>),
+    Peers(Arc<[String]>),
 }
 
 /// A message to pass on.
@@ -103,6 +115,8 @@ pub struct Transmit {
 pub struct Host {
     config: HostConfig,
     peers: BTreeMap<String, Peer>,
+    /// Who may see events, until a participant is another.
+    observers: Option<Arc<[String]>>,
     routes: BTreeMap<u64, Route>,
     next_route: u64,
     /// The text turn that the agent has: its route, and since when.
@@ -122,12 +136,21 @@ struct Route {
     asked: Time,
 }
 
+impl From<HostOptions> for HostConfig {
+    fn from(options: HostOptions) -> Self {
+        let mut limits = Limits::default();
+        limits.peer_message = options.max_message.unwrap_or(limits.peer_message);
+        Self { limits, policy: options.policy, run_input: options.run_input }
+    }
+}
+
 impl Host {
     /// A host that knows no participant yet.
     pub fn new(config: HostConfig) -> Self {
         Self {
             config,
             peers: BTreeMap::new(),
+            observers: None,
             routes: BTreeMap::new(),
             next_route: 1,
             run: None,
@@ -141,12 +164,14 @@ impl Host {
     /// The room announces a participant, or new permissions of one. Past the bound on peers the newcomer stays unknown.
     pub fn set_peer(&mut self, peer: Peer) {
         if self.peers.len() < self.config.limits.peers || self.peers.contains_key(&peer.sid) {
+            self.observers = None;
             self.peers.insert(peer.sid.clone(), peer);
         }
     }
 
     /// A participant left: what it asked for is answered to nobody.
     pub fn remove_peer(&mut self, sid: &str) {
+        self.observers = None;
         self.peers.remove(sid);
         self.routes.retain(|_, route| route.sid != sid);
     }
@@ -179,7 +204,7 @@ impl Host {
         let route = self.next_route;
         self.next_route += 1;
         self.counts.requests += 1;
-        let message = envelope.with_id(&format!("gr-{route}"));
+        let message = envelope.with_id(&format!("{ROUTE}{route}"));
         self.routes
             .insert(route, Route { sid: sid.to_owned(), id: envelope.id().to_owned(), scope, asked: now });
         if is_run {
@@ -222,7 +247,7 @@ impl Host {
         match envelope.kind() {
             Kind::Response => self.route(&envelope, None, now),
             Kind::Event => {
-                let to: Vec<String> = self.allowed(Scope::Observe);
+                let to = self.observers();
                 if !to.is_empty() {
                     self.send(to, envelope.bytes().clone());
                 }
@@ -285,7 +310,7 @@ impl Host {
     /// The identity of whom a request to the agent came from, by the id it was given.
     pub(crate) fn asker(&self, message: &Bytes) -> Option<&str> {
         let (_, id) = message::peek_id(message)?;
-        let route = self.routes.get(&id.strip_prefix("gr-")?.parse::<u64>().ok()?)?;
+        let route = self.routes.get(&route_number(&id)?)?;
         self.peers.get(&route.sid).map(|peer| peer.identity.as_str())
     }
 
@@ -315,12 +340,12 @@ impl Host {
     }
 
     fn route(&mut self, envelope: &Envelope, destination: Option<&str>, now: Time) {
-        let number = envelope.id().strip_prefix("gr-").and_then(|number| number.parse::<u64>().ok());
-        if number.is_some() && number == self.run.map(|(route, _)| route) {
+        let Some(number) = route_number(envelope.id()) else { return };
+        if self.run.is_some_and(|(route, _)| route == number) {
             self.run = None;
             self.next_run(now);
         }
-        let Some(route) = number.and_then(|number| self.routes.remove(&number)) else { return };
+        let Some(route) = self.routes.remove(&number) else { return };
         let peer = self.peers.get(&route.sid);
         if let Some(identity) = destination
             && peer.is_none_or(|peer| peer.identity != identity)
@@ -334,15 +359,8 @@ impl Host {
             let error = format!("the agent's answer is {size} bytes long; at most {limit} are sent");
             return self.answer_route(&route, &error);
         }
-        let decision = self.config.policy.decide(peer, route.scope);
-        if !decision.is_allow() {
-            return self.answer(
-                &route.sid,
-                &route.id,
-                Asked::Response(route.scope),
-                decision,
-                PERMISSION_DENIED,
-            );
+        if !self.config.policy.decide(peer, route.scope).is_allow() {
+            return self.answer_route(&route, PERMISSION_DENIED);
         }
         self.counts.answered += 1;
         self.send(vec![route.sid], envelope.with_id(&route.id));
@@ -393,13 +411,16 @@ impl Host {
         }
     }
 
-    fn allowed(&self, scope: Scope) -> Vec<String> {
-        let allowed = |peer: &&Peer| self.config.policy.decide(Some(peer), scope).is_allow();
-        self.peers.values().filter(allowed).map(|peer| peer.sid.clone()).collect()
+    /// Who may see events, now.
+    fn observers(&mut self) -> Arc<[String]> {
+        let (policy, peers) = (&self.config.policy, &self.peers);
+        let may = |peer: &&Peer| policy.decide(Some(peer), Scope::Observe).is_allow();
+        let allowed = || peers.values().filter(may).map(|peer| peer.sid.clone()).collect();
+        self.observers.get_or_insert_with(allowed).clone()
     }
 
-    fn send(&mut self, to: Vec<String>, message: Bytes) {
-        self.transmits.push_back(Transmit { to: Destination::Peers(to), message });
+    fn send(&mut self, to: impl Into<Arc<[String]>>, message: Bytes) {
+        self.transmits.push_back(Transmit { to: Destination::Peers(to.into()), message });
     }
 
     fn audit(&mut self, sid: &str, asked: Asked, decision: Decision) {
@@ -437,6 +458,13 @@ impl Host {
             self.answer_route(&route, UNANSWERED_REQUEST);
         }
     }
+}
+
+/// What the id of a request begins with under which the agent gets it; the number of its route follows.
+const ROUTE: &str = "gr-";
+
+fn route_number(id: &str) -> Option<u64> {
+    id.strip_prefix(ROUTE)?.parse().ok()
 }
 
 /// What the sid of a participant begins with here that the room has not announced: no sid of a server's does.

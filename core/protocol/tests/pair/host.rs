@@ -125,8 +125,8 @@ impl Room {
                         }
                     }
                     Destination::Peers(sids) => {
-                        for sid in sids {
-                            let member = self.members.iter_mut().find(|(other, _)| *other == sid).unwrap();
+                        for sid in sids.iter() {
+                            let member = self.members.iter_mut().find(|(other, _)| other == sid).unwrap();
                             member.1.controller.receive(&transmit.message, self.now);
                         }
                     }
@@ -321,7 +321,7 @@ fn what_the_agent_addresses_to_one_participant_goes_to_that_one_or_nowhere() {
         host.receive_from_agent_for(identity, event.clone(), Time::ZERO);
     }
     let to: Vec<_> = std::iter::from_fn(|| host.poll_transmit()).map(|transmit| transmit.to).collect();
-    assert_eq!(to, [Destination::Peers(vec!["PA_1".to_owned()])]);
+    assert_eq!(to, [Destination::Peers(["PA_1".to_owned()].into())]);
     assert_eq!(host.counts().dropped, 2);
     // A response that is addressed to another than who asked is for neither.
     host.receive("PA_1", ping("p"), Time::ZERO);
@@ -411,7 +411,7 @@ fn events_go_to_exactly_those_who_may_observe_now() {
             .flat_map(|transmit| {
                 assert_eq!(transmit.message, event, "byte for byte");
                 match transmit.to {
-                    Destination::Peers(sids) => sids,
+                    Destination::Peers(sids) => sids.to_vec(),
                     Destination::Agent => panic!("an event goes back to the agent"),
                 }
             })

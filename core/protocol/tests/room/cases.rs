@@ -144,8 +144,8 @@ impl Room {
     fn carry(&mut self) {
         while let Some(outgoing) = self.board.poll_send() {
             let Outgoing::Send { to, message, .. } = outgoing else { continue };
-            for recipient in to {
-                let received = self.received.entry(recipient.identity).or_default();
+            for recipient in to.iter() {
+                let received = self.received.entry(recipient.identity.clone()).or_default();
                 match AgentSessionMessage::decode(message.clone()).unwrap().message {
                     Some(Message::Response(response)) => {
                         assert_eq!(response.request_id, "r", "under the asker's own id");

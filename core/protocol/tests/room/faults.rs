@@ -88,7 +88,7 @@ impl Model {
         while let Some(outgoing) = self.board.poll_send() {
             if let Outgoing::Send { to, message, .. } = outgoing {
                 assert!(!to.is_empty(), "never to everybody");
-                for recipient in to {
+                for recipient in to.iter() {
                     let holds = self.grants.get(&recipient.identity) == Some(&Some(true));
                     match greenroom_protocol::wire::AgentSessionMessage::decode(message.clone())
                         .unwrap()

@@ -2,6 +2,7 @@
 
 use greenroom_protocol::gate::Decision;
 use greenroom_protocol::limits::Rate;
+use greenroom_protocol::room::Outgoing;
 use greenroom_protocol::session::{HostConfig, PERMISSION_DENIED, TOO_MANY_REQUESTS};
 use greenroom_protocol::time::Timestamp;
 
@@ -236,8 +237,10 @@ fn ten_thousand_events_to_a_controller_that_does_not_read_are_bounded() {
     stage.answer(&id);
     let status = stage.board.status(stage.host).unwrap();
     assert_eq!(status.counts.dropped, 9_900);
-    let sent = std::iter::from_fn(|| stage.board.poll_send())
-        .filter(|out| matches!(out, greenroom_protocol::room::Outgoing::Send { .. }))
-        .count();
+    let is_send = |out: &Outgoing| matches!(out, Outgoing::Send { .. });
+    let outgoing: Vec<Outgoing> = std::iter::from_fn(|| stage.board.poll_send()).collect();
+    let done = outgoing.iter().take_while(|out| !is_send(out)).count();
+    assert_eq!(done, 9_900, "nobody waits for what is dropped");
+    let sent = outgoing.iter().filter(|out| is_send(out)).count();
     assert_eq!(sent, 101, "a hundred events, and the answer");
 }

@@ -87,7 +87,7 @@ fn who_rejoins_under_the_same_identity_inherits_nothing() {
     stage.answer(&id);
     let sent = stage.board.poll_send();
     let Some(Outgoing::Send { to, .. }) = sent else { panic!("{sent:?}") };
-    assert_eq!(to, [Recipient { identity: "ann".to_owned(), sid: "PA_new".to_owned() }]);
+    assert_eq!(*to, [Recipient { identity: "ann".to_owned(), sid: "PA_new".to_owned() }]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_sender_that_is_never_announced_is_denied_in_the_end() {
     stage.wait(due);
     let sent = stage.board.poll_send();
     let Some(Outgoing::Send { to, .. }) = sent else { panic!("{sent:?}") };
-    assert_eq!(to, [Recipient { identity: "ghost".to_owned(), sid: String::new() }]);
+    assert_eq!(*to, [Recipient { identity: "ghost".to_owned(), sid: String::new() }]);
     assert_eq!(stage.decisions(), [Decision::DenyUnknown]);
     assert_eq!(stage.audits[0].1.as_deref(), Some("ghost"));
     assert_eq!(stage.asked, []);
@@ -198,7 +198,7 @@ fn a_controller_hears_its_agent_and_nobody_else() {
     let mut board = Switchboard::new(Limits::default(), Time::ZERO);
     let ticket = board.send(ping("p-1"), "agent", Time::ZERO);
     board.listen("agent");
-    let to = vec![Recipient { identity: "agent".to_owned(), sid: String::new() }];
+    let to = [Recipient { identity: "agent".to_owned(), sid: String::new() }].into();
     assert_eq!(board.poll_send(), Some(Outgoing::Send { ticket, to, message: ping("p-1") }));
     assert_eq!(board.poll_send(), Some(Outgoing::Done(ticket)));
     let mut stage = Stage { board, ..Stage::new() };

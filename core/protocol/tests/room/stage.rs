@@ -116,7 +116,7 @@ impl Stage {
             if let Outgoing::Send { to: recipients, message: sent, .. } = outgoing {
                 assert_eq!(sent, message, "byte for byte");
                 assert!(!recipients.is_empty(), "never to everybody");
-                to.extend(recipients.into_iter().map(|recipient| recipient.identity));
+                to.extend(recipients.iter().map(|recipient| recipient.identity.clone()));
             }
         }
         self.drain();

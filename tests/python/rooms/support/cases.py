@@ -19,8 +19,6 @@ from .venue import Venue, holds_grant, until
 
 MATRIX = json.loads((Path(__file__).parents[3] / "gate_cases.json").read_text())
 
-# What a real agent answers at once cannot be held back, so no grant can be revoked meanwhile; the Rust run has these.
-_NOT_HELD = {("revoked mid-request", request) for request in ("ping", "history", "unknown")}
 # In a real room a hidden participant has no name, so its denial cannot be sent to it: it waits in vain.
 _NAMELESS = "hidden participant"
 
@@ -53,7 +51,6 @@ CASES = [
     for situation in MATRIX["situations"]
     for request in situation["expected"]
     for guard in MATRIX["hosts"]
-    if (situation["name"], request) not in _NOT_HELD
 ]
 
 
@@ -83,10 +80,11 @@ async def play(server: Server, case: Case) -> Outcome:
     try:
         room = await venue.connect("agent", kind="agent", grant=case.situation["agent_grant"])
         agent = Agent(venue, case.guard, {})
+        line = Line(room)
         await agent.take(room)
         try:
             await until("the agent listens", lambda: agent.session.agent_state == "listening")
-            stage = Stage(venue, agent, case)
+            stage = Stage(venue, agent, line, case)
             try:
                 await stage.open()
                 for step in case.situation["steps"]:
@@ -103,9 +101,10 @@ async def play(server: Server, case: Case) -> Outcome:
 class Stage:
     """The participants of a situation around an agent that listens."""
 
-    def __init__(self, venue: Venue, agent: Agent, case: Case) -> None:
+    def __init__(self, venue: Venue, agent: Agent, line: "Line", case: Case) -> None:
         self._venue = venue
         self._agent = agent
+        self._line = line
         self._case = case
         self._people: dict[str, Participant] = {}
         # Beside the host under test another of the SDK's tells this process what the session says.
@@ -163,10 +162,17 @@ class Stage:
         request = pb.SessionRequest()
         request.CopyFrom(_REQUESTS[self._case.request])
         request.request_id = request_id
-        if hold:
+        is_turn = self._case.request == "run_input"
+        # What nobody knows is answered by the guard, so there is no answer of the agent's to hold back.
+        hold = hold and self._case.request != "unknown"
+        if hold and is_turn:
             request.run_input.text = "hold hello"
+        elif hold:
+            await self._stall()
         await self._send(asker, request)
-        if hold:
+        if hold and not is_turn:
+            await until("it is let in", lambda: self._agent.decisions(asker) == ["allow"])
+        elif hold:
             await until("the agent works on it", lambda: bool(self._agent.llm.held))
         elif self._case.name == _NAMELESS:
             await until("it is denied", lambda: self._agent.decisions("") == ["deny_unknown"])
@@ -178,6 +184,7 @@ class Stage:
             self._emit()
             return
         self._agent.llm.release.set()
+        self._line.let_go()
         (asker,) = {step["ask"] for step in self._case.situation["steps"] if "ask" in step}
         await self._answered(asker)
 
@@ -196,11 +203,23 @@ class Stage:
         await until(f"the response to {last}", lambda: last in [it.request_id for it in self._responses(asker)])
         await until("the agent listens", lambda: self._agent.session.agent_state == "listening")
 
-    async def _settle(self) -> None:
-        """Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks."""
+    async def _stall(self) -> None:
+        """Holds back what the agent answers at once: eve asks first, and her denial does not get off."""
+        self._line.stall()
+        await self._ask_as_eve()
+        await until("the line is stalled", lambda: self._line.waiting == 1)
+
+    async def _ask_as_eve(self) -> str:
         fence = f"fence-{len(self._fences)}"
         self._fences.append(fence)
         await self._send("eve", pb.SessionRequest(request_id=fence, ping=pb.SessionRequest.Ping()))
+        return fence
+
+    async def _settle(self) -> None:
+        """Waits until all has come that was sent before. What is sent keeps its order: so eve, who may not, asks."""
+        if self._line.waiting:
+            return
+        fence = await self._ask_as_eve()
         await until("the fence is denied", lambda: fence in [it.request_id for it in self._responses("eve")])
         for person in self._people.values():
             await person.caught_up(self._agent.room)
@@ -265,6 +284,30 @@ class Stage:
         ]
         own = [denial.SerializeToString() for denial in denials]
         return [content for content in eve.everything() if content not in own]
+
+
+class Line:
+    """Stands before what a Room sends, which waits while the line is stalled."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        # Sends that wait.
+        self.waiting = 0
+        self._is_open = asyncio.Event()
+        self._is_open.set()
+        self._send = room.local_participant.send_bytes
+        vars(room.local_participant)["send_bytes"] = self._send_in_turn
+
+    def stall(self) -> None:
+        self._is_open.clear()
+
+    def let_go(self) -> None:
+        self._is_open.set()
+
+    async def _send_in_turn(self, *arguments: Any, **options: Any) -> Any:
+        self.waiting += 1
+        await self._is_open.wait()
+        self.waiting -= 1
+        return await self._send(*arguments, **options)
 
 
 class Participant(Eavesdropper):

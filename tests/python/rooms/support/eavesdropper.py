@@ -46,25 +46,32 @@ class Eavesdropper:
         )
         self._listener = asyncio.create_task(self._listen())
         self.room.register_byte_stream_handler(self._topic, self._open)
+        self.room.register_byte_stream_handler(_FENCE, self._open_fence)
         self.room.on("data_received", self._pass_fence)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         FfiClient.instance.queue.unsubscribe(self._events)
         self.room.unregister_byte_stream_handler(self._topic)
+        self.room.unregister_byte_stream_handler(_FENCE)
         self.room.off("data_received", self._pass_fence)
         for task in (self._listener, *self._readers):
             task.cancel()
         await asyncio.gather(self._listener, *self._readers, return_exceptions=True)
 
     async def caught_up(self, *senders: rtc.Room) -> None:
-        """Waits until all has arrived that these sent before this call: packets of one sender keep their order."""
+        """Waits until all has arrived that these sent before this call.
+
+        Packets of one sender keep their order, and so do streams; but the SDK tells of packets and of streams apart.
+        The stream goes to all: chunks of one to this participant alone may reach others, as strays.
+        """
         for sender in senders:
-            mark = uuid.uuid4().hex
+            packet, stream = uuid.uuid4().hex, uuid.uuid4().hex
             await sender.local_participant.publish_data(
-                mark, reliable=True, destination_identities=[self.room.local_participant.identity], topic=_FENCE
+                packet, reliable=True, destination_identities=[self.room.local_participant.identity], topic=_FENCE
             )
-            await until("the eavesdropper catches up", lambda mark=mark: mark in self._fences)
+            await sender.local_participant.send_bytes(b"", topic=_FENCE, name=stream)
+            await until("the eavesdropper catches up", lambda marks={packet, stream}: marks <= self._fences)
         await until("the eavesdropper's streams end", lambda: not self._readers)
 
     def everything(self) -> list[bytes]:
@@ -101,6 +108,10 @@ class Eavesdropper:
             async for chunk in reader:
                 content += chunk
         self.delivered.append((sender, content))
+
+    def _open_fence(self, reader: rtc.ByteStreamReader, _: str) -> None:
+        self._fences.add(reader.info.name)
+        reader.close()
 
     def _pass_fence(self, packet: rtc.DataPacket) -> None:
         if packet.topic == _FENCE:

@@ -79,9 +79,14 @@ class Venue:
         change = api.UpdateParticipantRequest(room=self.name, identity=identity, permission=permission)
         await self._api.room.update_participant(change)
 
-    async def remove(self, identity: str) -> None:
-        """Throws a participant out."""
+    async def remove(self, identity: str, *, seen_by: rtc.Room | None = None) -> None:
+        """Throws a participant out; back once `seen_by` has been told so, if it is given."""
+        left = asyncio.Event()
+        if seen_by is not None:
+            seen_by.on("participant_disconnected", lambda _: left.set())
         await self._api.room.remove_participant(api.RoomParticipantIdentity(room=self.name, identity=identity))
+        if seen_by is not None:
+            await asyncio.wait_for(left.wait(), 15)
 
     async def delete(self) -> None:
         """Ends the room: all are thrown out."""
