@@ -12,6 +12,7 @@ pub mod controller;
 pub mod driver;
 pub mod exchange;
 mod options;
+pub mod speech;
 pub mod switchboard;
 
 use std::process::Command;

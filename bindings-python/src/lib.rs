@@ -9,6 +9,7 @@
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
+//! | `speech` | speech from files and samples, and into files |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
@@ -16,6 +17,7 @@ mod controller;
 mod driver;
 mod error;
 mod json;
+mod speech;
 mod switchboard;
 mod wake;
 
@@ -32,6 +34,8 @@ mod _native {
     use crate::driver::{Driver, open, start};
     #[pymodule_export]
     use crate::error::NativeError;
+    #[pymodule_export]
+    use crate::speech::{speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

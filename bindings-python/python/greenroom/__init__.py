@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from greenroom._gate import Gate, gate
     from greenroom._policy import Audit, Overlap, Policy, Scope
     from greenroom._session import Events, Opening, Session
+    from greenroom._speech import Sound, Speech, TextToSpeech
     from greenroom._start import attach, in_process, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
         UnknownItem,
         UserState,
         Verdict,
+        Voice,
     )
 
 __version__: str = _version()
@@ -169,9 +171,12 @@ __all__ = [
     "SessionClosedEvent",
     "SessionState",
     "SessionTimeout",
+    "Sound",
+    "Speech",
     "Started",
     "StateEvent",
     "Status",
+    "TextToSpeech",
     "TooLarge",
     "ToolCall",
     "ToolCallEvent",
@@ -185,6 +190,7 @@ __all__ = [
     "UsageEvent",
     "UserState",
     "Verdict",
+    "Voice",
     "__version__",
     "attach",
     "gate",
@@ -196,7 +202,7 @@ __all__ = [
 ]
 
 # Where a name is looked for when it is first asked for: the cheapest to import come first.
-_MODULES = ("errors", "types", "events", "_policy", "_session", "_start", "_gate")
+_MODULES = ("errors", "types", "events", "_policy", "_speech", "_session", "_start", "_gate")
 
 if not TYPE_CHECKING:
 

@@ -26,6 +26,10 @@ pub struct Launch {
     pub idle_timeout_ms: Option<u64>,
     /// Where the agent's log goes, absolute; into the session's folder where it is unset.
     pub log: Option<PathBuf>,
+    /// Whether the agent's audio is kept on.
+    pub audio: bool,
+    /// The WAV file that a session with audio is recorded into, absolute.
+    pub recording: Option<PathBuf>,
 }
 
 impl Launch {
@@ -56,6 +60,8 @@ impl Default for Launch {
             start_timeout_ms: Self::START_TIMEOUT.as_millis() as u64,
             idle_timeout_ms: None,
             log: None,
+            audio: false,
+            recording: None,
         }
     }
 }

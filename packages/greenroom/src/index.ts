@@ -12,7 +12,8 @@ export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
 export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
 export type { RoomLike } from './rtc.js';
-export { Session, type CallOptions, type Provisional } from './session.js';
+export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
+export { Speech, type Frame, type Part, type Samples, type Sound, type TextToSpeech } from './speech.js';
 export { start, type StartOptions } from './start.js';
 export type * from './types.js';
 
