@@ -134,6 +134,42 @@ export interface Recipient {
   sid: string
 }
 
+/** The answer to one call of a room. */
+export interface RoomCompletion {
+  /** The number of the call. */
+  token: number
+  /** Whether `json` is an answer; else it is an error. */
+  ok: boolean
+  /** The answer or the error. */
+  json: string
+  /** The bytes that came with it. */
+  bytes?: Buffer
+}
+
+/** A room. It is left when it is closed, or garbage-collected. */
+export declare class RoomDriver {
+  /** Submits a call, which is JSON, and the bytes that it sends. The answer is drained under `token`, exactly once. */
+  submit(json: string, payload: Buffer, token: number): void
+  /** Gives a call up, the join too. It is answered all the same, with the code `cancelled` if nothing else. */
+  cancel(token: number): void
+  /** Takes all answers. */
+  drain(): Array<RoomCompletion>
+  /** The room as it is now, as JSON; `null` before it is joined. */
+  snapshot(): string
+  /** A reader of what happens: the first one from the join on, later ones from now on. */
+  openEvents(): number
+  /** A reader of the streams of a topic that begin from now on. */
+  receive(topic: string): number
+  /** Lets go of a reader. */
+  closeReader(reader: number): void
+  /** Leaves the room. What is drained under `token` says that nothing is left of it. */
+  close(token: number): void
+  /** From now on the room keeps Node alive. */
+  ref(): void
+  /** From now on the room does not keep Node alive. */
+  unref(): void
+}
+
 /** One for each Room. `now` is milliseconds on a monotonic clock of the caller's. */
 export declare class Switchboard {
   /** A switchboard that nobody uses yet. */
@@ -174,8 +210,20 @@ export declare class Switchboard {
   status(host: number): string
 }
 
+/** Credentials for a room, as JSON, made on a thread of Node's pool since a name may have to be looked up. `request` is JSON. */
+export declare function credentials(request: string): Promise<string>
+
 /** The codes of the table of errors that all languages share. */
 export declare function errorCodes(): Array<string>
+
+/** Joins a room and drives the session of an agent in it; `options` is JSON. Returns at once; `wake` is as in `start`. */
+export declare function join(options: string, wake: () => void): Driver
+
+/**
+ * Joins a room; `options` is JSON. Returns at once: the answer under `token` says that data can be sent, or why not.
+ * `wake` is called when there is something to drain, once until the next `drain`.
+ */
+export declare function joinRoom(options: string, token: number, wake: () => void): RoomDriver
 
 /** Connects to the session that a daemon holds under `name`, on a thread of Node's pool; `wake` is as in `start`. */
 export declare function open(name: string, wake: () => void): Promise<Driver>

@@ -15,10 +15,10 @@ use napi_derive::napi;
 use crate::exchange::{
     Completion, EventsRead, from_json, millis, operation, signed, thrown, to_json, unsigned,
 };
-use crate::options::Options;
+use crate::options::{Joining, Options};
 
 /// The function that says that there is something to drain. It takes nothing, and does not by itself keep Node alive.
-type Wake = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
+pub(crate) type Wake = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
 
 /// A session. It ends when it is closed, or garbage-collected.
 #[napi]
@@ -34,6 +34,14 @@ pub struct Driver {
 pub fn start(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) -> Result<Driver> {
     let options: Options = from_json("the options cannot be read", &options)?;
     let session = Session::start(options.into()).map_err(|error| thrown(&error))?;
+    Ok(Driver::new(session.driver(), wake))
+}
+
+/// Joins a room and drives the session of an agent in it; `options` is JSON. Returns at once; `wake` is as in `start`.
+#[napi(catch_unwind)]
+pub fn join(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) -> Result<Driver> {
+    let options: Joining = from_json("the options cannot be read", &options)?;
+    let session = Session::join(options.into()).map_err(|error| thrown(&error))?;
     Ok(Driver::new(session.driver(), wake))
 }
 

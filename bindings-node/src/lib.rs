@@ -9,9 +9,11 @@
 #![allow(unsafe_code)]
 
 pub mod controller;
+pub mod credentials;
 pub mod driver;
 pub mod exchange;
 mod options;
+pub mod room;
 pub mod speech;
 pub mod switchboard;
 

@@ -1,9 +1,9 @@
-//! How a session is started, as the package asks for it.
+//! How a session is started or joined, as the package asks for it.
 
 use std::path::PathBuf;
 
 use greenroom_engine::launch::AgentSpec;
-use greenroom_engine::{AudioOptions, LogTarget, StartOptions};
+use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, StartOptions};
 use serde::Deserialize;
 
 use crate::exchange::millis;
@@ -36,5 +36,26 @@ impl From<Options> for StartOptions {
         let recording = options.recording;
         start.audio = options.audio.then(|| AudioOptions { recording, ..AudioOptions::default() });
         start
+    }
+}
+
+/// The options of `join`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Joining {
+    url: String,
+    token: String,
+    agent: Option<String>,
+    start_timeout_ms: f64,
+    idle_timeout_ms: Option<f64>,
+}
+
+impl From<Joining> for JoinOptions {
+    fn from(options: Joining) -> Self {
+        let mut join = Self::new(options.url, options.token);
+        join.agent = options.agent;
+        join.start_timeout = millis(options.start_timeout_ms);
+        join.idle_timeout = options.idle_timeout_ms.map(millis);
+        join
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use greenroom_control::Remote;
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::protocol::session::CallId;
-use greenroom_engine::{AudioOptions, Driver as Drives, LogTarget, Outbox, Session, StartOptions};
+use greenroom_engine::{
+    AudioOptions, Driver as Drives, JoinOptions, LogTarget, Outbox, Session, StartOptions,
+};
 use pyo3::prelude::*;
 use serde::Deserialize;
 
@@ -69,6 +71,33 @@ pub(crate) fn start(py: Python<'_>, options: &str) -> PyResult<Driver> {
 #[pyfunction]
 pub(crate) fn open(py: Python<'_>, name: &str) -> PyResult<Driver> {
     Driver::new(py, || Ok(Arc::new(Remote::open(&name.parse()?)?)))
+}
+
+/// What [`join`] takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Joining {
+    url: String,
+    token: String,
+    /// The agent's identity; unset is the only agent of the room.
+    agent: Option<String>,
+    /// Seconds.
+    start_timeout: f64,
+    /// Seconds; unset is never.
+    idle_timeout: Option<f64>,
+}
+
+/// Joins a room and drives the session of an agent in it. Returns at once, as [`start`] does.
+///
+/// `options` is JSON: `{"url": str, "token": str, "agent": str|null, "start_timeout": s, "idle_timeout": s|null}`.
+#[pyfunction]
+pub(crate) fn join(py: Python<'_>, options: &str) -> PyResult<Driver> {
+    let options: Joining = json::parse("join", options)?;
+    let mut join = JoinOptions::new(options.url, options.token);
+    join.agent = options.agent;
+    join.start_timeout = json::seconds("timeout", options.start_timeout)?;
+    join.idle_timeout = json::maybe_seconds("idle_timeout", options.idle_timeout)?;
+    Driver::new(py, || Ok(Arc::new(Session::join(join)?)))
 }
 
 #[pymethods]
@@ -138,7 +167,7 @@ impl Driver {
     fn wait_closed(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let held = self.held()?;
         let timeout = json::seconds("timeout", timeout)?;
-        Ok(py.detach(|| wait_closed(&*held.session, timeout)))
+        Ok(py.detach(|| wait_until_done(|done| held.session.close(done), timeout)))
     }
 }
 
@@ -170,10 +199,11 @@ impl Drop for Driver {
     }
 }
 
-fn wait_closed(session: &dyn Drives, timeout: Duration) -> bool {
+/// Begins an end that calls what it is given once it is done, and waits for that; gives whether it is.
+pub(crate) fn wait_until_done(begin: impl FnOnce(Box<dyn FnOnce() + Send>), timeout: Duration) -> bool {
     let closed = Arc::new((Mutex::new(false), Condvar::new()));
     let told = Arc::clone(&closed);
-    session.close(Box::new(move || {
+    begin(Box::new(move || {
         *told.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         told.1.notify_all();
     }));

@@ -6,6 +6,8 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `driver` | a session whose link and thread are native |
+//! | `room` | a room that was joined, and its calls |
+//! | `credentials` | tokens for rooms |
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
@@ -14,9 +16,11 @@
 //! | `error` | how an error crosses |
 
 mod controller;
+mod credentials;
 mod driver;
 mod error;
 mod json;
+mod room;
 mod speech;
 mod switchboard;
 mod wake;
@@ -31,9 +35,13 @@ mod _native {
     #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]
-    use crate::driver::{Driver, open, start};
+    use crate::credentials::credentials;
+    #[pymodule_export]
+    use crate::driver::{Driver, join, open, start};
     #[pymodule_export]
     use crate::error::NativeError;
+    #[pymodule_export]
+    use crate::room::RoomDriver;
     #[pymodule_export]
     use crate::speech::{speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
     #[pymodule_export]

@@ -29,6 +29,22 @@ print(threading.active_count(), len(__import__("os").listdir("/proc/self/task"))
     assert run(path + code, "-S").splitlines() == ["[]", "1 1"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
+def test_importing_opens_nothing_not_even_when_all_names_are_looked_up():
+    code = """
+import os
+def held():
+    return sorted(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+before = held()
+import greenroom
+print(held() == before)
+for name in greenroom.__all__:
+    getattr(greenroom, name)
+print(held() == before)
+"""
+    assert run(code).splitlines() == ["True", "True"]
+
+
 def test_the_package_s_own_imports_are_few():
     code = """
 import sys
@@ -40,7 +56,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 
 
 def test_every_public_name_is_there_and_no_other_is_hidden():
-    lazy = ["errors", "types", "events", "_policy", "_session", "_start", "_gate"]
+    lazy = ["errors", "types", "events", "_policy", "_session", "_start", "_gate", "_credentials", "_rooms"]
     names = [name for module in lazy for name in importlib.import_module(f"greenroom.{module}").__all__]
     assert sorted(greenroom.__all__) == sorted([*names, "__version__", "livekit", "sync"])
     assert len(set(names)) == len(names)

@@ -34,6 +34,14 @@ const ONLY_PYTHON = {
 const ONLY_NODE = {
   names: {
     CallOptions: 'keyword arguments in Python',
+    CredentialsOptions: 'keyword arguments in Python',
+    JoinOptions: 'keyword arguments in Python',
+    PublishOptions: 'keyword arguments in Python',
+    RoomEventData: 'what RoomEvent<T> is made of',
+    RoomEventType: 'of RoomEvent<T>',
+    RoomOptions: 'keyword arguments in Python',
+    SendBytesOptions: 'keyword arguments in Python',
+    SendTextOptions: 'keyword arguments in Python',
     EventData: 'what Event<T> is made of',
     EventListener: 'of `on`',
     EventType: 'of Event<T>',
@@ -93,11 +101,14 @@ const REMOTE = {
   run: 'sendMessage',
 };
 
+// The members of a Room that have another name, and why.
+const ROOM = { aenter: 'a context manager', aexit: 'a context manager', call: 'internal', closeReader: 'internal' };
+
 const python = JSON.parse(
   execFileSync(PYTHON, [fileURLToPath(new URL('support/python_names.py', import.meta.url))], { encoding: 'utf8' }),
 );
 /** The modules whose types are of rooms. */
-const ROOMS = ['attach', 'gate', 'policy', 'rtc'];
+const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'room', 'rtc'];
 const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
 const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
@@ -109,7 +120,8 @@ test('the same names are exported', () => {
   const node = new Set([...Object.keys(greenroom), 'Events', ...types]);
   node.delete('default');
   const theirs = python.names.map((name) => (name === '__version__' ? 'version' : /^[a-z]/.test(name) ? camel(name) : name));
-  same(theirs, [...node], ONLY_PYTHON.names, ONLY_NODE.names);
+  const classes = Object.fromEntries(python.room_event_classes.map((name) => [name, 'a class for each event']));
+  same(theirs, [...node], { ...ONLY_PYTHON.names, ...classes }, ONLY_NODE.names);
   assert.equal(python.version, greenroom.version);
 });
 
@@ -132,15 +144,46 @@ test('the ways to get a session take the same arguments', () => {
   const ways = {
     attach: ['attach', 'AttachOptions'],
     in_process: ['in-process', 'InProcessOptions'],
+    join: ['join', 'JoinOptions'],
     open: ['open', 'OpenOptions'],
     start: ['start', 'StartOptions'],
   };
-  const positional = { attach: 'room', in_process: 'agent_session', open: 'name', start: 'entry' };
-  assert.deepEqual(Object.keys(python.functions).sort(), [...Object.keys(ways), 'gate'].sort());
+  const positional = { attach: ['room'], in_process: ['agent_session'], join: ['url', 'token'], open: ['name'], start: ['entry'] };
+  assert.deepEqual(Object.keys(python.functions).sort(), [...Object.keys(ways), 'credentials', 'gate'].sort());
   for (const [name, [file, options]] of Object.entries(ways)) {
-    const theirs = Object.keys(python.functions[name]).filter((parameter) => parameter !== positional[name]).map(camel);
+    const theirs = Object.keys(python.functions[name]).filter((parameter) => !positional[name].includes(parameter)).map(camel);
     const node = [...fieldsOf(declarations(file), options), ...fieldsOf(declarations('session'), 'CallOptions')];
     assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(theirs), name);
+  }
+});
+
+test('credentials take the same arguments', () => {
+  const node = fieldsOf(declarations('credentials'), 'CredentialsOptions');
+  const theirs = Object.keys(python.functions.credentials).filter((name) => name !== 'room').map(camel);
+  assert.deepEqual(sorted(node), sorted(theirs));
+});
+
+test('a room has the same methods, which take the same arguments', () => {
+  const node = [...Object.getOwnPropertyNames(greenroom.Room), ...methodsOf(greenroom.Room)];
+  const ours = without(node, ['length', 'name', 'prototype']);
+  same(python.room.map(camel), ours, ROOM, ROOM);
+  const text = declarations('room');
+  const options = { connect: ['RoomOptions'], publish: ['PublishOptions'], send_text: ['SendTextOptions'] };
+  options.send_bytes = ['SendBytesOptions', 'SendTextOptions'];
+  for (const [method, interfaces] of Object.entries(options)) {
+    const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'] }[method];
+    const theirs = without(Object.keys(python.room_calls[method]), positional).map(camel);
+    const node = without(interfaces.flatMap((name) => fieldsOf(text, name)), ONLY_NODE.options);
+    assert.deepEqual(sorted(node), sorted(theirs), method);
+  }
+});
+
+test('the events of a room have the same fields', () => {
+  const body = bodyOf(declarations('types'), 'RoomEventData').replace(/\/\*\*[^]*?\*\//g, '');
+  const node = Object.fromEntries([...body.matchAll(/^ {4}(\w+): \{([^]*?)\};$/gm)].map(([, type, fields]) => [type, namesIn(fields)]));
+  assert.deepEqual(Object.keys(node).sort(), Object.keys(python.room_events).sort());
+  for (const [type, fields] of Object.entries(node)) {
+    assert.deepEqual(sorted(fields), sorted(without(python.room_events[type].map(camel), ['type'])), type);
   }
 });
 
@@ -188,6 +231,10 @@ test('the same defaults hold', () => {
   assert.equal(defaults.START_TIMEOUT_MS, start.timeout * 1000);
   assert.equal(defaults.START_TIMEOUT_MS, inProcess.timeout * 1000);
   assert.equal(defaults.START_TIMEOUT_MS, python.functions.attach.timeout * 1000);
+  assert.equal(defaults.START_TIMEOUT_MS, python.functions.join.timeout * 1000);
+  assert.equal(defaults.CONNECT_TIMEOUT_MS, python.room_calls.connect.timeout * 1000);
+  assert.equal(defaults.TTL_MS, python.functions.credentials.ttl * 1000);
+  assert.equal(defaults.ROOM, python.functions.credentials.room);
   assert.equal(python.functions.gate.run_input, 'queue');
   assert.equal(defaults.SYNC, start.sync);
   assert.equal(defaults.NAME, open.name);

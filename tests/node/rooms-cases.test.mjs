@@ -15,18 +15,18 @@ after(async () => {
 
 // Each has a room of its own, so they do not meet.
 describe('everybody receives what the matrix says', { concurrency: 2 }, () => {
-  for (const { situation, guard, requests } of SITUATIONS) {
-    describe(`${situation.name}, ${guard}`, { concurrency: 1 }, () => {
+  for (const { situation, guard, client, requests } of SITUATIONS) {
+    describe(`${situation.name}, ${guard}, ${client}`, { concurrency: 1 }, () => {
       const endings = [];
       let opened;
       before(async () => {
-        opened = await stage({ after: (ending) => endings.push(ending) }, server, { situation, guard });
+        opened = await stage({ after: (ending) => endings.push(ending) }, server, { situation, guard, client });
       });
       after(async () => {
         for (const ending of endings) await ending();
       });
       for (const request of requests) {
-        test(`${situation.name}, ${guard}: ${request}`, async () => {
+        test(`${situation.name}, ${guard}, ${client}: ${request}`, async () => {
           const { received, expected, overheard, turns, expectedTurns } = await opened.play(request);
           assert.deepEqual(received, expected);
           assert.deepEqual(overheard, []);

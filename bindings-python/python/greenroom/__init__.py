@@ -8,12 +8,16 @@
 |---|---|
 | start an agent file as a process | `greenroom.start("agent.py")` |
 | an agent in this very process | `greenroom.in_process(agent_session)` |
+| an agent in a room, joining it | `greenroom.join(url, token)` |
 | an agent in a room, through a Room that you have | `greenroom.attach(room)` |
 | a session that the command `greenroom start` left running | `greenroom.open("name")` |
 | the same without asyncio | `greenroom.sync.start("agent.py")` |
 
 On the agent's side, `greenroom.gate(room)` lets only holders of LiveKit's grant `canManageAgentSession` drive it in a
 room; `greenroom.livekit` has the names that users of livekit-agents know.
+
+`greenroom.Room.connect(url, token)` is a room itself, without LiveKit's SDK; `greenroom.credentials("room")` makes
+tokens.
 
 All times are seconds. Errors are subclasses of `GreenroomError`. The package logs to the logger `greenroom`.
 
@@ -27,11 +31,33 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from greenroom import livekit, sync
+    from greenroom._credentials import Credentials, Grants, TrackSource, credentials
     from greenroom._gate import Gate, gate
     from greenroom._policy import Audit, Overlap, Policy, Scope
+    from greenroom._rooms import (
+        DataEvent,
+        DisconnectedEvent,
+        IncomingStream,
+        IncomingStreams,
+        Participant,
+        ParticipantChangedEvent,
+        ParticipantJoinedEvent,
+        ParticipantKind,
+        ParticipantLeftEvent,
+        Permissions,
+        PermissionsChangedEvent,
+        ReconnectedEvent,
+        ReconnectingEvent,
+        Room,
+        RoomEvent,
+        RoomEvents,
+        RoomGapEvent,
+        RoomInfo,
+        StreamInfo,
+    )
     from greenroom._session import Events, Opening, Session
     from greenroom._speech import Sound, Speech, TextToSpeech
-    from greenroom._start import attach, in_process, open, start  # noqa: A004
+    from greenroom._start import attach, in_process, join, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
         AgentFailedToStart,
@@ -128,7 +154,10 @@ __all__ = [
     "ClosedEvent",
     "ConfigEvent",
     "ConfigUpdate",
+    "Credentials",
+    "DataEvent",
     "DebugEvent",
+    "DisconnectedEvent",
     "EntryNotFound",
     "EotPredictionEvent",
     "ErrorEvent",
@@ -139,9 +168,12 @@ __all__ = [
     "FrameworkInfo",
     "GapEvent",
     "Gate",
+    "Grants",
     "GreenroomError",
     "Handoff",
     "HandoffEvent",
+    "IncomingStream",
+    "IncomingStreams",
     "InternalError",
     "InterpreterNotFound",
     "InvalidArgument",
@@ -158,10 +190,24 @@ __all__ = [
     "Opening",
     "Overlap",
     "OverlappingSpeechEvent",
+    "Participant",
+    "ParticipantChangedEvent",
+    "ParticipantJoinedEvent",
+    "ParticipantKind",
+    "ParticipantLeftEvent",
     "PermissionDenied",
+    "Permissions",
+    "PermissionsChangedEvent",
     "Policy",
     "ProtocolError",
+    "ReconnectedEvent",
+    "ReconnectingEvent",
     "Role",
+    "Room",
+    "RoomEvent",
+    "RoomEvents",
+    "RoomGapEvent",
+    "RoomInfo",
     "RtcStats",
     "Scope",
     "SdkMissing",
@@ -176,12 +222,14 @@ __all__ = [
     "Started",
     "StateEvent",
     "Status",
+    "StreamInfo",
     "TextToSpeech",
     "TooLarge",
     "ToolCall",
     "ToolCallEvent",
     "ToolUpdateEvent",
     "ToolsStartedEvent",
+    "TrackSource",
     "TranscriptEvent",
     "Turn",
     "UnknownEvent",
@@ -193,8 +241,10 @@ __all__ = [
     "Voice",
     "__version__",
     "attach",
+    "credentials",
     "gate",
     "in_process",
+    "join",
     "livekit",
     "open",
     "start",
@@ -202,7 +252,18 @@ __all__ = [
 ]
 
 # Where a name is looked for when it is first asked for: the cheapest to import come first.
-_MODULES = ("errors", "types", "events", "_policy", "_speech", "_session", "_start", "_gate")
+_MODULES = (
+    "errors",
+    "types",
+    "events",
+    "_policy",
+    "_speech",
+    "_session",
+    "_start",
+    "_gate",
+    "_credentials",
+    "_rooms",
+)
 
 if not TYPE_CHECKING:
 

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from greenroom._native import Controller, Driver, NativeError
+from greenroom._native import Controller, Driver, NativeError, RoomDriver
 
 if TYPE_CHECKING:
     from greenroom.events import CloseReason
@@ -50,22 +50,15 @@ class Link(Protocol):
     def close(self, token: int) -> None: ...
 
 
-class NativeLink:
-    """A session whose thread is native. Its wake is a byte through a socket that the loop reads as a connection."""
+class NativeHold:
+    """Something whose thread is native. Its wake is a byte through a socket that the loop reads as a connection."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, driver: Driver | RoomDriver) -> None:
+        self._driver: Driver | RoomDriver = driver
         self._process = os.getpid()
         self._transport: asyncio.Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         _end_at_exit(self)
-        self.submit = driver.submit
-        self.cancel = driver.cancel
-        self.drain = driver.drain
-        self.read_events = driver.read_events
-        self.end_of_events = driver.end_of_events
-        self.status = driver.status
-        self.close = driver.close
 
     async def attach(self, wake: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -89,16 +82,30 @@ class NativeLink:
                 self._loop.call_soon_threadsafe(self._transport.close)
 
     def begin_exit(self) -> None:
-        """Begin to end the session."""
+        """Begin to end it."""
         if os.getpid() == self._process:
             with contextlib.suppress(NativeError):
                 self._driver.close(0)
 
     def wait_for_exit(self, timeout: float) -> None:
-        """Block until the session is gone."""
+        """Block until it is gone."""
         if os.getpid() == self._process:
             with contextlib.suppress(NativeError):
                 self._driver.wait_closed(timeout)
+
+
+class NativeLink(NativeHold):
+    """A session whose thread is native."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self.submit = driver.submit
+        self.cancel = driver.cancel
+        self.drain = driver.drain
+        self.read_events = driver.read_events
+        self.end_of_events = driver.end_of_events
+        self.status = driver.status
+        self.close = driver.close
 
 
 class SharedLink(NativeLink):
@@ -127,10 +134,10 @@ class _Wake(asyncio.BufferedProtocol):
         self._wake()
 
 
-_open_links: weakref.WeakSet[NativeLink] = weakref.WeakSet()
+_open_links: weakref.WeakSet[NativeHold] = weakref.WeakSet()
 
 
-def _end_at_exit(link: NativeLink) -> None:
+def _end_at_exit(link: NativeHold) -> None:
     # Anew each time: a forked worker of multiprocessing has forgotten what was registered before.
     atexit.unregister(_end_all)
     atexit.register(_end_all)

@@ -6,10 +6,14 @@ __all__ = [
     "Controller",
     "Driver",
     "NativeError",
+    "RoomDriver",
     "Switchboard",
     "_panic",
+    "credentials",
     "error_codes",
+    "join",
     "open",
+    "peek_id",
     "speech_from_pcm",
     "speech_from_wav",
     "speech_from_wav_bytes",
@@ -54,6 +58,43 @@ class Driver:
 
     def wait_closed(self, timeout: float) -> bool:
         """End the session and block until it is gone, for `timeout` seconds at most. For the interpreter's exit."""
+
+@final
+class RoomDriver:
+    """A room that was joined natively. Nothing here blocks, except `wait_closed`."""
+
+    def __new__(cls, options: str, token: int) -> RoomDriver:
+        """Join a room; the answer under `token` says that data can be sent. `options` is JSON, see the native code."""
+
+    def detach_fileno(self) -> int:
+        """Give away the socket on which one byte comes whenever there is something to drain. Once only."""
+
+    def submit(self, call: str, payload: bytes, token: int) -> None:
+        """Submit a call, as JSON, and the bytes that it sends. Its answer comes under `token`."""
+
+    def cancel(self, token: int) -> None:
+        """Give a call up, the join too; its answer becomes the error `cancelled`, if it has none yet."""
+
+    def drain(self) -> list[tuple[int, bool, str, bytes | None]]:
+        """Take the answers: token, whether it succeeded, JSON of the answer or the error, and bytes."""
+
+    def snapshot(self) -> str:
+        """The room as it is now, as JSON; `null` before it is joined."""
+
+    def open_events(self) -> int:
+        """A reader of what happens: the first one from the join on, later ones from now on."""
+
+    def receive(self, topic: str) -> int:
+        """A reader of the streams of a topic that begin from now on."""
+
+    def close_reader(self, reader: int) -> None:
+        """Let go of a reader."""
+
+    def close(self, token: int) -> None:
+        """Leave the room; the answer under `token` says that nothing is left of it."""
+
+    def wait_closed(self, timeout: float) -> bool:
+        """Leave the room and block until nothing is left, for `timeout` seconds at most. For the interpreter's exit."""
 
 @final
 class Controller:
@@ -173,6 +214,12 @@ class Switchboard:
 
 def start(options: str) -> Driver:
     """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""
+
+def join(options: str) -> Driver:
+    """Join a room and drive the session of an agent in it, as JSON tells. Returns at once, as `start` does."""
+
+def credentials(request: str) -> str:
+    """Make credentials for a room, JSON from JSON. It blocks while a name is looked up, for 5 s at most."""
 
 def open(name: str) -> Driver:  # noqa: A001
     """Reach the session that the command left running under `name`. It can block for seconds if its daemon is stuck."""

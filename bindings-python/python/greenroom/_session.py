@@ -47,7 +47,7 @@ logger.addHandler(logging.NullHandler())
 
 
 class Session:
-    """Controls one agent session. Get one from `greenroom.start`, `open`, `attach` or `in_process`.
+    """Controls one agent session. Get one from `greenroom.start`, `join`, `attach`, `open` or `in_process`.
 
     Every call takes `timeout` in seconds; without one the defaults hold: 120 s for a turn, 30 s for anything else. A
     call that is cancelled, by `asyncio.timeout` for instance, is given up on the other side too, and the session stays
@@ -471,7 +471,7 @@ class Opening:
     async def _open(self) -> Session:
         if self._session is not None:
             raise InvalidArgument(
-                "this session was opened already; call start, open, attach or in_process again for another"
+                "this session was opened already; call start, join, open, attach or in_process again for another"
             )
         session = self._session = Session(await self._connect())
         await session._open(self._timeout)

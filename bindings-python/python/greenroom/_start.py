@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentSession
     from livekit.rtc import Room
 
-__all__ = ["attach", "in_process", "open", "start"]
+__all__ = ["attach", "in_process", "join", "open", "start"]
 
 _Path = str | os.PathLike[str]
 
@@ -208,6 +208,53 @@ def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Op
         return ControllerLink(RoomAgent(room, agent, timeout), text_mode=False, id_prefix=random_prefix())
 
     return Opening(connect, timeout)
+
+
+def join(
+    url: str,
+    token: str,
+    agent: str | None = None,
+    *,
+    timeout: float = 60.0,
+    idle_timeout: float | None = None,
+) -> Opening:
+    """Join a room, and open a session with the agent in it. No LiveKit SDK is needed, and none is loaded.
+
+        async with greenroom.join(url, token) as session:  # a token with the grant canManageAgentSession
+            turn = await session.say("hi")
+
+    Closing the session leaves the room. The agent needs no grant, and nothing of Greenroom: SDK hosts answer too. Its
+    audio stays as it is.
+
+    Args:
+        url: The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
+        token: The access token, which names the room and our identity; `greenroom.credentials` makes one.
+        agent: The agent's identity. By default the only participant of the kind agent.
+        timeout: Seconds until the room is joined and the agent is there and answers.
+        idle_timeout: Seconds without any call after which the session ends by itself. Never by default.
+
+    Raises (when it is awaited or entered):
+        PermissionDenied: The server refuses the token, which may have expired; or it does not grant
+            `canManageAgentSession`; or the agent's gate refuses us.
+        InvalidArgument: Url or token are none, or there are several agents and none is named.
+        SessionTimeout: There was no agent, or it did not answer in time, or the server did not.
+        IoError: The server cannot be found or reached.
+        Unsupported: The server is too old.
+    """
+    _check_text("url", url)
+    _check_text("token", token)
+    if agent is not None:
+        _check_text("agent", agent)
+    _check_seconds("timeout", timeout)
+    if idle_timeout is not None:
+        _check_seconds("idle_timeout", idle_timeout)
+    options = {"url": url, "token": token, "agent": agent, "start_timeout": timeout, "idle_timeout": idle_timeout}
+
+    async def connect() -> Link:
+        return NativeLink(_ask(_native.join, json.dumps(options)))
+
+    # The native half keeps the deadlines and tells what it waited for.
+    return Opening(connect, None)
 
 
 def _check_seconds(what: str, value: object) -> None:

@@ -3,7 +3,8 @@
     with greenroom.sync.start("agent.py") as session:
         print(session.say("hi").reply)
 
-An agent in a room is reached with asyncio alone, by `greenroom.attach`, since a Room lives on an event loop.
+An agent in a room is reached by `join`; through a Room that you have it is reached with asyncio alone, by
+`greenroom.attach`, since such a Room lives on an event loop.
 
 Each session has an event loop of its own in a background thread, which ends with it. Calls block their thread, for
 `timeout` seconds at most, and can be interrupted with Ctrl-C. A session may be used by several threads.
@@ -36,7 +37,7 @@ from greenroom.types import (
     Verdict,
 )
 
-__all__ = ["Session", "open", "start"]
+__all__ = ["Session", "join", "open", "start"]
 
 _T = TypeVar("_T")
 _Path = str | os.PathLike[str]
@@ -81,13 +82,25 @@ def start(
     )
 
 
+def join(
+    url: str,
+    token: str,
+    agent: str | None = None,
+    *,
+    timeout: float = 60.0,
+    idle_timeout: float | None = None,
+) -> Session:
+    """Join a room and open a session with the agent in it; the arguments and errors are those of `greenroom.join`."""
+    return _open(lambda: _start.join(url, token, agent, timeout=timeout, idle_timeout=idle_timeout))
+
+
 def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A001
     """Open the session that the command left running; the arguments and errors are those of `greenroom.open`."""
     return _open(lambda: _start.open(name, timeout=timeout))
 
 
 class Session:
-    """A `greenroom.Session` whose calls block. Get one from `greenroom.sync.start` or `greenroom.sync.open`.
+    """A `greenroom.Session` whose calls block. Get one from `greenroom.sync.start`, `join` or `open`.
 
     Methods, arguments and errors are those of `greenroom.Session`.
 

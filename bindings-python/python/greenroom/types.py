@@ -378,6 +378,12 @@ class Status:
     """How long ago the last call was, in seconds."""
     idle_timeout: float | None = field(default=None, metadata={"json": "idle_timeout_ms"})
     """After how long without a call the session ends, in seconds."""
+    room: str | None = None
+    """The room that was joined."""
+    identity: str | None = None
+    """The identity under which it was joined."""
+    agent: str | None = None
+    """The identity of the agent in it."""
     peer_check: str | None = None
     """Why it could not be checked that the connection is the agent's own."""
     refused_connections: int = 0

@@ -7,12 +7,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use greenroom_control::SessionName;
+use greenroom_control::credentials::Secret;
 
 const EXAMPLES: &str = "\
 Examples:
   greenroom start agent.py               start the agent, and see its greeting
   greenroom say \"What's the weather?\"    one turn: what the agent says and does
   greenroom end                          end the session and the agent
+  greenroom attach --room demo           the same conversation with an agent in a LiveKit room
 
 Exit codes: 0 ok (silence too) · 1 the turn failed · 2 usage · 3 agent or session gone · 4 permission · 5 timeout · 130 interrupted";
 
@@ -47,6 +49,8 @@ pub struct Args {
 pub enum Command {
     /// Start an agent and wait until it is ready; it goes on in the background.
     Start(Start),
+    /// Join a LiveKit room and reach the agent in it; it goes on in the background.
+    Attach(Attach),
     /// Say something to the agent and see what comes of it.
     Say(Say),
     /// End the session and its agent.
@@ -69,6 +73,10 @@ pub enum Command {
     Usage(Call),
     /// End the session if it runs, and start it again as it was started.
     Restart(Restart),
+    /// Make an access token for a room.
+    Token(Token),
+    /// Look step by step at whether a LiveKit server can be reached and used from here.
+    Doctor(Doctor),
     /// Print a script that completes this command in a shell.
     Completions {
         /// The shell.
@@ -121,6 +129,113 @@ pub struct Start {
     /// Arguments for the interpreter, before the agent's file.
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// `attach`
+#[derive(Debug, clap::Args)]
+pub struct Attach {
+    /// The room; the one that the token names, where there is one.
+    #[arg(long, short, value_name = "ROOM")]
+    pub room: Option<String>,
+    /// The agent's identity in the room; its only agent without it.
+    #[arg(long, value_name = "IDENTITY")]
+    pub agent: Option<String>,
+    /// An access token that grants canManageAgentSession. Better in LIVEKIT_TOKEN, since every user of this machine sees
+    /// arguments. Without one, one is made with the key.
+    #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<Secret>,
+    /// Under which identity to join, with a suffix of its own.
+    #[arg(long, value_name = "IDENTITY", default_value = "greenroom", conflicts_with = "token")]
+    pub identity: String,
+    /// Where the server is, and what signs.
+    #[command(flatten)]
+    pub signing: Signing,
+    /// How long it may take to join, to wait for the agent and to have its first answer, such as 90s or 2m.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Leave when nothing was said or asked for so long; `0s` is never.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration_or_zero)]
+    pub idle_timeout: Duration,
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `token`
+#[derive(Debug, clap::Args)]
+pub struct Token {
+    /// The room.
+    #[arg(long, short, value_name = "ROOM", default_value = "general")]
+    pub room: String,
+    /// Who joins; `user` and a suffix of its own without it. Two of one identity put each other out.
+    #[arg(long, short, value_name = "IDENTITY")]
+    pub identity: Option<String>,
+    /// What the participant is called.
+    #[arg(long, value_name = "NAME")]
+    pub display_name: Option<String>,
+    /// How long the token is valid, such as 30s, 10m or 6h.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub ttl: Duration,
+    /// A grant beside those to join, publish, subscribe and send data, or one to take away, such as canManageAgentSession,
+    /// roomAdmin, hidden, canPublish=false or canPublishSources=microphone; may be given several times.
+    #[arg(long = "grant", short, value_name = "GRANT")]
+    pub grants: Vec<String>,
+    /// What the participant is to the server, such as agent.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// What is said about the participant.
+    #[arg(long, value_name = "TEXT")]
+    pub metadata: Option<String>,
+    /// The same by keys; may be given several times.
+    #[arg(long = "attribute", value_name = "KEY=VALUE")]
+    pub attributes: Vec<String>,
+    /// An agent, by the name of its worker, that the server is to send into the room when it is made; may be given several times.
+    #[arg(long, value_name = "AGENT")]
+    pub dispatch: Vec<String>,
+    /// What the job of that agent is told.
+    #[arg(long, value_name = "TEXT", requires = "dispatch")]
+    pub dispatch_metadata: Option<String>,
+    /// Where the server is, and what signs.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `doctor`
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// The room to join for it, hidden from those in it.
+    #[arg(long, short, value_name = "ROOM", default_value = "greenroom-doctor")]
+    pub room: String,
+    /// The access token to join with. Better in LIVEKIT_TOKEN, since every user of this machine sees arguments. Without one,
+    /// one is made with the key.
+    #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<Secret>,
+    /// How long each step may take, such as 5s.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Where the server is, and what signs.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// Where the server is, and what signs tokens for it. What is not given is looked for in the environment, `.env.local` and `.env`.
+#[derive(Debug, clap::Args)]
+pub struct Signing {
+    /// The LiveKit server, as clients reach it; else LIVEKIT_PUBLIC_URL or LIVEKIT_URL.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Take the url also if it is one that only containers know, or that cannot be looked up here.
+    #[arg(long)]
+    pub allow_internal_url: bool,
+    /// The key that signs; else LIVEKIT_API_KEY.
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<String>,
+    /// Its secret; else, and better, LIVEKIT_API_SECRET, since every user of this machine sees arguments.
+    #[arg(long, value_name = "SECRET")]
+    pub api_secret: Option<Secret>,
+    /// Who asks, for the audit log; `greenroom` without it.
+    #[arg(long, value_name = "WHO")]
+    pub requested_by: Option<String>,
 }
 
 /// `say`

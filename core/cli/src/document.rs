@@ -74,9 +74,17 @@ pub(crate) fn running(record: &Record, status: &Value, info: Option<&AgentInfo>)
         "idle_timeout_seconds": get("idle_timeout_ms").as_u64().map(|ms| ms as f64 / 1e3),
         "unseen_events": get("unseen_events"),
     });
-    for rare in
-        ["peer_check", "refused_connections", "last_refused", "log_error", "recording", "audio_losses"]
-    {
+    for rare in [
+        "room",
+        "identity",
+        "agent",
+        "peer_check",
+        "refused_connections",
+        "last_refused",
+        "log_error",
+        "recording",
+        "audio_losses",
+    ] {
         let value = get(rare);
         if !value.is_null() && value != 0 {
             document[rare] = value;

@@ -1,6 +1,7 @@
 //! Starts a daemon, and waits until its session is ready.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -10,6 +11,7 @@ use greenroom_protocol::message::Started;
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
 
+use crate::credentials::Secret;
 use crate::daemon::{ORDER_VARIABLE, READY_FILE};
 use crate::files;
 use crate::name::SessionName;
@@ -44,7 +46,7 @@ pub enum Progress {
     Ready(Started, Value),
 }
 
-/// Starts a daemon for a session: `program` with the argument `daemon`.
+/// Starts a daemon for a session: `program` with the argument `daemon`. One that joins a room gets its token through a pipe.
 ///
 /// # Errors
 /// `already_running`, when one of that name lives; `io`, when the daemon cannot be started; `unsupported` where agents cannot be run.
@@ -52,6 +54,7 @@ pub fn start(
     registry: &Registry,
     name: &SessionName,
     launch: &Launch,
+    token: Option<&Secret>,
     program: &Path,
 ) -> Result<Starting, Error> {
     registry.sweep();
@@ -61,7 +64,7 @@ pub fn start(
     }
     let attempt = registry.attempt()?;
     let order = Order { home: registry.root().to_owned(), name: name.clone(), launch: launch.clone() };
-    match spawn(&attempt, &order, program) {
+    match spawn(&attempt, &order, token, program) {
         Ok(daemon) => Ok(Starting {
             attempt,
             daemon,
@@ -76,7 +79,7 @@ pub fn start(
     }
 }
 
-fn spawn(attempt: &Path, order: &Order, program: &Path) -> Result<Child, Error> {
+fn spawn(attempt: &Path, order: &Order, token: Option<&Secret>, program: &Path) -> Result<Child, Error> {
     let failed = |error: std::io::Error| {
         let code = if error.kind() == std::io::ErrorKind::Unsupported { Code::Unsupported } else { Code::Io };
         Error::new(code, format!("the daemon {} cannot be started: {error}", program.display()))
@@ -85,9 +88,15 @@ fn spawn(attempt: &Path, order: &Order, program: &Path) -> Result<Child, Error> 
     let log = files::private().append(true).open(crate::daemon::attempt_log(attempt)).map_err(failed)?;
     let mut command = Command::new(program);
     command.arg("daemon").env(ORDER_VARIABLE, attempt).current_dir(&order.home);
-    command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+    command.stdout(log.try_clone().map_err(failed)?).stderr(log);
+    command.stdin(if token.is_some() { Stdio::piped() } else { Stdio::null() });
     greenroom_os::detach(&mut command).map_err(failed)?;
-    command.spawn().map_err(failed)
+    let mut daemon = command.spawn().map_err(failed)?;
+    if let (Some(token), Some(mut pipe)) = (token, daemon.stdin.take()) {
+        // It fails when the daemon has ended, which says why.
+        let _ = pipe.write_all(token.reveal().as_bytes());
+    }
+    Ok(daemon)
 }
 
 impl Starting {

@@ -14,11 +14,17 @@
 //! | [`remote`] | a session held by a daemon, as a [`greenroom_engine::Driver`] |
 //! | [`launch`] | starts a daemon and waits until its session is ready |
 //! | [`daemon`] | the daemon itself |
+//! | [`credentials`] | tokens for rooms: made, read, and the secrets behind them |
+//! | [`audit`] | who asked for a secret |
+//! | [`doctor`] | whether a server can be reached and used from here |
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod client;
+pub mod credentials;
 pub mod daemon;
+pub mod doctor;
 mod files;
 pub mod home;
 pub mod launch;

@@ -12,12 +12,12 @@ use serde_json::Value;
 use crate::name::SessionName;
 use crate::token::Token;
 
-/// How a session is started, complete enough to start it again.
+/// How a session is started, complete enough to start it again, but for secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Launch {
-    /// The agent.
-    pub agent: AgentSpec,
+    /// With whom.
+    #[serde(flatten)]
+    pub target: Target,
     /// The port to listen on; any free one where it is unset.
     pub port: Option<u16>,
     /// How long the agent may take to be ready, in milliseconds.
@@ -32,13 +32,56 @@ pub struct Launch {
     pub recording: Option<PathBuf>,
 }
 
+/// Whom a session is with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// An agent that is started for it.
+    Agent(AgentSpec),
+    /// An agent in a room.
+    Room(RoomTarget),
+}
+
+/// An agent in a room. The token that opens the room is written down nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomTarget {
+    /// The server.
+    pub url: String,
+    /// The room.
+    pub room: String,
+    /// The agent's identity; the only agent of the room where it is unset.
+    pub agent: Option<String>,
+    /// Under which identity to join, where the token is one of our own making.
+    pub identity: Option<String>,
+    /// The folder in whose `.env.local` and `.env` what signs may be, absolute.
+    pub folder: PathBuf,
+}
+
 impl Launch {
     /// How long an agent may take to be ready unless somebody says otherwise.
     pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// This agent, and nothing special.
     pub fn new(agent: AgentSpec) -> Self {
-        Self { agent, ..Self::default() }
+        Self::with(Target::Agent(agent))
+    }
+
+    /// An agent in a room, and nothing special.
+    pub const fn join(room: RoomTarget) -> Self {
+        Self::with(Target::Room(room))
+    }
+
+    const fn with(target: Target) -> Self {
+        let start_timeout_ms = Self::START_TIMEOUT.as_millis() as u64;
+        Self {
+            target,
+            port: None,
+            start_timeout_ms,
+            idle_timeout_ms: None,
+            log: None,
+            audio: false,
+            recording: None,
+        }
     }
 
     /// How long the agent may take to be ready.
@@ -54,15 +97,7 @@ impl Launch {
 
 impl Default for Launch {
     fn default() -> Self {
-        Self {
-            agent: AgentSpec::default(),
-            port: None,
-            start_timeout_ms: Self::START_TIMEOUT.as_millis() as u64,
-            idle_timeout_ms: None,
-            log: None,
-            audio: false,
-            recording: None,
-        }
+        Self::new(AgentSpec::default())
     }
 }
 

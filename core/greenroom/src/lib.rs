@@ -20,10 +20,13 @@
 //!
 //! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams.
 //!
+//! [`credentials`] makes the tokens for that.
+//!
 //! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
 
 #![forbid(unsafe_code)]
 
+pub use greenroom_control::credentials::{self, Credentials, CredentialsRequest, Grants};
 pub use greenroom_engine::launch::AgentSpec;
 pub use greenroom_engine::room;
 pub use greenroom_engine::voice;

@@ -17,3 +17,12 @@ export const AUDIO = false;
 
 /** @internal Whether the audio of an agent in this process is turned off. */
 export const TEXT_MODE = true;
+
+/** @internal How long each step of joining a room may take, in milliseconds. */
+export const CONNECT_TIMEOUT_MS = 15_000;
+
+/** @internal How long a token is valid, in milliseconds. */
+export const TTL_MS = 600_000;
+
+/** @internal The room of credentials. */
+export const ROOM = 'general';

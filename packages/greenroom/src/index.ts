@@ -3,14 +3,26 @@
 import { native } from './native.cjs';
 
 export { attach, type AttachOptions } from './attach.js';
+export { credentials, type CredentialsOptions } from './credentials.js';
 export * from './errors.js';
 export type { Events, EventsOptions } from './events.js';
 export { Gate, gate } from './gate.js';
 export { inProcess, type AgentSessionLike, type InProcessOptions } from './in-process.js';
+export { join, type JoinOptions } from './join.js';
 export type { EventListener } from './listeners.js';
 export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
 export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export {
+  IncomingStream,
+  IncomingStreams,
+  Room,
+  RoomEvents,
+  type PublishOptions,
+  type RoomOptions,
+  type SendBytesOptions,
+  type SendTextOptions,
+} from './room.js';
 export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
 export { Speech, type Frame, type Part, type Samples, type Sound, type TextToSpeech } from './speech.js';

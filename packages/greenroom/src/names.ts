@@ -1,7 +1,7 @@
 /** The one mapper between the JSON of all languages (snake_case) and JavaScript's objects (camelCase). */
 
-/** Maps that belong to the agent or its SDK: their keys are data, left alone. */
-const OPAQUE = new Set(['extra', 'options', 'payload', 'publisher', 'subscriber']);
+/** Maps that belong to the agent, its SDK or a participant: their keys are data, left alone. */
+const OPAQUE = new Set(['attributes', 'extra', 'options', 'payload', 'publisher', 'subscriber']);
 
 const camels = new Map<string, string>();
 

@@ -450,6 +450,12 @@ export interface Status {
   agentState?: AgentState | null;
   /** How many events the next turn would show as before it. */
   unseenEvents: number;
+  /** The room that was joined. */
+  room?: string;
+  /** The identity under which it was joined. */
+  identity?: string;
+  /** The identity of the agent in it. */
+  agent?: string;
   /** Why it could not be checked that the connection is the agent's own. */
   peerCheck?: string | null;
   /** Connections that were neither the agent's nor control. */
@@ -458,4 +464,153 @@ export interface Status {
   lastRefused?: string | null;
   /** Why the session is closed. */
   closed?: { code: string; message: string; detail?: string } | null;
+}
+
+/** What a participant of a room is. */
+export type ParticipantKind = 'standard' | 'ingress' | 'egress' | 'sip' | 'agent' | 'other';
+
+/** What a participant may do. */
+export interface Permissions {
+  /** To receive others' tracks. */
+  canSubscribe: boolean;
+  /** To publish tracks. */
+  canPublish: boolean;
+  /** To send data. */
+  canPublishData: boolean;
+  /** To change its own name, metadata and attributes. */
+  canUpdateMetadata: boolean;
+  /** To observe and drive the session of an agent. */
+  canManageAgentSession: boolean;
+  /** Others are not told of it. */
+  hidden: boolean;
+}
+
+/** A participant of a room, as the server last told of it. */
+export interface Participant {
+  /** The server's id of this stay in the room. */
+  sid: string;
+  /** The name it joined under, unique in the room. */
+  identity: string;
+  /** What it is called; need not be unique. */
+  name: string;
+  kind: ParticipantKind;
+  /** Whether media and data can reach it: it is connected, and not just about to be. */
+  isActive: boolean;
+  /** What its owner says about it. */
+  metadata: string;
+  /** The same, by keys. */
+  attributes: Record<string, string>;
+  /** What it may do; null where the server does not say. */
+  permissions: Permissions | null;
+  /** When it joined, in milliseconds since 1970. */
+  joinedAtMs: number;
+}
+
+/** A room. */
+export interface RoomInfo {
+  /** The server's id of it. */
+  sid: string;
+  name: string;
+  /** What its owner says about it. */
+  metadata: string;
+}
+
+/** What a stream says about itself. */
+export interface StreamInfo {
+  /** The identity of who sends it. */
+  from: string;
+  id: string;
+  /** What it is about. */
+  topic: string;
+  /** Its name, such as of a file; empty if it has none. */
+  name: string;
+  /** What its bytes are. */
+  mimeType: string;
+  /** What is told beside it. */
+  attributes: Record<string, string>;
+  /** How many bytes it has; null where its sender does not know. */
+  size: number | null;
+  /** Whether it is text, in UTF-8. */
+  isText: boolean;
+}
+
+/** What each type of event of a room has. */
+export interface RoomEventData {
+  /** The server tells of one that publishes nothing up to 3 s late. */
+  participant_joined: { participant: Participant };
+  /** The participant is as it last was. */
+  participant_left: { participant: Participant; reason: string };
+  /** This may be the local one. */
+  permissions_changed: { participant: Participant };
+  /** Anything else of it; this may be the local one. */
+  participant_changed: { participant: Participant };
+  /** A data packet; `from` is empty if it was the server's API. */
+  data: { from: string; topic: string; reliable: boolean; payload: Buffer };
+  /** The connection broke; what is sent meanwhile waits. */
+  reconnecting: {};
+  /** `fresh` tells that this is another stay in the room: what was sent meanwhile by others is lost. */
+  reconnected: { fresh: boolean };
+  /** This reader was too slow: so many events are missing here. */
+  gap: { dropped: number };
+  /** The room is left for good; the last event. */
+  disconnected: { reason: string; message: string };
+}
+
+/** The types of events of a room. */
+export type RoomEventType = keyof RoomEventData;
+
+/** Something that happened in a room. */
+export type RoomEvent<T extends RoomEventType = RoomEventType> = { [K in T]: { type: K } & RoomEventData[K] }[T];
+
+/** Where a track comes from. */
+export type TrackSource = 'camera' | 'microphone' | 'screen_share' | 'screen_share_audio';
+
+/** What a token allows, by LiveKit's names. */
+export interface Grants {
+  /** To join the room. */
+  roomJoin: boolean;
+  /** To make rooms and delete them. */
+  roomCreate: boolean;
+  /** To list rooms. */
+  roomList: boolean;
+  /** To record rooms. */
+  roomRecord: boolean;
+  /** To moderate the room. */
+  roomAdmin: boolean;
+  /** To manage ingresses. */
+  ingressAdmin: boolean;
+  /** To publish tracks. */
+  canPublish: boolean;
+  /** Of which sources the tracks may be. None named is all. */
+  canPublishSources: TrackSource[];
+  /** To receive others' tracks. */
+  canSubscribe: boolean;
+  /** To send data. */
+  canPublishData: boolean;
+  /** To change its own name, metadata and attributes. */
+  canUpdateOwnMetadata: boolean;
+  /** To observe and drive the session of an agent. */
+  canManageAgentSession: boolean;
+  /** Not to be told of to others. */
+  hidden: boolean;
+  /** To be shown as a recorder. */
+  recorder: boolean;
+  /** To be an agent. */
+  agent: boolean;
+}
+
+/** All that a client needs to join a room. `util.inspect`, and so `console.log`, shows nothing of the token. */
+export interface Credentials {
+  /** The server, as the client reaches it. */
+  url: string;
+  /** The access token. */
+  token: string;
+  /** The room. */
+  roomId: string;
+  /** Who joins, as the token says. */
+  identity: string;
+  /** Until when one can join with it, as the token says; RFC 3339. */
+  expiresAt: string;
+  /** What the token allows, as it says. */
+  grants: Grants;
 }

@@ -1,6 +1,7 @@
 // Plays the matrix of tests/gate_cases.json with real agents in real rooms. tests/python/rooms/support/cases.py is its twin.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { voice } from '@livekit/agents';
 import { AgentSession as pb } from '@livekit/protocol';
@@ -8,7 +9,7 @@ import { Room } from '@livekit/rtc-node';
 import * as greenroom from 'greenroom';
 import { host } from 'greenroom/livekit';
 import { ROOT, until } from './agents.mjs';
-import { eavesdrop } from './eavesdropper.mjs';
+import { eavesdrop, FENCE } from './eavesdropper.mjs';
 import { holdsGrant, venue } from './livekit-server.mjs';
 import { history, ping, runInput, scripted, TOPIC, unknownRequest } from './rooms.mjs';
 
@@ -22,18 +23,21 @@ const ANSWERS = { ping: 'pong', history: 'getChatHistory', run_input: 'runInput'
 const ERRORS = { permission_denied: 'denied', 'unsupported request': 'unsupported' };
 
 /**
- * The situations, each for both ways to guard an agent, with its requests. Those that are played in the same room come one
- * after the other and begin alike; where a grant changes, each request has a room of its own.
+ * The situations, each for both ways to guard an agent and both kinds of Room to ask with, the SDK's and ours, with its
+ * requests. Those that are played in the same room come one after the other and begin alike; where a grant changes, each
+ * request has a room of its own.
  */
 export const SITUATIONS = MATRIX.situations.flatMap((situation) => {
   const requests = Object.keys(situation.expected);
   const changes = situation.steps.some((step) => 'set_grant' in step);
   const rooms = changes ? requests.map((request) => [request]) : [requests];
-  return rooms.flatMap((requests) => MATRIX.hosts.map((guard) => ({ situation, guard, requests })));
+  return rooms.flatMap((requests) =>
+    MATRIX.hosts.flatMap((guard) => ['sdk', 'native'].map((client) => ({ situation, guard, client, requests }))),
+  );
 });
 
 /** Opens a room with an agent, and the participants of a situation. */
-export async function stage(t, server, { situation, guard }) {
+export async function stage(t, server, { situation, guard, client }) {
   const { session, agent, model } = scripted(t);
   const place = venue(t, server);
   const room = new Room();
@@ -45,7 +49,7 @@ export async function stage(t, server, { situation, guard }) {
   const inputOptions = { audioEnabled: false, closeOnDisconnect: false };
   await session.start({ agent, room, inputOptions, outputOptions: { audioEnabled: false, transcriptionEnabled: false } });
   await until('the agent listens', () => session.agentState === 'listening');
-  const stage = new Stage({ situation, place, room, session, model, audit });
+  const stage = new Stage({ situation, client, place, room, session, model, audit });
   await stage.open(t);
   return stage;
 }
@@ -84,12 +88,16 @@ class Stage {
   }
 
   async open(t) {
-    const { situation, place, room, session } = this.#scene;
+    const { situation, client, place, room, session } = this.#scene;
     const people = Object.entries(situation.participants);
-    await Promise.all(people.map(async ([name, about]) => this.#people.set(name, await join(t, place, name, about))));
-    const seen = people.filter(([, { hidden }]) => !hidden).map(([name]) => this.#people.get(name).room);
-    await place.gather(room, ...seen);
-    for (const { room } of this.#people.values()) await until('they know the agent', () => room.remoteParticipants.has('agent'));
+    // Whoever listens in needs to see what the SDK's Room sees.
+    const kind = (name) => (client === 'sdk' || name === 'eve' ? join : joinNatively);
+    await Promise.all(people.map(async ([name, about]) => this.#people.set(name, await kind(name)(t, place, name, about))));
+    for (const [name, { hidden }] of people) {
+      const person = this.#people.get(name);
+      if (!hidden) await until(`the agent knows ${name}`, () => room.remoteParticipants.get(name)?.sid === person.sid);
+      await until(`${name} knows the agent`, () => person.knows('agent'));
+    }
     for (const [name, { grant, hidden }] of people) if (grant && !hidden) this.#since.set(name, 0);
     const teller = new voice.SessionHost(this.#told);
     t.after(() => teller.close());
@@ -158,10 +166,7 @@ class Stage {
 
   async #send(sender, requestId, request) {
     const bytes = request === 'unknown' ? unknownRequest(requestId) : encoded(requestId, REQUESTS[request]);
-    const { localParticipant } = this.#people.get(sender).room;
-    const writer = await localParticipant.streamBytes({ topic: TOPIC, destinationIdentities: ['agent'] });
-    await writer.write(bytes);
-    await writer.close();
+    await this.#people.get(sender).send(bytes);
   }
 
   /** Waits for the response to the last that was asked, and for the end of the turn. */
@@ -196,7 +201,7 @@ class Stage {
     const fence = await this.#askAsEve();
     const { responses } = this.#people.get('eve');
     await until('the fence is denied', () => responses.some(({ requestId }) => requestId === fence));
-    for (const person of this.#people.values()) await person.caughtUp(this.#scene.room);
+    for (const person of this.#people.values()) await person.caughtUp(this.#scene.room, this.#people.get('eve').room);
   }
 
   #turns() {
@@ -318,19 +323,19 @@ async function join(t, place, identity, { grant, hidden }) {
   return new Participant(ear);
 }
 
-class Participant {
+/** The same with a Room of ours. */
+async function joinNatively(t, place, identity, { grant, hidden }) {
+  const room = await greenroom.Room.connect(place.server.url, await place.token(identity, { grant, hidden }));
+  t.after(() => room.close());
+  await place.announce(identity);
+  return new NativeParticipant(room);
+}
+
+/** What somebody has got. */
+class Recipient {
   responses = [];
   events = [];
   senders = new Set();
-  #reads = Promise.resolve();
-
-  constructor(ear) {
-    this.ear = ear;
-    this.room = ear.room;
-    this.room.registerByteStreamHandler(TOPIC, (reader, { identity }) => {
-      this.#reads = this.#reads.then(() => this.#read(reader, identity));
-    });
-  }
 
   /** What it has got is of the past. */
   forget() {
@@ -339,16 +344,100 @@ class Participant {
     this.senders.clear();
   }
 
+  take(content, sender) {
+    const { message } = pb.AgentSessionMessage.fromBinary(content);
+    this.senders.add(sender);
+    if (message.case === 'response') this.responses.push(message.value);
+    else this.events.push(message.case === 'event' ? contentOf(message.value) : message.case);
+  }
+}
+
+class Participant extends Recipient {
+  #reads = Promise.resolve();
+
+  constructor(ear) {
+    super();
+    this.ear = ear;
+    this.room = ear.room;
+    this.room.registerByteStreamHandler(TOPIC, (reader, { identity }) => {
+      this.#reads = this.#reads.then(() => this.#read(reader, identity));
+    });
+  }
+
+  get sid() {
+    return this.room.localParticipant.sid;
+  }
+
+  knows(identity) {
+    return this.room.remoteParticipants.has(identity);
+  }
+
+  async send(bytes) {
+    const writer = await this.room.localParticipant.streamBytes({ topic: TOPIC, destinationIdentities: ['agent'] });
+    await writer.write(bytes);
+    await writer.close();
+  }
+
   async caughtUp(room) {
     await this.ear.caughtUp(room);
     await this.#reads;
   }
 
   async #read(reader, sender) {
-    const { message } = pb.AgentSessionMessage.fromBinary(Buffer.concat(await reader.readAll()));
-    this.senders.add(sender);
-    if (message.case === 'response') this.responses.push(message.value);
-    else this.events.push(message.case === 'event' ? contentOf(message.value) : message.case);
+    this.take(Buffer.concat(await reader.readAll()), sender);
+  }
+}
+
+/** A Room of ours shows nothing of streams to others. */
+class NativeParticipant extends Recipient {
+  ear = { delivered: [], strays: new Map() };
+  #fences = new Set();
+  #readUntil = '';
+
+  constructor(room) {
+    super();
+    this.room = room;
+    void this.#hear();
+    void this.#keep();
+  }
+
+  get sid() {
+    return this.room.local.sid;
+  }
+
+  knows(identity) {
+    return this.room.participants.has(identity);
+  }
+
+  async send(bytes) {
+    await this.room.sendBytes(bytes, { topic: TOPIC, to: ['agent'], compress: false });
+  }
+
+  /** Waits until all is read that `sender` sent before this call; `fencer` is anybody else. */
+  async caughtUp(sender, fencer) {
+    const mark = randomUUID();
+    const to = [this.room.local.identity];
+    // Packets of one sender keep their order: what it sent before has come to this Room.
+    await sender.localParticipant.publishData(Buffer.from(mark), { reliable: true, destination_identities: to, topic: FENCE });
+    await until('the participant catches up', () => this.#fences.has(mark));
+    // Streams are read in the order in which they began: what had come is read.
+    const writer = await fencer.localParticipant.streamBytes({ topic: TOPIC, name: mark, destinationIdentities: to });
+    await writer.close();
+    await until('the participant has read all', () => this.#readUntil === mark);
+  }
+
+  async #hear() {
+    for await (const event of this.room.events()) {
+      if (event.type === 'data' && event.topic === FENCE) this.#fences.add(event.payload.toString());
+    }
+  }
+
+  async #keep() {
+    for await (const stream of this.room.receive(TOPIC)) {
+      const content = await stream.read();
+      if (this.#fences.has(stream.info.name)) this.#readUntil = stream.info.name;
+      else this.take(content, stream.info.from);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import { RoomEvent } from '@livekit/rtc-node';
 import { until } from './agents.mjs';
 
 export const TOPIC = 'lk.agent.session';
-const FENCE = 'eavesdropper.fence';
+export const FENCE = 'eavesdropper.fence';
 
 /** Joins as somebody without the grant who records all that reaches them; lets go after the test. */
 export async function eavesdrop(t, venue, { identity = 'eve', topic = TOPIC } = {}) {

@@ -13,8 +13,8 @@ import { ROOT, until } from './agents.mjs';
 
 const RUN = join(ROOT, 'tests', 'livekit-server', 'run');
 // What config.yaml beside it says.
-const KEY = 'devkey';
-const SECRET = 'a-secret-that-protects-nothing-but-tests';
+export const KEY = 'devkey';
+export const SECRET = 'a-secret-that-protects-nothing-but-tests';
 // How long a server may take until it answers: far above what it takes.
 const START_DEADLINE_MS = 60_000;
 

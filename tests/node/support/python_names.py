@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import typing
 
 import greenroom
 import greenroom.livekit
@@ -34,6 +35,7 @@ def methods(cls):
 exported = {name: getattr(greenroom, name) for name in greenroom.__all__}
 classes = {name: value for name, value in exported.items() if inspect.isclass(value)}
 rooms = {name: getattr(greenroom.livekit, name) for name in greenroom.livekit.__all__}
+room_events = typing.get_args(greenroom.RoomEvent)
 public = [name for name in vars(greenroom.Session) if not name.startswith("_")]
 print(
     json.dumps(
@@ -45,7 +47,22 @@ print(
             "events": {
                 cls.__dataclass_fields__["type"].default: fields(cls)
                 for name, cls in classes.items()
-                if name.endswith("Event") and dataclasses.is_dataclass(cls)
+                if name.endswith("Event") and dataclasses.is_dataclass(cls) and cls not in room_events
+            },
+            "room_events": {cls.__dataclass_fields__["type"].default: fields(cls) for cls in room_events},
+            "room_event_classes": [cls.__name__ for cls in room_events],
+            "room": methods(greenroom.Room),
+            "room_calls": {
+                name: parameters(getattr(greenroom.Room, name))
+                for name in (
+                    "connect",
+                    "publish",
+                    "send_bytes",
+                    "send_text",
+                    "receive",
+                    "set_attributes",
+                    "set_metadata",
+                )
             },
             "session": {
                 name: parameters(getattr(greenroom.Session, name))

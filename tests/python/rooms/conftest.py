@@ -1,6 +1,7 @@
 """The server that the tests of rooms share, a room on it for each test, and an agent if the test asks for one."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 
 from .support.agents import Agent
 from .support.eavesdropper import Eavesdropper
-from .support.server import Server
+from .support.server import KEY, SECRET, Server
 from .support.venue import Venue
 
 
@@ -54,3 +55,12 @@ async def eve(venue: Venue) -> AsyncIterator[Eavesdropper]:
     """Somebody without the grant in the test's room who records all that reaches it."""
     async with Eavesdropper(await venue.connect("eve")) as eve:
         yield eve
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server's key and secret in the environment, an audit log of the test's own, and no file that has others."""
+    monkeypatch.setenv("LIVEKIT_API_KEY", KEY)
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
+    monkeypatch.setenv("GREENROOM_AUDIT_LOG", str(tmp_path / "audit.jsonl"))
+    monkeypatch.chdir(tmp_path)

@@ -66,6 +66,7 @@ fn table(sessions: &[Value]) -> Table {
             Some(other) => other.to_string(),
         };
         let agent = match (get("project_dir").as_str(), get("entrypoint").as_str()) {
+            ("-", "-") if get("room") != "-" => format!("{} in {}", get("agent"), get("room")),
             ("-", entry) => entry.to_owned(),
             (dir, entry) => format!("{dir}/{entry}"),
         };

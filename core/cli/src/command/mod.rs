@@ -1,6 +1,8 @@
 //! What each subcommand does.
 
 mod ask;
+mod attach;
+mod doctor;
 mod end;
 mod events;
 mod list;
@@ -8,6 +10,7 @@ mod logs;
 mod say;
 mod start;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,9 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
     let name = &args.name;
     match args.command {
         Command::Start(start) => start::start(name, start, out),
+        Command::Attach(attach) => attach::attach(name, attach, out),
+        Command::Doctor(doctor) => doctor::doctor(doctor, out),
+        Command::Token(token) => token::token(token, out),
         Command::Restart(restart) => start::restart(name, &restart, out),
         Command::Say(say) => say::say(name, say, out),
         Command::End(end) => end::end(name, &end, out),

@@ -1,14 +1,16 @@
-//! `start` and `restart`
+//! `start` and `restart`, and how a daemon is started
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use greenroom_control::credentials::Secret;
 use greenroom_control::launch::{self, Progress};
+use greenroom_control::record::Target;
 use greenroom_control::registry::Found;
 use greenroom_control::{Client, Launch, Registry, SessionName};
 use greenroom_engine::launch::AgentSpec;
 use greenroom_protocol::{Code, Error};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Restart, Start};
 use crate::document;
@@ -53,7 +55,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         recording,
         ..Launch::new(agent)
     };
-    run(&Registry::open()?, name, &launch, full, out)
+    run(&Registry::open()?, name, &launch, None, full, out)
 }
 
 fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
@@ -64,22 +66,29 @@ fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Erro
 
 pub(super) fn restart(name: &SessionName, restart: &Restart, out: &mut Output) -> Result<ExitCode, Error> {
     let registry = Registry::open()?;
-    let launch = match registry.folder(name).find()? {
-        Found::Live(record) => {
-            Client::open(&registry, name)?.end()?;
-            record.launch
-        }
-        Found::Ended(ended) => ended.launch,
-        Found::Vanished(record) => record.launch,
-        other => return Err(other.live(name).err().unwrap_or_else(super::mismatch)),
+    let found = registry.folder(name).find()?;
+    let launch = match &found {
+        Found::Live(record) | Found::Vanished(record) => record.launch.clone(),
+        Found::Ended(ended) => ended.launch.clone(),
+        _ => return Err(found.live(name).err().unwrap_or_else(super::mismatch)),
     };
-    run(&registry, name, &launch, restart.full, out)
+    // A session that cannot be started again is not ended.
+    let token = match &launch.target {
+        Target::Agent(_) => None,
+        Target::Room(room) => Some(super::attach::token_again(room, out)?),
+    };
+    if matches!(found, Found::Live(_)) {
+        Client::open(&registry, name)?.end()?;
+    }
+    run(&registry, name, &launch, token.as_ref(), restart.full, out)
 }
 
-fn run(
+/// Starts the daemon of a session, and tells how that goes.
+pub(super) fn run(
     registry: &Registry,
     name: &SessionName,
     launch: &Launch,
+    token: Option<&Secret>,
     full: bool,
     out: &mut Output,
 ) -> Result<ExitCode, Error> {
@@ -87,12 +96,10 @@ fn run(
         Error::new(Code::Io, format!("this program cannot be found to start its daemon: {error}"))
     })?;
     interrupt::catch()?;
-    let mut starting = launch::start(registry, name, launch, &program)?;
+    let mut starting = launch::start(registry, name, launch, token, &program)?;
     let (started, status) = loop {
         match starting.wait(&interrupt::happened)? {
-            Progress::Detected(status) => {
-                out.note(status.get("detected").and_then(|detected| detected.as_str()).unwrap_or_default());
-            }
+            Progress::Detected(status) => out.note(&found(&status)),
             Progress::Ready(started, status) => break (started, status),
         }
     };
@@ -114,4 +121,14 @@ fn run(
         record.port
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the session is with, in one line.
+fn found(status: &Value) -> String {
+    let get = |name: &str| status.get(name).and_then(Value::as_str);
+    match (get("detected"), get("room")) {
+        (Some(detected), _) => detected.to_owned(),
+        (None, Some(room)) => format!("Joined the room {room} as {}", get("identity").unwrap_or_default()),
+        (None, None) => String::new(),
+    }
 }

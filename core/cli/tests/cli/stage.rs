@@ -65,8 +65,13 @@ impl Stage {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
         command.args(args).current_dir(self.path());
-        for name in ["GREENROOM_SESSION", "GREENROOM_PEER", "VIRTUAL_ENV", "CLICOLOR_FORCE"] {
+        for name in
+            ["GREENROOM_SESSION", "GREENROOM_PEER", "GREENROOM_AUDIT_LOG", "VIRTUAL_ENV", "CLICOLOR_FORCE"]
+        {
             command.env_remove(name);
+        }
+        for name in ["URL", "PUBLIC_URL", "TOKEN", "API_KEY", "API_SECRET"] {
+            command.env_remove(format!("LIVEKIT_{name}"));
         }
         command.env("GREENROOM_HOME", self.home());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

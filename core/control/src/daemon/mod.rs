@@ -1,14 +1,16 @@
 //! The daemon: a process that holds one session, serves those who know its token, and leaves nothing behind.
 
 mod connection;
+mod door;
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use greenroom_engine::driver::{Driver, Listener};
-use greenroom_engine::{AudioOptions, LogTarget, Session, StartOptions};
+use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
@@ -17,8 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::connection::Host;
+use self::door::Door;
 use crate::files;
-use crate::record::{Ended, Order, Ready, Record};
+use crate::record::{Ended, Launch, Order, Ready, Record, RoomTarget, Target};
 use crate::registry::{Lock, Registry};
 use crate::token::Token;
 
@@ -103,6 +106,8 @@ struct Daemon {
     order: Order,
     lock: Lock,
     session: Session,
+    /// The port of a session that has none by itself.
+    door: Option<Door>,
     host: Arc<Host>,
     callers: mpsc::Receiver<std::net::TcpStream>,
     ends: mpsc::UnboundedReceiver<Done>,
@@ -146,22 +151,32 @@ enum Why {
 impl Daemon {
     fn start(order: Order, lock: Lock) -> Result<Self, Error> {
         let (to_callers, callers) = mpsc::channel(CONNECTIONS);
-        let log_path = order.launch.log.clone().unwrap_or_else(|| lock.folder().log());
-        let session = Session::start(StartOptions {
-            port: order.launch.port,
-            start_timeout: order.launch.start_timeout(),
-            log: LogTarget::File(log_path.clone()),
-            control: Some(Box::new(move |stream| {
-                // With that many waiting, one more is turned away.
-                drop(to_callers.try_send(stream));
-            })),
-            idle_timeout: order.launch.idle_timeout(),
-            audio: order.launch.audio.then(|| AudioOptions {
-                recording: order.launch.recording.clone(),
-                ..AudioOptions::default()
-            }),
-            ..StartOptions::new(order.launch.agent.clone())
-        })?;
+        let (log_path, session, door) = match &order.launch.target {
+            Target::Agent(agent) => {
+                let log_path = order.launch.log.clone().unwrap_or_else(|| lock.folder().log());
+                let session = Session::start(StartOptions {
+                    port: order.launch.port,
+                    start_timeout: order.launch.start_timeout(),
+                    log: LogTarget::File(log_path.clone()),
+                    control: Some(Box::new(move |stream| {
+                        // With that many waiting, one more is turned away.
+                        drop(to_callers.try_send(stream));
+                    })),
+                    idle_timeout: order.launch.idle_timeout(),
+                    audio: order.launch.audio.then(|| AudioOptions {
+                        recording: order.launch.recording.clone(),
+                        ..AudioOptions::default()
+                    }),
+                    ..StartOptions::new(agent.clone())
+                })?;
+                (log_path, session, None)
+            }
+            Target::Room(room) => {
+                let door = Door::new(order.launch.port, to_callers)?;
+                // The agent's own log is where the agent runs.
+                (lock.folder().daemon_log(), join(&order.launch, room)?, Some(door))
+            }
+        };
         let closed = Arc::new(Closed::default());
         let listener: Weak<Closed> = Arc::downgrade(&closed);
         session.on_events(listener);
@@ -175,11 +190,14 @@ impl Daemon {
             finishing,
         });
         let connections = JoinSet::new();
-        Ok(Self { order, lock, session, host, callers, ends, finish, closed, connections, log_path })
+        Ok(Self { order, lock, session, door, host, callers, ends, finish, closed, connections, log_path })
     }
 
     async fn run(mut self, attempt: &Path) -> Result<(), Error> {
         let mut signals = Signals::new()?;
+        if let Some(door) = &self.door {
+            door.open()?;
+        }
         let started = match self.wait_for_start(attempt, &mut signals).await {
             Ok(started) => started,
             Err(failed) => {
@@ -217,7 +235,8 @@ impl Daemon {
                 },
                 () = tokio::time::sleep(LOOK), if !written => None,
             };
-            if !written && self.session.snapshot().detected.is_some() {
+            let status = self.session.snapshot();
+            if !written && (status.detected.is_some() || status.room.is_some()) {
                 written = true;
                 self.write_record().map_err(NoStart::Failed)?;
                 tell(attempt, &Ready::Starting { status: self.session.status() });
@@ -239,7 +258,7 @@ impl Daemon {
         self.lock.write(&Record {
             name: self.order.name.clone(),
             pid: std::process::id(),
-            port: status.port.unwrap_or_default(),
+            port: self.door.as_ref().map_or_else(|| status.port.unwrap_or_default(), Door::port),
             token: self.host.token.clone(),
             started_at: status.started_at,
             log_path: self.log_path.clone(),
@@ -337,6 +356,19 @@ impl Daemon {
         });
         reason.unwrap_or(CloseReason::Closed)
     }
+}
+
+/// Joins the room, with the token that comes on standard input.
+fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
+    let mut token = String::new();
+    std::io::stdin()
+        .read_to_string(&mut token)
+        .map_err(|error| Error::new(Code::Io, format!("the token of the room cannot be read: {error}")))?;
+    let mut options = JoinOptions::new(&room.url, token);
+    options.agent.clone_from(&room.agent);
+    options.start_timeout = launch.start_timeout();
+    options.idle_timeout = launch.idle_timeout();
+    Session::join(options)
 }
 
 /// Wakes the daemon at every event: one of them is the last.

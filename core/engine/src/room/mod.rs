@@ -10,9 +10,11 @@
 //! | `streams` | byte and text streams that come in, bounded |
 //! | `participant`, `event` | who is in the room, and what happens there |
 //! | `session` | the session of an agent in a room |
+//! | `calls` | a room for a host language |
 //!
 //! Nothing is started or opened before [`Room::connect`] is awaited.
 
+mod calls;
 mod client;
 mod event;
 mod lanes;
@@ -36,6 +38,7 @@ use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
+pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use self::participant::Roster;
@@ -43,6 +46,7 @@ pub use self::participant::{Participant, ParticipantKind, Permissions};
 use self::peer::{Channel, PACKET};
 pub use self::session::JoinOptions;
 pub(crate) use self::session::run;
+pub use self::signal::Address;
 use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
 use crate::driver::lock;

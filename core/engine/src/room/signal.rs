@@ -15,11 +15,14 @@ const OLDEST_SERVER: &str = "1.9.2";
 
 /// The address of a server.
 #[derive(Clone, Debug)]
-pub(super) struct Address(Url);
+pub struct Address(Url);
 
 impl Address {
     /// Reads `ws://…`, `wss://…`, `http://…` or `https://…`.
-    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`], which says what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
             let message = format!(
                 "{url:?} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
@@ -41,7 +44,7 @@ impl Address {
     }
 
     /// Whether the server is on this machine.
-    pub(super) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
             Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
@@ -50,12 +53,23 @@ impl Address {
         }
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// The url as it was read.
+    pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
+    /// The server by name or number, and its port where that is known.
+    pub fn authority(&self) -> (Option<Host<&str>>, Option<u16>) {
+        (self.0.host(), self.0.port_or_known_default())
+    }
+
+    /// Whether the connection to it is encrypted.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.0.scheme(), "wss" | "https")
+    }
+
     /// The part that is told to people.
-    pub(super) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         self.0.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
@@ -109,6 +123,12 @@ fn too_old(response: &proto::JoinResponse) -> Error {
 pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
     let host = address.host();
     match error {
+        // What the server says shows the token.
+        SignalError::Client(status, said) if status.as_u16() == 401 && said.contains("expired") => {
+            let message =
+                format!("{host} refused the token ({status}), since it has expired; make a new one");
+            Error::new(Code::PermissionDenied, message)
+        }
         SignalError::Client(status, _) | SignalError::Handshake { status }
             if matches!(status.as_u16(), 401 | 403) =>
         {

@@ -1,6 +1,7 @@
 //! An agent in a room: the scripted peer behind a switchboard, as the SDKs' adapters put it there.
 
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ const TOPIC: &str = "lk.agent.session";
 /// An agent in a room. It leaves when this is dropped.
 pub(crate) struct Agent {
     pub(crate) room: Room,
+    stage: Arc<Stage>,
     _tasks: JoinSet<()>,
     process: Child,
 }
@@ -36,12 +38,21 @@ struct Stage {
     host: HostId,
     to_send: Notify,
     to_agent: tokio::sync::mpsc::UnboundedSender<Bytes>,
+    /// Whether requests are kept from the agent.
+    holds: tokio::sync::watch::Sender<bool>,
+    /// How many are.
+    held: AtomicUsize,
 }
 
 impl Agent {
     /// Joins as an agent of this identity.
     pub(crate) async fn join(venue: &Venue<'_>, identity: &str) -> Self {
-        let (room, mut events) = venue.join_with(venue.agent_token(identity)).await;
+        Self::join_with(venue, identity, venue.agent_token(identity)).await
+    }
+
+    /// Joins with a token of this identity.
+    pub(crate) async fn join_with(venue: &Venue<'_>, identity: &str, token: String) -> Self {
+        let (room, mut events) = venue.join_with(token).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let process = Command::new(greenroom_test_peer::binary())
             .args(["--connect-addr", &listener.local_addr().unwrap().to_string()])
@@ -60,6 +71,8 @@ impl Agent {
             host,
             to_send: Notify::new(),
             to_agent,
+            holds: tokio::sync::watch::channel(false).0,
+            held: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
         let mut streams = room.receive(TOPIC).unwrap();
@@ -71,19 +84,40 @@ impl Agent {
                 }
             }
         });
-        tasks.spawn(give(requests, to_agent_link));
+        tasks.spawn(give(Arc::clone(&stage), requests, to_agent_link));
         tasks.spawn(hear(Arc::clone(&stage), from_agent));
         tasks.spawn(send(Arc::clone(&stage)));
+        let meets = Arc::clone(&stage);
         tasks.spawn(async move {
             loop {
-                stage.meet();
+                meets.meet();
                 if events.next().await.is_none() {
                     return;
                 }
             }
         });
         venue.announce(identity);
-        Self { room, _tasks: tasks, process }
+        Self { room, stage, _tasks: tasks, process }
+    }
+
+    /// Sends a message as the agent's host would.
+    pub(crate) fn emit(&self, message: Bytes) {
+        self.stage.with(|board, now| board.send_from_agent(self.stage.host, message, None, now));
+    }
+
+    /// From now on keeps requests from the agent, or no more.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.stage.holds.send_replace(holds);
+    }
+
+    /// How many requests are kept from the agent.
+    pub(crate) fn held(&self) -> usize {
+        self.stage.held.load(Ordering::SeqCst)
+    }
+
+    /// Tells the switchboard who is in the room now.
+    pub(crate) fn meet(&self) {
+        self.stage.meet();
     }
 }
 
@@ -141,8 +175,17 @@ async fn take(stage: Arc<Stage>, mut stream: IncomingStream) {
     stage.with(|board, now| board.end(id, now));
 }
 
-async fn give(mut requests: tokio::sync::mpsc::UnboundedReceiver<Bytes>, mut link: OwnedWriteHalf) {
+async fn give(
+    stage: Arc<Stage>,
+    mut requests: tokio::sync::mpsc::UnboundedReceiver<Bytes>,
+    mut link: OwnedWriteHalf,
+) {
+    let mut holds = stage.holds.subscribe();
     while let Some(request) = requests.recv().await {
+        stage.held.fetch_add(1, Ordering::SeqCst);
+        // The sender of it is the stage's.
+        let _ = holds.wait_for(|holds| !holds).await;
+        stage.held.fetch_sub(1, Ordering::SeqCst);
         let prefix = frame::prefix(&request, usize::MAX).unwrap();
         if link.write_all(&[&prefix[..], &request].concat()).await.is_err() {
             return;
@@ -169,7 +212,7 @@ async fn send(stage: Arc<Stage>) {
         let next = stage.with_quiet(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
-                let to = to.into_iter().map(|recipient| recipient.identity);
+                let to = to.iter().map(|recipient| recipient.identity.clone());
                 if stage.room.send_bytes(&message, SendOptions::new(TOPIC).to(to)).await.is_err() {
                     return;
                 }

@@ -132,9 +132,16 @@ pub struct Switchboard {
     queued_bytes: usize,
     ready: VecDeque<Outgoing>,
     /// Who the last that got something are, until a participant is another.
-    audience: Option<(Arc<[String]>, Arc<[Recipient]>)>,
+    audience: Option<Audience>,
     cut: u64,
     now: Time,
+}
+
+/// Some participants, and who they are in the room.
+#[derive(Debug)]
+struct Audience {
+    sids: Arc<[String]>,
+    recipients: Arc<[Recipient]>,
 }
 
 #[derive(Debug)]
@@ -523,16 +530,16 @@ impl Switchboard {
 
     /// Who these are that are in the room now. Most messages go to the same as the one before.
     fn recipients(&mut self, sids: &Arc<[String]>) -> Arc<[Recipient]> {
-        if let Some((_, known)) = self.audience.as_ref().filter(|(known, _)| Arc::ptr_eq(known, sids)) {
-            return known.clone();
+        if let Some(last) = self.audience.as_ref().filter(|last| Arc::ptr_eq(&last.sids, sids)) {
+            return last.recipients.clone();
         }
         let recipient = |sid: &String| match (unannounced_identity(sid), self.peers.get(sid)) {
             (Some(identity), _) => Some(Recipient { identity: identity.to_owned(), sid: String::new() }),
             (None, peer) => peer.map(|peer| Recipient { identity: peer.identity.clone(), sid: sid.clone() }),
         };
-        let to: Arc<[Recipient]> = sids.iter().filter_map(recipient).collect();
-        self.audience = Some((sids.clone(), to.clone()));
-        to
+        let recipients: Arc<[Recipient]> = sids.iter().filter_map(recipient).collect();
+        self.audience = Some(Audience { sids: sids.clone(), recipients: recipients.clone() });
+        recipients
     }
 
     const fn ticket(&mut self) -> Ticket {

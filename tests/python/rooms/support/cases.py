@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from livekit.agents.voice.events import UserInputTranscribedEvent
 from livekit.agents.voice.remote_session import SessionHost, SessionTransport
 from livekit.protocol.agent_pb import agent_session as pb
 
+import greenroom
+
 from .agents import TOPIC, Agent
-from .eavesdropper import Eavesdropper
+from .eavesdropper import FENCE, Eavesdropper
 from .server import Server
 from .venue import Venue, holds_grant, until
 
@@ -35,22 +38,25 @@ _ERRORS = {"permission_denied": "denied", "unsupported request": "unsupported"}
 
 @dataclass(frozen=True)
 class Case:
-    """One situation with one request, for one way to guard an agent."""
+    """One situation with one request, for one way to guard an agent and one kind of Room to ask with."""
 
     name: str
     request: str
     guard: str
+    # The SDK's Room, or ours.
+    room: str
     situation: dict[str, Any] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.request}-{self.guard}"
+        return f"{self.name}-{self.request}-{self.guard}-{self.room}"
 
 
 CASES = [
-    Case(situation["name"], request, guard, situation)
+    Case(situation["name"], request, guard, room, situation)
     for situation in MATRIX["situations"]
     for request in situation["expected"]
     for guard in MATRIX["hosts"]
+    for room in ("sdk", "native")
 ]
 
 
@@ -106,7 +112,7 @@ class Stage:
         self._agent = agent
         self._line = line
         self._case = case
-        self._people: dict[str, Participant] = {}
+        self._people: dict[str, Participant | NativeParticipant] = {}
         # Beside the host under test another of the SDK's tells this process what the session says.
         self._told = Told()
         self._teller = SessionHost(self._told)
@@ -118,20 +124,30 @@ class Stage:
 
     async def open(self) -> None:
         people: dict[str, dict[str, bool]] = self._case.situation["participants"]
-        rooms = await asyncio.gather(
-            *(
-                self._venue.connect(name, grant=about.get("grant"), hidden=about.get("hidden", False))
-                for name, about in people.items()
-            )
-        )
-        seen = [room for room, about in zip(rooms, people.values(), strict=True) if not about.get("hidden")]
-        await self._venue.gather(self._agent.room, *seen)
-        for name, room in zip(people, rooms, strict=True):
-            await until(f"{name} knows the agent", lambda room=room: "agent" in room.remote_participants)
-            self._people[name] = await Participant(room).__aenter__()
+        joined = await asyncio.gather(*(self._join(name, about) for name, about in people.items()))
+        self._people = dict(zip(people, joined, strict=True))
+        for name, about in people.items():
+            person = self._people[name]
+            if not about.get("hidden"):
+                await until(f"the agent knows {name}", lambda name=name, sid=person.sid: self._knows(name, sid))
+            await until(f"{name} knows the agent", lambda person=person: "agent" in person.others)
         self._since = {name: 0 for name, about in people.items() if about.get("grant") and not about.get("hidden")}
         self._teller.register_session(self._agent.session)
         await self._teller.start()
+
+    async def _join(self, name: str, about: dict[str, bool]) -> "Participant | NativeParticipant":
+        grant, hidden = about.get("grant"), about.get("hidden", False)
+        # Whoever listens in needs to see what the SDK's Room sees.
+        if self._case.room == "sdk" or name == "eve":
+            return await Participant(await self._venue.connect(name, grant=grant, hidden=hidden)).__aenter__()
+        token = self._venue.token(name, grant=grant, hidden=hidden)
+        room = await greenroom.Room.connect(self._venue.server.url, token)
+        await self._venue.announce(name)
+        return await NativeParticipant(room).__aenter__()
+
+    def _knows(self, name: str, sid: str) -> bool:
+        known = self._agent.room.remote_participants.get(name)
+        return known is not None and known.sid == sid
 
     async def close(self) -> None:
         await self._teller.aclose()
@@ -193,9 +209,7 @@ class Stage:
         self._agent.session.emit("user_input_transcribed", said)
 
     async def _send(self, sender: str, request: pb.SessionRequest) -> None:
-        local = self._people[sender].room.local_participant
-        message = pb.AgentSessionMessage(request=request).SerializeToString()
-        await local.send_bytes(message, topic=TOPIC, name="raw", destination_identities=["agent"])
+        await self._people[sender].send(pb.AgentSessionMessage(request=request).SerializeToString())
 
     async def _answered(self, asker: str) -> None:
         """Waits for the response to the last that was asked, and for the end of the turn."""
@@ -221,8 +235,13 @@ class Stage:
             return
         fence = await self._ask_as_eve()
         await until("the fence is denied", lambda: fence in [it.request_id for it in self._responses("eve")])
+        eve = self._people["eve"]
+        assert isinstance(eve, Participant)
         for person in self._people.values():
-            await person.caught_up(self._agent.room)
+            if isinstance(person, NativeParticipant):
+                await person.caught_up(self._agent.room, eve.room)
+            else:
+                await person.caught_up(self._agent.room)
 
     def _messages(self, name: str) -> list[pb.AgentSessionMessage]:
         return [pb.AgentSessionMessage.FromString(content) for _, content in self._people[name].delivered]
@@ -278,6 +297,7 @@ class Stage:
     def _overheard(self) -> list[bytes]:
         """What eve has got beside the denials of her own requests."""
         eve = self._people["eve"]
+        assert isinstance(eve, Participant)
         denials = [
             pb.AgentSessionMessage(response=pb.SessionResponse(request_id=fence, error="permission_denied"))
             for fence in self._fences
@@ -317,9 +337,80 @@ class Participant(Eavesdropper):
         super().__init__(room)
         self._reads = asyncio.Lock()
 
+    @property
+    def sid(self) -> str:
+        return self.room.local_participant.sid
+
+    @property
+    def others(self) -> set[str]:
+        return set(self.room.remote_participants)
+
+    async def send(self, message: bytes) -> None:
+        local = self.room.local_participant
+        await local.send_bytes(message, topic=TOPIC, name="raw", destination_identities=["agent"])
+
     async def _read(self, reader: rtc.ByteStreamReader, sender: str) -> None:
         async with self._reads:
             await super()._read(reader, sender)
+
+
+class NativeParticipant:
+    """The same with a Room of ours, which shows nothing of streams to others."""
+
+    def __init__(self, room: greenroom.Room) -> None:
+        self.room = room
+        self.delivered: list[tuple[str, bytes]] = []
+        self.strays: dict[str, tuple[str, bytes]] = {}
+        self._fences: set[str] = set()
+        self._read_until = ""
+
+    @property
+    def sid(self) -> str:
+        return self.room.local.sid
+
+    @property
+    def others(self) -> set[str]:
+        return set(self.room.participants)
+
+    async def __aenter__(self) -> "NativeParticipant":
+        self._tasks = [
+            asyncio.create_task(self._keep(self.room.receive(TOPIC))),
+            asyncio.create_task(self._hear(self.room.events())),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.room.close()
+
+    async def send(self, message: bytes) -> None:
+        await self.room.send_bytes(message, topic=TOPIC, name="raw", to=["agent"], compress=False)
+
+    async def caught_up(self, sender: rtc.Room, fencer: rtc.Room) -> None:
+        """Waits until all is read that `sender` sent before this call; `fencer` is anybody else."""
+        mark = uuid.uuid4().hex
+        me = [self.room.local.identity]
+        # Packets of one sender keep their order: what it sent before has come to this Room.
+        await sender.local_participant.publish_data(mark, reliable=True, destination_identities=me, topic=FENCE)
+        await until("the participant catches up", lambda: mark in self._fences)
+        # Streams are read in the order in which they began: what had come is read.
+        await fencer.local_participant.send_bytes(b"", topic=TOPIC, name=mark, destination_identities=me)
+        await until("the participant has read all", lambda: self._read_until == mark)
+
+    async def _keep(self, streams: greenroom.IncomingStreams) -> None:
+        async for stream in streams:
+            content = await stream.read()
+            if stream.info.name in self._fences:
+                self._read_until = stream.info.name
+            else:
+                self.delivered.append((stream.info.from_, content))
+
+    async def _hear(self, events: greenroom.RoomEvents) -> None:
+        async for event in events:
+            if isinstance(event, greenroom.DataEvent) and event.topic == FENCE:
+                self._fences.add(event.payload.decode())
 
 
 class Told(SessionTransport):

@@ -18,7 +18,7 @@ from livekit.rtc._proto.ffi_pb2 import FfiEvent
 from .venue import until
 
 TOPIC = "lk.agent.session"
-_FENCE = "eavesdropper.fence"
+FENCE = "eavesdropper.fence"
 
 
 class Eavesdropper:
@@ -46,14 +46,14 @@ class Eavesdropper:
         )
         self._listener = asyncio.create_task(self._listen())
         self.room.register_byte_stream_handler(self._topic, self._open)
-        self.room.register_byte_stream_handler(_FENCE, self._open_fence)
+        self.room.register_byte_stream_handler(FENCE, self._open_fence)
         self.room.on("data_received", self._pass_fence)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         FfiClient.instance.queue.unsubscribe(self._events)
         self.room.unregister_byte_stream_handler(self._topic)
-        self.room.unregister_byte_stream_handler(_FENCE)
+        self.room.unregister_byte_stream_handler(FENCE)
         self.room.off("data_received", self._pass_fence)
         for task in (self._listener, *self._readers):
             task.cancel()
@@ -68,9 +68,9 @@ class Eavesdropper:
         for sender in senders:
             packet, stream = uuid.uuid4().hex, uuid.uuid4().hex
             await sender.local_participant.publish_data(
-                packet, reliable=True, destination_identities=[self.room.local_participant.identity], topic=_FENCE
+                packet, reliable=True, destination_identities=[self.room.local_participant.identity], topic=FENCE
             )
-            await sender.local_participant.send_bytes(b"", topic=_FENCE, name=stream)
+            await sender.local_participant.send_bytes(b"", topic=FENCE, name=stream)
             await until("the eavesdropper catches up", lambda marks={packet, stream}: marks <= self._fences)
         await until("the eavesdropper's streams end", lambda: not self._readers)
 
@@ -114,7 +114,7 @@ class Eavesdropper:
         reader.close()
 
     def _pass_fence(self, packet: rtc.DataPacket) -> None:
-        if packet.topic == _FENCE:
+        if packet.topic == FENCE:
             self._fences.add(packet.data.decode())
 
 

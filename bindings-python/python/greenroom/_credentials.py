@@ -1,0 +1,157 @@
+"""Credentials for a room: the server that the client reaches, a token, and what the token says."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from greenroom import _json, _native
+from greenroom._session import _ask
+from greenroom._start import _check_seconds
+
+__all__ = ["Credentials", "Grants", "TrackSource", "credentials"]
+
+TrackSource: TypeAlias = Literal["camera", "microphone", "screen_share", "screen_share_audio"]
+"""Where a track comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grants:
+    """What a token allows, by LiveKit's names."""
+
+    room_join: bool = True
+    """To join the room."""
+    room_create: bool = False
+    """To make rooms and delete them."""
+    room_list: bool = False
+    """To list rooms."""
+    room_record: bool = False
+    """To record rooms."""
+    room_admin: bool = False
+    """To moderate the room."""
+    ingress_admin: bool = False
+    """To manage ingresses."""
+    can_publish: bool = True
+    """To publish tracks."""
+    can_publish_sources: tuple[TrackSource, ...] = ()
+    """Of which sources the tracks may be. None named is all."""
+    can_subscribe: bool = True
+    """To receive others' tracks."""
+    can_publish_data: bool = True
+    """To send data."""
+    can_update_own_metadata: bool = False
+    """To change its own name, metadata and attributes."""
+    can_manage_agent_session: bool = False
+    """To observe and drive the session of an agent."""
+    hidden: bool = False
+    """Not to be told of to others."""
+    recorder: bool = False
+    """To be shown as a recorder."""
+    agent: bool = False
+    """To be an agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """All that a client needs to join a room. Its `repr` shows nothing of the token."""
+
+    url: str
+    """The server, as the client reaches it."""
+    token: str = field(repr=False)
+    """The access token."""
+    room_id: str
+    """The room."""
+    identity: str
+    """Who joins, as the token says."""
+    expires_at: str
+    """Until when one can join with it, as the token says; RFC 3339."""
+    grants: Grants
+    """What the token allows, as it says."""
+
+
+def credentials(
+    room: str = "general",
+    *,
+    identity: str | None = None,
+    unique_identity: bool = True,
+    name: str | None = None,
+    kind: str | None = None,
+    metadata: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+    grants: Mapping[str, bool | Sequence[str]] | None = None,
+    can_manage_agent_session: bool = False,
+    dispatch: Mapping[str, str | None] | Sequence[str] = (),
+    ttl: float = 600.0,
+    url: str | None = None,
+    allow_internal_url: bool = False,
+    api_key: str | None = None,
+    api_secret: str | None = None,
+    requested_by: str | None = None,
+) -> Credentials:
+    """Make credentials for a room, for your own client or for one that you send them to.
+
+        made = greenroom.credentials("demo", identity="ada", requested_by="voice/start")
+
+    What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder. It
+    blocks while the url's name is looked up, for 5 s at most: on an event loop, call it by `asyncio.to_thread`.
+
+    Args:
+        room: The room's name.
+        identity: Who joins, before the suffix that makes it unique; `user` by default.
+        unique_identity: Whether it gets that suffix. Two of one identity put each other out of the room.
+        name: What the participant is called.
+        kind: What the participant is to the server, such as `agent`.
+        metadata: What is said about the participant.
+        attributes: The same, by keys.
+        grants: What to allow or not beside joining, publishing, subscribing and sending data, by the names of `Grants`.
+        can_manage_agent_session: Whether it may observe and drive the session of an agent.
+        dispatch: The agents that the server is to send into the room when it is made, by the names of their workers;
+            or these and what each job is told.
+        ttl: Seconds that the token is valid, from 1 on.
+        url: The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`.
+        allow_internal_url: Whether it may be one that only containers know, or that cannot be looked up here.
+        api_key: The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without: then the pair for
+            development is used, with a warning.
+        api_secret: Its secret; else `LIVEKIT_API_SECRET`.
+        requested_by: Who asks, for the audit log, which names it at every read of the secret; this program by default.
+
+    Raises:
+        InvalidArgument: An argument cannot be meant; there is no url, key or secret; the url is none that a client can
+            reach; or the pair for development is to be used with a server elsewhere.
+        IoError: The audit log cannot be written.
+    """
+    _check_seconds("ttl", ttl)
+    wanted: dict[str, Any] = {**(grants or {})}
+    if can_manage_agent_session:
+        wanted["can_manage_agent_session"] = True
+    told = dispatch.items() if isinstance(dispatch, Mapping) else [(agent, None) for agent in dispatch]
+    request = {
+        "room": room,
+        "identity": identity,
+        "unique_identity": unique_identity,
+        "name": name,
+        "kind": kind,
+        "metadata": metadata,
+        "attributes": dict(attributes or {}),
+        "grants": {grant: value if isinstance(value, bool) else list(value) for grant, value in wanted.items()},
+        "dispatch": [{"agent_name": agent, "metadata": text} for agent, text in told],
+        "ttl_ms": round(ttl * 1000),
+        "url": url,
+        "allow_internal_url": allow_internal_url,
+        "api_key": api_key,
+        "api_secret": api_secret,
+        "requested_by": _this_program() if requested_by is None else requested_by,
+    }
+    made = json.loads(_ask(_native.credentials, json.dumps(request)))
+    for note in made["notes"]:
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
+    return _json.build(Credentials, made)
+
+
+def _this_program() -> str:
+    return os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable) or "python"

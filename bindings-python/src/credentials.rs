@@ -1,0 +1,17 @@
+//! Tokens for rooms.
+
+use greenroom_control::credentials::{CredentialsRequest, credentials as make};
+use pyo3::prelude::*;
+
+use crate::error::raise;
+use crate::json;
+
+/// Credentials for a room, as JSON. It blocks while a name is looked up, for 5 s at most.
+///
+/// `request` is JSON, see `greenroom_control::credentials::CredentialsRequest`.
+#[pyfunction]
+pub(crate) fn credentials(py: Python<'_>, request: &str) -> PyResult<String> {
+    let request: CredentialsRequest = json::parse("request for credentials", request)?;
+    let made = py.detach(|| make(&request)).map_err(|error| raise(&error))?;
+    Ok(json::text(&made))
+}

@@ -1,0 +1,63 @@
+//! `doctor`
+
+use std::process::ExitCode;
+
+use anstyle::AnsiColor;
+use greenroom_control::credentials::{self, CredentialsRequest, Secret};
+use greenroom_control::doctor::{self, Checkup, Outcome, Step};
+use greenroom_engine::room::Address;
+use greenroom_protocol::Error;
+
+use super::token::signed_by;
+use crate::args::Doctor;
+use crate::output::Output;
+use crate::text;
+
+pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error> {
+    // To look is what it is for, wherever the url leads.
+    let mut request = CredentialsRequest { allow_internal_url: true, ..signed_by(doctor.signing) };
+    let url = credentials::server_url(&request)?;
+    let address = Address::parse(&url)?;
+    request.url = Some(url);
+    request.room = doctor.room;
+    request.identity = Some("doctor".to_owned());
+    request.grants.can_manage_agent_session = true;
+    // Nobody in the room has to know.
+    request.grants.hidden = true;
+    let token = doctor.token.map_or_else(
+        || match credentials::credentials(&request) {
+            Ok(made) => Ok(Secret::new(made.token)),
+            Err(error) => Err(error.message),
+        },
+        Ok,
+    );
+    let checkup = Checkup { address, token, timeout: doctor.timeout };
+    let mut unwritten = Ok(());
+    let is_json = out.is_json();
+    let report = doctor::examine(&checkup, &mut |step| {
+        if !is_json && unwritten.is_ok() {
+            unwritten = out.print(&line(step));
+        }
+    })?;
+    unwritten?;
+    if is_json {
+        out.document(&report)?;
+    } else if report.is_well {
+        out.note("Nothing stands in the way.");
+    }
+    Ok(report.failure().map_or(ExitCode::SUCCESS, |error| ExitCode::from(error.code.exit_code())))
+}
+
+/// A step for people.
+fn line(step: &Step) -> String {
+    let (mark, colour) = match step.outcome {
+        Outcome::Ok => ("✓", AnsiColor::Green),
+        Outcome::Warning => ("!", AnsiColor::Yellow),
+        Outcome::Failed => ("✗", AnsiColor::Red),
+        _ => ("-", AnsiColor::BrightBlack),
+    };
+    let colour = colour.on_default();
+    let advice = step.advice.as_deref().filter(|advice| !advice.is_empty());
+    let advice = advice.map(|advice| format!("           → {}\n", text::line(advice))).unwrap_or_default();
+    format!("{colour}{mark}{colour:#} {:<8} {}\n{advice}", step.name.as_str(), text::line(&step.found))
+}

@@ -1,0 +1,109 @@
+//! `greenroom doctor`: what it finds, what it advises, and its exit codes.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::server::{KEY, SECRET};
+use crate::stage::{Outcome, Stage, wait};
+use crate::venue::Venue;
+
+fn run(stage: &Stage, url: &str, more: &[&str]) -> Outcome {
+    let mut command = stage.command(&[&["doctor", "--url", url, "--timeout", "5s"], more].concat());
+    command.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+    wait(command)
+}
+
+/// The outcomes of a report, by step.
+fn outcomes(report: &Value) -> Vec<(&str, &str)> {
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().map(|step| (step["name"].as_str().unwrap(), step["outcome"].as_str().unwrap())).collect()
+}
+
+fn step<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap()
+}
+
+#[test]
+fn a_server_that_is_well() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let url = venue.server.url();
+    let report = run(&stage, &url, &["--json", "--room", &venue.name]).ok().json();
+    assert_eq!(report["is_well"], true);
+    let expected = [
+        ("dns", "ok"),
+        ("connect", "ok"),
+        ("tls", "skipped"),
+        ("signal", "ok"),
+        ("token", "ok"),
+        ("grant", "ok"),
+        ("media", "ok"),
+        ("turn", "skipped"),
+    ];
+    assert_eq!(outcomes(&report), expected);
+    run(&stage, &url, &[]).ok().printed("✓ signal").told("Nothing stands in the way.");
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_with_what_to_do() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let report = run(&stage, "ws://nobody.invalid", &["--json"]).code(3).json();
+    assert_eq!((outcomes(&report)[0], outcomes(&report)[1]), (("dns", "failed"), ("connect", "skipped")));
+    assert!(step(&report, "dns")["advice"].as_str().unwrap().contains("spelling"), "{report}");
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let report = run(&stage, &format!("ws://{nobody}"), &["--json"]).code(3).json();
+    assert_eq!(outcomes(&report)[1], ("connect", "failed"));
+
+    // A server without TLS.
+    let url = venue.server.url().replace("ws://", "wss://");
+    let report = run(&stage, &url, &["--json"]).code(3).json();
+    assert_eq!(outcomes(&report)[2], ("tls", "failed"));
+    assert!(step(&report, "tls")["advice"].as_str().unwrap().contains("ws://"), "{report}");
+
+    let mut foreign = stage.command(&["doctor", "--json", "--url", &venue.server.url()]);
+    foreign.env("LIVEKIT_API_KEY", "other").env("LIVEKIT_API_SECRET", "of another server, thirty-two long");
+    let report = wait(foreign).code(4).json();
+    assert_eq!(outcomes(&report)[4..6], [("token", "failed"), ("grant", "skipped")]);
+
+    let mut ungranted = stage.command(&["doctor", "--json", "--url", &venue.server.url()]);
+    ungranted.env("LIVEKIT_TOKEN", venue.token("eve"));
+    let report = wait(ungranted).code(4).json();
+    assert_eq!(outcomes(&report)[4..7], [("token", "ok"), ("grant", "failed"), ("media", "ok")]);
+    assert_eq!(report["is_well"], false);
+}
+
+#[test]
+fn without_a_token_the_rest_is_looked_at() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let mut half = stage.command(&["doctor", "--json", "--url", &venue.server.url()]);
+    half.env("LIVEKIT_API_KEY", KEY);
+    let report = wait(half).ok().json();
+    assert_eq!(outcomes(&report)[3..5], [("signal", "ok"), ("token", "skipped")]);
+    assert!(step(&report, "token")["found"].as_str().unwrap().contains("no LIVEKIT_API_SECRET"), "{report}");
+}
+
+#[test]
+fn another_server_is_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).unwrap();
+        stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+    });
+    let stage = Stage::new();
+    let report = run(&stage, &url, &["--json"]).code(3).json();
+    assert_eq!(outcomes(&report)[3], ("signal", "failed"));
+    assert_eq!(step(&report, "signal")["code"], json!("protocol_error"));
+    server.join().unwrap();
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    let stage = Stage::new();
+    stage.run(&["doctor"]).code(2).told("no url of a LiveKit server");
+    stage.run(&["doctor", "--url", "localhost"]).code(2).told("not the url of a LiveKit server");
+}

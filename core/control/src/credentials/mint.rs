@@ -1,0 +1,127 @@
+//! Makes tokens, and reads what they say.
+
+use std::time::{Duration, SystemTime};
+
+use greenroom_protocol::time::Timestamp;
+use greenroom_protocol::{Code, Error};
+use jsonwebtoken::{EncodingKey, Header};
+use livekit_protocol::{RoomAgentDispatch, RoomConfiguration};
+use livekit_token::{AccessToken, Claims};
+use serde_json::Value;
+
+use super::grants::Grants;
+use super::keys::Keys;
+use super::{CredentialsRequest, Secret};
+
+/// The grant that LiveKit's crate does not know.
+const MANAGE: &str = "canManageAgentSession";
+
+/// What a token says. Nobody has checked its signature: the server does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Said {
+    /// The identity under which its holder joins.
+    pub identity: String,
+    /// The room; empty if it names none.
+    pub room: String,
+    /// When it ends; `None` if it does not say.
+    pub expires_at: Option<Timestamp>,
+    /// From when on it is valid; `None` if it does not say.
+    pub valid_from: Option<Timestamp>,
+    /// What it allows.
+    pub grants: Grants,
+}
+
+impl Said {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`], which shows nothing of it.
+    pub fn read(token: &Secret) -> Result<Self, Error> {
+        let no_token = || {
+            let message = "this is not an access token of LiveKit (three parts of letters with dots between them); was it copied whole?";
+            Error::new(Code::InvalidArgument, message)
+        };
+        let claims = Claims::from_unverified(token.reveal()).map_err(|_| no_token())?;
+        let raw = raw_claims(token.reveal()).map_err(|_| no_token())?;
+        let can_manage = raw["video"][MANAGE].as_bool() == Some(true);
+        let at = |seconds: usize| {
+            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds as u64));
+            at.filter(|_| seconds > 0).and_then(Timestamp::of)
+        };
+        Ok(Self {
+            room: claims.video.room.clone(),
+            expires_at: at(claims.exp),
+            valid_from: at(claims.nbf),
+            grants: Grants::from_video(&claims.video, can_manage),
+            identity: claims.sub,
+        })
+    }
+
+    /// Fails if the token cannot be used to join a room now, by this machine's clock.
+    ///
+    /// # Errors
+    /// [`Code::PermissionDenied`], which says why.
+    pub fn check(&self, now: SystemTime) -> Result<(), Error> {
+        let denied = |why: String| Err(Error::new(Code::PermissionDenied, why));
+        let is_before = |at: Timestamp, margin: Duration| SystemTime::from(at) + margin < now;
+        if let Some(at) = self.expires_at.filter(|at| is_before(*at, Duration::ZERO)) {
+            return denied(format!(
+                "the token expired at {at}; make a new one, for instance with `greenroom token`"
+            ));
+        }
+        // A minute is what the server allows clocks to differ by.
+        if let Some(at) = self.valid_from.filter(|at| SystemTime::from(*at) > now + Duration::from_secs(60)) {
+            return denied(format!("the token is valid from {at} on only; is this machine's clock right?"));
+        }
+        if !self.grants.room_join || self.room.is_empty() {
+            return denied("the token grants no room to join: it needs roomJoin and a room".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A token for what was asked for, signed by LiveKit's own crate.
+pub(super) fn mint(request: &CredentialsRequest, identity: &str, keys: &Keys) -> Result<Secret, Error> {
+    let secret = keys.secret.reveal();
+    let mut token = AccessToken::with_api_key(&keys.key, secret)
+        .with_ttl(request.ttl())
+        .with_identity(identity)
+        .with_grants(request.grants.to_video(&request.room))
+        .with_attributes(&request.attributes);
+    if let Some(name) = &request.name {
+        token = token.with_name(name);
+    }
+    if let Some(kind) = &request.kind {
+        token = token.with_kind(kind);
+    }
+    if let Some(metadata) = &request.metadata {
+        token = token.with_metadata(metadata);
+    }
+    if !request.dispatch.is_empty() {
+        let agents = request.dispatch.iter().map(|dispatch| RoomAgentDispatch {
+            agent_name: dispatch.agent_name.clone(),
+            metadata: dispatch.metadata.clone().unwrap_or_default(),
+            ..Default::default()
+        });
+        token = token.with_room_config(RoomConfiguration { agents: agents.collect(), ..Default::default() });
+    }
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(Code::InvalidArgument, format!("no token can be made of this: {error}"))
+    };
+    let token = token.to_jwt().map_err(|error| failed(&error))?;
+    if !request.grants.can_manage_agent_session {
+        return Ok(Secret::new(token));
+    }
+    // The same claims and one field more. The crate has told jsonwebtoken how to sign, above.
+    let mut claims = raw_claims(&token).map_err(|error| failed(&error))?;
+    claims["video"][MANAGE] = true.into();
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(|error| failed(&error))?;
+    Ok(Secret::new(token))
+}
+
+/// All that a token says, also what LiveKit's crate does not know.
+fn raw_claims(token: &str) -> Result<Value, jsonwebtoken::errors::Error> {
+    Ok(jsonwebtoken::dangerous::insecure_decode::<Value>(token)?.claims)
+}

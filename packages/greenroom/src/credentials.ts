@@ -1,0 +1,93 @@
+/** Credentials for a room: the server that the client reaches, a token, and what the token says. */
+
+import { basename } from 'node:path';
+import { inspect } from 'node:util';
+import { millis, requireText } from './checks.js';
+import { ROOM, TTL_MS } from './defaults.js';
+import { errorFromNative } from './failures.js';
+import { camelCased, snakeCased } from './names.js';
+import { native } from './native.cjs';
+import { quiet } from './promises.js';
+import type { Credentials, Grants } from './types.js';
+
+/** What credentials are asked for. */
+export interface CredentialsOptions {
+  /** Who joins, before the suffix that makes it unique. `user` unless given. */
+  identity?: string | undefined;
+  /** Whether the identity gets that suffix: two of one identity put each other out of the room. True unless given. */
+  uniqueIdentity?: boolean | undefined;
+  /** What the participant is called. */
+  name?: string | undefined;
+  /** What the participant is to the server, such as `agent`. */
+  kind?: string | undefined;
+  /** What is said about the participant. */
+  metadata?: string | undefined;
+  /** The same, by keys. */
+  attributes?: Readonly<Record<string, string>> | undefined;
+  /** What to allow or not beside joining, publishing, subscribing and sending data. */
+  grants?: Partial<Grants> | undefined;
+  /** Whether it may observe and drive the session of an agent. False unless given. */
+  canManageAgentSession?: boolean | undefined;
+  /** The agents that the server is to send into the room when it is made, by the names of their workers; or these and what each job is told. */
+  dispatch?: readonly string[] | Readonly<Record<string, string>> | undefined;
+  /** How long the token is valid, in milliseconds. 600,000 unless given. */
+  ttl?: number | undefined;
+  /** The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`. */
+  url?: string | undefined;
+  /** Whether it may be one that only containers know, or that cannot be looked up here. False unless given. */
+  allowInternalUrl?: boolean | undefined;
+  /** The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without, with a warning. */
+  apiKey?: string | undefined;
+  /** Its secret; else `LIVEKIT_API_SECRET`. */
+  apiSecret?: string | undefined;
+  /** Who asks, for the audit log, which names it at every read of the secret. This program unless given. */
+  requestedBy?: string | undefined;
+}
+
+/**
+ * Makes credentials for a room, whose name is `general` unless given: for your own client, or for one that you send them
+ * to. What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder.
+ *
+ * Rejects with `InvalidArgument` if an option cannot be meant, if there is no url, key or secret, if the url is none that
+ * a client can reach, or if the pair for development is to be used with a server elsewhere; with `IoError` if the audit
+ * log cannot be written.
+ */
+export function credentials(room: string = ROOM, options: CredentialsOptions = {}): Promise<Credentials> {
+  return quiet(make(room, options));
+}
+
+async function make(room: string, options: CredentialsOptions): Promise<Credentials> {
+  const json = await native.credentials(JSON.stringify(request(room, options))).catch((error: unknown) => {
+    throw errorFromNative(error);
+  });
+  const { notes, ...made } = JSON.parse(json) as { notes: string[] };
+  for (const note of notes) process.emitWarning(note, { code: 'GREENROOM_DEVELOPMENT_KEY' });
+  return hidden(camelCased(made) as Credentials);
+}
+
+function request(room: string, options: CredentialsOptions): object {
+  const { grants, canManageAgentSession, dispatch = [], ttl, uniqueIdentity, allowInternalUrl } = options;
+  const agents = Array.isArray(dispatch) ? dispatch.map((agent: string) => [agent, null]) : Object.entries(dispatch);
+  return {
+    room: requireText('the name of the room', room),
+    identity: options.identity,
+    unique_identity: uniqueIdentity ?? true,
+    name: options.name,
+    kind: options.kind,
+    metadata: options.metadata,
+    attributes: options.attributes ?? {},
+    grants: { ...(snakeCased(grants ?? {}) as object), ...(canManageAgentSession ? { can_manage_agent_session: true } : {}) },
+    dispatch: agents.map(([agent, metadata]) => ({ agent_name: agent, metadata })),
+    ttl_ms: Math.round(millis('ttl', ttl) ?? TTL_MS),
+    url: options.url,
+    allow_internal_url: allowInternalUrl ?? false,
+    api_key: options.apiKey,
+    api_secret: options.apiSecret,
+    requested_by: options.requestedBy ?? basename(process.argv[1] ?? process.execPath),
+  };
+}
+
+/** Whoever prints them does not print the token. */
+function hidden(made: Credentials): Credentials {
+  return Object.defineProperty(made, inspect.custom, { value: () => ({ ...made, token: '…' }) });
+}

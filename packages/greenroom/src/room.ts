@@ -1,0 +1,403 @@
+/** A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte and text streams. */
+
+import { millis, requireText } from './checks.js';
+import { CONNECT_TIMEOUT_MS } from './defaults.js';
+import { errorFromJson, errorFromNative, invalid } from './failures.js';
+import { camelCased } from './names.js';
+import { native } from './native.cjs';
+import { quiet } from './promises.js';
+import type { Participant, RoomEvent, RoomInfo, StreamInfo } from './types.js';
+
+/** How a room is joined. */
+export interface RoomOptions {
+  /** How long each step may take, in milliseconds: the signal connection, and from there until data can be sent. 15,000 unless given. */
+  timeout?: number | undefined;
+  /** Gives up, and leaves nothing behind: it rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How a data packet is sent. */
+export interface PublishOptions {
+  /** What it is about. Nothing unless given. */
+  topic?: string | undefined;
+  /** To whom, by identity; to everybody unless given. */
+  to?: readonly string[] | undefined;
+  /** Whether over the channel on which nothing is lost. True unless given. */
+  reliable?: boolean | undefined;
+  /** Gives up waiting for it to leave. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How text is sent. */
+export interface SendTextOptions {
+  /** What it is about; who listens to the topic gets the stream. */
+  topic: string;
+  /** To whom, by identity; to everybody unless given. */
+  to?: readonly string[] | undefined;
+  /** What is told beside it. */
+  attributes?: Readonly<Record<string, string>> | undefined;
+  /** Whether it may be compressed, where all recipients can read that. True unless given. */
+  compress?: boolean | undefined;
+  /** Gives up waiting for it to leave. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How bytes are sent. */
+export interface SendBytesOptions extends SendTextOptions {
+  /** Its name, such as of a file. */
+  name?: string | undefined;
+  /** What the bytes are. */
+  mimeType?: string | undefined;
+}
+
+/** A room at one moment. */
+interface Snapshot {
+  room: RoomInfo;
+  local: Participant;
+  participants: Participant[];
+  disconnected: { reason: string; message: string } | null;
+}
+
+interface Answer {
+  fields: Record<string, unknown>;
+  bytes: Buffer | undefined;
+}
+
+interface Call {
+  resolve(answer: Answer): void;
+  reject(reason: unknown): void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+// Node 20 before 20.4 has no such symbol; who compiles `await using` for it brings this one.
+const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+
+/** Rooms that something waits for. Others may be garbage-collected, and are left then. */
+const awaited = new Set<Room>();
+
+/**
+ * A room that was joined by `Room.connect`. It keeps Node running only while something of it is awaited.
+ *
+ * What sends rejects with `PermissionDenied` if the token does not allow it (the server would drop it silently), with
+ * `TooLarge` over a size cap, with `AgentGone` or `SessionClosed` once the room is left, and with `Busy`. No rejection is
+ * ever "unhandled".
+ */
+export class Room {
+  readonly #driver: InstanceType<typeof native.RoomDriver>;
+  readonly #calls = new Map<number, Call>();
+  #nextToken = 1;
+  #holds = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(options: string, joined: Call) {
+    // The driver holds on to what wakes it: a reference to the room there would keep it from being collected.
+    const self = new WeakRef(this);
+    const wake = () => {
+      const room = self.deref();
+      if (room !== undefined) room.#drain();
+    };
+    const token = this.#nextToken++;
+    this.#calls.set(token, joined);
+    try {
+      this.#driver = native.joinRoom(options, token, wake);
+    } catch (error) {
+      throw errorFromNative(error);
+    }
+    this.#hold();
+  }
+
+  /**
+   * Joins the room that the token names, and resolves once data can be sent.
+   *
+   * Rejects with `InvalidArgument` if url or token are none, with `PermissionDenied` if the server refuses the token,
+   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached.
+   */
+  static connect(url: string, token: string, options: RoomOptions = {}): Promise<Room> {
+    return quiet(Room.#connect(url, token, options));
+  }
+
+  static async #connect(url: string, token: string, { timeout, signal }: RoomOptions): Promise<Room> {
+    signal?.throwIfAborted();
+    const json = JSON.stringify({
+      url: requireText('the url', url),
+      token: requireText('the token', token),
+      connect_timeout_ms: millis('timeout', timeout) ?? CONNECT_TIMEOUT_MS,
+    });
+    const room: { current?: Room } = {};
+    const abort = () => void room.current?.close();
+    try {
+      await new Promise<unknown>((resolve, reject) => {
+        room.current = new Room(json, { resolve, reject });
+        signal?.addEventListener('abort', abort, { once: true });
+      });
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+    return room.current as Room;
+  }
+
+  /** The room. */
+  get info(): RoomInfo {
+    return this.#snapshot().room;
+  }
+
+  /** Our own participant. */
+  get local(): Participant {
+    return this.#snapshot().local;
+  }
+
+  /** The others, by identity. */
+  get participants(): Map<string, Participant> {
+    return new Map(this.#snapshot().participants.map((participant) => [participant.identity, participant]));
+  }
+
+  /** Why the room was left, once it was. */
+  get disconnected(): { reason: string; message: string } | undefined {
+    return this.#snapshot().disconnected ?? undefined;
+  }
+
+  /**
+   * What happens, for `for await`; it ends after `disconnected`. The first iterator of a room begins with the join, later
+   * ones with now. Each keeps up to 512 events for its reader; one that is slower gets a `gap` that counts what it missed.
+   */
+  events(): RoomEvents {
+    return new RoomEvents(this, this.#ask(() => this.#driver.openEvents()));
+  }
+
+  /** Sends a data packet of up to about 63 kB; resolves when it has left. */
+  publish(payload: Uint8Array, { topic = '', to = [], reliable = true, signal }: PublishOptions = {}): Promise<void> {
+    return quiet(this.call({ call: 'publish', topic, to, reliable }, payload, signal).then(() => {}));
+  }
+
+  /** Sends bytes, up to 64 MiB, as one stream, whose id it gives; resolves when all has left, which is not yet when it has arrived. */
+  sendBytes(data: Uint8Array, options: SendBytesOptions): Promise<string> {
+    return this.#send('send_bytes', data, options);
+  }
+
+  /** Sends text as one stream, whose id it gives; as `sendBytes`. */
+  sendText(text: string, options: SendTextOptions): Promise<string> {
+    return quiet((async () => this.#send('send_text', Buffer.from(requireText('the text to send', text)), options))());
+  }
+
+  /**
+   * From now on the streams of a topic come in here, bytes and texts. Those that begin before are dropped. Throws
+   * `InvalidArgument` if they come in elsewhere already.
+   */
+  receive(topic: string): IncomingStreams {
+    requireText('the topic', topic);
+    return new IncomingStreams(this, this.#ask(() => this.#driver.receive(topic)));
+  }
+
+  /** Changes attributes of our own participant; an empty value removes one. It needs `canUpdateMetadata`. */
+  setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
+    return quiet(this.call({ call: 'set_attributes', attributes }).then(() => {}));
+  }
+
+  /** Changes the metadata of our own participant, to what is not empty. It needs `canUpdateMetadata`. */
+  setMetadata(metadata: string): Promise<void> {
+    return quiet(this.call({ call: 'set_metadata', metadata }).then(() => {}));
+  }
+
+  /** Leaves the room, after what was sent has arrived or 3 s have passed. May be called again, and never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= quiet(
+      new Promise<void>((resolve) => {
+        const token = this.#expect({ resolve: () => resolve(), reject: () => resolve() });
+        this.#driver.close(token);
+      }),
+    );
+    return this.#closing;
+  }
+
+  /** The same as `close`, for `await using`. */
+  [asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Submits a call and the bytes that it sends. */
+  call(call: object, payload: Uint8Array = NOTHING, signal?: AbortSignal): Promise<Answer> {
+    return quiet(
+      new Promise<Answer>((resolve, reject) => {
+        signal?.throwIfAborted();
+        if (!(payload instanceof Uint8Array)) throw invalid('what is sent has to be a Uint8Array or a Buffer');
+        const json = JSON.stringify(call);
+        const token = this.#expect({
+          resolve: (answer) => {
+            signal?.removeEventListener('abort', abort);
+            resolve(answer);
+          },
+          reject: (error) => {
+            signal?.removeEventListener('abort', abort);
+            reject(error);
+          },
+        });
+        const abort = () => {
+          this.#driver.cancel(token);
+          this.#settle(token)?.reject(signal?.reason);
+        };
+        try {
+          this.#driver.submit(json, Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength), token);
+          signal?.addEventListener('abort', abort, { once: true });
+        } catch (error) {
+          this.#settle(token)?.reject(errorFromNative(error));
+        }
+      }),
+    );
+  }
+
+  /** @internal Lets go of a reader. */
+  closeReader(reader: number): void {
+    this.#driver.closeReader(reader);
+  }
+
+  #send(call: string, data: Uint8Array, options: SendBytesOptions): Promise<string> {
+    const { topic, to = [], name, mimeType, attributes = {}, compress = true, signal } = options;
+    const sending = { call, topic, to, name, mime_type: mimeType, attributes, compress };
+    return quiet(this.call(sending, data, signal).then(({ fields }) => String(fields['id'])));
+  }
+
+  #snapshot(): Snapshot {
+    return camelCased(JSON.parse(this.#driver.snapshot())) as Snapshot;
+  }
+
+  #ask<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      throw errorFromNative(error);
+    }
+  }
+
+  /** Expects an answer, and keeps Node running until it is there. */
+  #expect(call: Call): number {
+    const token = this.#nextToken++;
+    this.#calls.set(token, call);
+    this.#hold();
+    return token;
+  }
+
+  #settle(token: number): Call | undefined {
+    const call = this.#calls.get(token);
+    if (call !== undefined) {
+      this.#calls.delete(token);
+      this.#release();
+    }
+    return call;
+  }
+
+  /** Called when there are answers. Nothing may be thrown from here. */
+  #drain(): void {
+    for (const { token, ok, json, bytes } of this.#driver.drain()) {
+      const call = this.#settle(token);
+      if (ok) call?.resolve({ fields: JSON.parse(json) as Record<string, unknown>, bytes });
+      else call?.reject(errorFromJson(json));
+    }
+  }
+
+  #hold(): void {
+    if (this.#holds++ === 0) {
+      awaited.add(this);
+      this.#driver.ref();
+    }
+  }
+
+  #release(): void {
+    if (--this.#holds === 0) {
+      awaited.delete(this);
+      this.#driver.unref();
+    }
+  }
+}
+
+/** What comes in, one after the other. */
+abstract class Reader<T> implements AsyncIterableIterator<T> {
+  protected readonly room: Room;
+  readonly #number: number;
+  #isEnded = false;
+  /** Calls of `next` go one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @internal */
+  constructor(room: Room, number: number) {
+    this.room = room;
+    this.#number = number;
+  }
+
+  /** The next, as soon as there is one. */
+  next(): Promise<IteratorResult<T, undefined>> {
+    const next = this.#last.then(() => this.#next());
+    this.#last = next.catch(() => {});
+    return quiet(next);
+  }
+
+  /** Ends the iteration; the room stays joined. */
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#isEnded = true;
+    this.room.closeReader(this.#number);
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  protected abstract decode(answer: Answer): T;
+
+  async #next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#isEnded) return { done: true, value: undefined };
+    const answer = await this.room.call({ call: 'next', reader: this.#number });
+    if (answer.fields['end'] === true) return this.return();
+    return { done: false, value: this.decode(answer) };
+  }
+}
+
+/** What happens in a room; see `Room.events`. */
+export class RoomEvents extends Reader<RoomEvent> {
+  protected override decode({ fields, bytes }: Answer): RoomEvent {
+    const event = camelCased(fields) as RoomEvent;
+    return bytes === undefined ? event : ({ ...event, payload: bytes } as RoomEvent);
+  }
+}
+
+/** The streams of one topic, in the order in which they began; see `Room.receive`. */
+export class IncomingStreams extends Reader<IncomingStream> {
+  protected override decode({ fields }: Answer): IncomingStream {
+    return new IncomingStream(this.room, Number(fields['reader']), camelCased(fields['info']) as StreamInfo);
+  }
+}
+
+/** A stream that comes in: iterate over its parts, or `read` it whole. */
+export class IncomingStream extends Reader<Buffer> {
+  /** What it says about itself. */
+  readonly info: StreamInfo;
+
+  /** @internal */
+  constructor(room: Room, number: number, info: StreamInfo) {
+    super(room, number);
+    this.info = info;
+  }
+
+  /** All of it. Rejects with `TooLarge` if it was not read fast enough, with `ProtocolError` if it was broken off. */
+  read(): Promise<Buffer> {
+    return quiet(this.#read());
+  }
+
+  /** All of it, as text. */
+  readText(): Promise<string> {
+    return quiet(this.#read().then((all) => all.toString()));
+  }
+
+  async #read(): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for await (const part of this) parts.push(part);
+    return Buffer.concat(parts);
+  }
+
+  protected override decode({ bytes }: Answer): Buffer {
+    return bytes ?? NOTHING;
+  }
+}
