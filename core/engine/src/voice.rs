@@ -76,7 +76,7 @@ pub fn speech_from_samples(format: Format, samples: &[f32]) -> Result<Speech, Er
 pub fn speech_from_pcm(rate: u32, channels: u16, bytes: &[u8]) -> Result<Speech, Error> {
     let format =
         Format::new(rate, channels).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-    if bytes.len() % (2 * format.channels()) != 0 {
+    if !bytes.len().is_multiple_of(2 * format.channels()) {
         return Err(Error::new(
             Code::InvalidArgument,
             format!("{} bytes are not whole samples of 16 bits in each of {channels} channels", bytes.len()),

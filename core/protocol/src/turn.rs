@@ -44,7 +44,7 @@ pub struct Turn {
     pub heard: Option<String>,
     /// What could be heard, in a session with audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub voice: Option<Voice>,
+    pub voice: Option<Box<Voice>>,
 }
 
 /// What could be heard in a turn.
@@ -309,7 +309,7 @@ impl Fold {
             reply_delay_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
             queued_ms: millis(self.queued),
             heard: self.hearing.map(Hearing::text),
-            voice,
+            voice: voice.map(Box::new),
             events,
         }
     }

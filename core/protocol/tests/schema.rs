@@ -114,7 +114,7 @@ fn turn(events: Vec<Event>) -> Turn {
         reply_delay_ms: Some(1.0),
         queued_ms: 0.0,
         heard: Some("high".to_owned()),
-        voice: Some(Voice {
+        voice: Some(Box::new(Voice {
             user_ms: 1.0,
             agent_ms: 2.0,
             response_ms: Some(3.0),
@@ -122,7 +122,7 @@ fn turn(events: Vec<Event>) -> Turn {
             yield_ms: Some(0.5),
             lost_ms: 0.0,
             audio: Some(Speech::new(vec![0_u8, 1]).unwrap()),
-        }),
+        })),
     }
 }
 

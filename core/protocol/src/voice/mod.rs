@@ -125,7 +125,8 @@ impl Voice {
 
     /// Takes speech of the agent's. What is not of the wire's one format is counted and not heard.
     pub(crate) fn receive(&mut self, frame: AudioFrame, now: Time) {
-        let is_speech = frame.sample_rate == RATE && frame.num_channels == 1 && frame.data.len() % 2 == 0;
+        let is_speech =
+            frame.sample_rate == RATE && frame.num_channels == 1 && frame.data.len().is_multiple_of(2);
         if is_speech {
             let now = self.place(now);
             self.playback.receive(now, frame.data);

@@ -128,7 +128,7 @@ impl Uplink {
             let (start, utterance) = (piece.start, piece.utterance);
             piece.start += count as u64 / 2;
             let is_over = piece.samples.is_empty();
-            let ended = is_over.then(|| piece.start);
+            let ended = is_over.then_some(piece.start);
             if is_over {
                 self.pieces.pop_front();
             }
