@@ -137,7 +137,7 @@ fn speech_comes_from_files_samples_and_devices() {
             .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
             .collect();
         let middle = &samples[4_800..43_200];
-        assert!((signal::tone(middle, 440.0, 48_000) - 0.501).abs() < 0.01, "{format}");
+        assert!((signal::tone(middle, 440.0, 48_000) + 6.0).abs() < 0.05, "{format}");
         assert_eq!(voice::speech_from_wav_bytes(&std::fs::read(&path).unwrap()).unwrap(), from_file);
         let device: greenroom_audio::VirtualDevice = format!("file:{}", path.display()).parse().unwrap();
         let mut source = device.open_source(Format::WIRE, &Patchbay::default()).unwrap();

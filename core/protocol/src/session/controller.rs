@@ -96,6 +96,8 @@ pub struct Controller {
     over: Option<Over>,
     /// The audio, once the link is there.
     voice: Option<Voice>,
+    /// The audio of a link that is gone: the end of its recording, and what was lost.
+    ended_voice: Option<Voice>,
     user_state: Option<UserState>,
     /// Turns whose caller gave up before they were answered, oldest first.
     late: VecDeque<Late>,
@@ -221,6 +223,7 @@ impl Controller {
             active: None,
             over: None,
             voice: None,
+            ended_voice: None,
             user_state: None,
             late: VecDeque::new(),
             unheard: VecDeque::new(),
@@ -372,7 +375,10 @@ impl Controller {
         self.journal.record(kind, false, None, now);
         self.phase = Phase::Closed(error.clone());
         self.transmits.clear();
-        self.voice = None;
+        self.ended_voice = self.voice.take().map(|mut voice| {
+            voice.end(now);
+            voice
+        });
         let calls = std::mem::take(&mut self.starts).into_iter().map(|(call, _)| call);
         let waiting =
             std::mem::take(&mut self.waiting).into_values().filter_map(|waiting| match waiting.purpose {
@@ -409,12 +415,12 @@ impl Controller {
     /// The next stretch of the recording: signed 16-bit little-endian, 48 kHz, the user left and the agent right. It is to be taken at
     /// every deadline.
     pub fn poll_recording(&mut self) -> Option<Bytes> {
-        self.voice.as_mut()?.poll_recording()
+        self.voice.as_mut().or(self.ended_voice.as_mut())?.poll_recording()
     }
 
     /// What was lost of the session's audio; `None` without any.
     pub fn losses(&self) -> Option<Losses> {
-        self.voice.as_ref().map(Voice::losses)
+        self.voice.as_ref().or(self.ended_voice.as_ref()).map(Voice::losses)
     }
 
     /// The next answer.

@@ -24,7 +24,7 @@ use crate::time::{Time, millis};
 
 /// Frames that wait for the link. 1 s: beyond, the oldest go, and are counted.
 const WAITING_FRAMES: usize = 50;
-/// Stretches of the recording that wait to be taken. 10 s: beyond, the newest are silence.
+/// Stretches of the recording that wait to be taken. 10 s: beyond, the oldest go.
 const WAITING_TAPE: usize = 500;
 
 /// How a session's voice behaves.
@@ -192,6 +192,15 @@ impl Voice {
         self.playback.acknowledge(now)
     }
 
+    /// Nothing is said or heard from `now` on: what is recorded goes up to there.
+    pub(crate) fn end(&mut self, now: Time) {
+        self.advance(now);
+        let rest = self.uplink.rest(self.place(now));
+        if self.config.record {
+            self.tape(&rest, 0);
+        }
+    }
+
     /// The next frame for the agent.
     pub(crate) fn poll_frame(&mut self) -> Option<Bytes> {
         self.frames.pop_front()
@@ -220,7 +229,7 @@ impl Voice {
 
     /// Records a frame of the user's, and what of the agent was heard meanwhile.
     fn tape(&mut self, user: &Bytes, skipped: u64) {
-        let agent = self.playback.take_tape(self.uplink.next_at() - FRAME);
+        let agent = self.playback.take_tape(self.uplink.sent());
         let skipped = BytesMut::zeroed(skipped as usize * 2);
         let user = skipped.chunks_exact(2).chain(user.chunks_exact(2));
         let mut stereo = BytesMut::with_capacity(agent.len() * 2);

@@ -98,6 +98,11 @@ impl Uplink {
         self.utterances.retain(|(known, _)| *known != utterance);
     }
 
+    /// Up to where frames were made.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Where the next frame ends: the place at which it goes.
     pub(super) const fn next_at(&self) -> u64 {
         self.sent + FRAME
@@ -116,8 +121,18 @@ impl Uplink {
             // Nothing that is to be said is lost: it is said later.
             self.pieces.iter_mut().for_each(|piece| piece.start += skip);
         }
-        let end = self.sent + FRAME;
-        let mut frame = BytesMut::zeroed(FRAME as usize * 2);
+        Some((self.cut(FRAME), skip))
+    }
+
+    /// What has been said of the frame under way at place `now`.
+    pub(super) fn rest(&mut self, now: u64) -> Bytes {
+        self.cut(now.saturating_sub(self.sent).min(FRAME))
+    }
+
+    /// The next `length` samples.
+    fn cut(&mut self, length: u64) -> Bytes {
+        let end = self.sent + length;
+        let mut frame = BytesMut::zeroed(length as usize * 2);
         while let Some(piece) = self.pieces.front_mut()
             && piece.start < end
         {
@@ -141,7 +156,7 @@ impl Uplink {
             }
         }
         self.sent = end;
-        Some((frame.freeze(), skip))
+        frame.freeze()
     }
 
     /// What was skipped, and what was dropped of a live source, in samples.

@@ -584,6 +584,22 @@ fn the_recording_has_the_user_left_and_the_agent_right_in_their_time() {
 }
 
 #[test]
+fn the_recording_goes_to_the_moment_at_which_the_link_goes() {
+    let mut voice = VoiceConfig::default();
+    voice.record = true;
+    let mut stage = Stage::ready_with(config(voice));
+    stage.send(speech(SECOND, 500));
+    stage.wait(Duration::from_micros(512_500));
+    stage.close("gone");
+    let mut recorded = 0;
+    while let Some(stretch) = stage.controller.poll_recording() {
+        recorded += stretch.len() / 4;
+    }
+    assert_eq!(recorded as u128, stage.now.since(Time::ZERO).as_micros() * 48 / 1_000);
+    assert!(stage.controller.losses().is_some(), "what was lost is still known");
+}
+
+#[test]
 fn audio_can_be_turned_off_and_on() {
     let mut stage = voiced();
     let update = IoUpdate { input_audio: Some(false), ..IoUpdate::default() };
