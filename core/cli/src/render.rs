@@ -338,12 +338,8 @@ mod tests {
             turn[name] = value.clone();
         }
         let turn: Turn = serde_json::from_value(turn).unwrap();
-        let text = Renderer { full }.turn(&turn);
-        anstream::adapter::strip_str(&text)
-            .to_string()
-            .strip_prefix("\n  ● You\n    hi\n")
-            .unwrap_or(&text)
-            .to_owned()
+        let text = anstream::adapter::strip_str(&Renderer { full }.turn(&turn)).to_string();
+        text.strip_prefix("\n  ● You\n    hi\n").unwrap_or(&text).to_owned()
     }
 
     fn own(event: Value) -> String {
