@@ -13,6 +13,7 @@ from pathlib import Path
 
 from driver import build
 from driver.audio import audio
+from driver.capture import capture
 from driver.measure import Bench, Command, Failed, Sample, median_of, median_peak, median_wall, output
 from driver.table import Row
 
@@ -398,6 +399,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "say": say,
     "memory": memory,
     "audio": audio,
+    "capture": capture,
 }
 NAMES = {"rust": "Rust", "python": "Python", "node": "Node"}
 BINDINGS = {"python": "through PyO3", "node": "through napi"}

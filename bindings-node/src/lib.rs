@@ -8,6 +8,7 @@
 // napi's macros register each function with Node through generated unsafe code.
 #![allow(unsafe_code)]
 
+pub mod audio;
 pub mod controller;
 pub mod credentials;
 pub mod driver;

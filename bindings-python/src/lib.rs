@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `driver` | a session whose link and thread are native |
 //! | `room` | a room that was joined, and its calls |
+//! | `audio` | capture and playback |
 //! | `credentials` | tokens for rooms |
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
@@ -15,6 +16,7 @@
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
+mod audio;
 mod controller;
 mod credentials;
 mod driver;
@@ -32,6 +34,8 @@ mod _native {
     use greenroom_protocol::message::{self, Kind};
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::audio::{CaptureDriver, PlaybackDriver, devices};
     #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! What the benchmarks measure in Rust, one subcommand for each thing. Each prints JSON, which `benches/run` makes a table of.
 
 mod audio;
+mod capture;
 mod codec;
 mod corpus;
 mod echo;
@@ -69,6 +70,23 @@ enum What {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// What streams of PulseAudio take.
+    CapturePulse {
+        /// How long frames are read for their age, in seconds.
+        seconds: u64,
+    },
+    /// What is lost of a card that is a pipe while all processors are busy.
+    CapturePipe {
+        /// The pipe.
+        mic: PathBuf,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// What many virtual streams take.
+    CaptureVirtual {
+        /// For how long, in seconds.
+        seconds: u64,
+    },
     /// Sends back what each connection sends, until standard input ends; prints the port.
     Echo,
     /// Round trips through a session with the scripted agent, in turn with those of a bare socket to the echo server.
@@ -108,6 +126,9 @@ async fn main() -> Outcome<()> {
         What::AudioResample { engine, from, to, chunk } => return audio::resample(engine, from, to, chunk),
         What::AudioCost { for_ms } => audio::cost(for_ms)?,
         What::AudioSpeech { files } => audio::speech(&files)?,
+        What::CapturePulse { seconds } => capture::pulse(seconds)?,
+        What::CapturePipe { mic, seconds } => capture::pipe(&mic, seconds)?,
+        What::CaptureVirtual { seconds } => capture::many(seconds)?,
         What::Echo => return echo::serve().await,
         What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
         What::Sessions { peer, more } => memory::sessions(&peer, more).await?,

@@ -32,6 +32,6 @@ pub(crate) fn per_pass(total: Duration, mut pass: impl FnMut()) -> f64 {
 }
 
 /// The processor time of this process so far; 0 where the system does not tell.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

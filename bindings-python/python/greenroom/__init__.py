@@ -19,6 +19,8 @@ room; `greenroom.livekit` has the names that users of livekit-agents know.
 `greenroom.Room.connect(url, token)` is a room itself, without LiveKit's SDK; `greenroom.credentials("room")` makes
 tokens.
 
+`greenroom.audio` records and plays, with devices that are there and with virtual ones.
+
 All times are seconds. Errors are subclasses of `GreenroomError`. The package logs to the logger `greenroom`.
 
 Importing it is cheap: what needs asyncio or an SDK is imported when it is first used.
@@ -30,7 +32,7 @@ from greenroom._native import version as _version
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from greenroom import livekit, sync
+    from greenroom import audio, livekit, sync
     from greenroom._credentials import Credentials, Grants, TrackSource, credentials
     from greenroom._gate import Gate, gate
     from greenroom._policy import Audit, Overlap, Policy, Scope
@@ -63,8 +65,11 @@ if TYPE_CHECKING:
         AgentFailedToStart,
         AgentGone,
         AlreadyRunning,
+        AudioUnavailable,
         Busy,
         Cancelled,
+        DeviceLost,
+        DeviceNotFound,
         EntryNotFound,
         Forked,
         GreenroomError,
@@ -147,6 +152,7 @@ __all__ = [
     "AmdCompletedEvent",
     "AmdPrediction",
     "AmdPredictionEvent",
+    "AudioUnavailable",
     "Audit",
     "Busy",
     "Cancelled",
@@ -157,6 +163,8 @@ __all__ = [
     "Credentials",
     "DataEvent",
     "DebugEvent",
+    "DeviceLost",
+    "DeviceNotFound",
     "DisconnectedEvent",
     "EntryNotFound",
     "EotPredictionEvent",
@@ -241,6 +249,7 @@ __all__ = [
     "Voice",
     "__version__",
     "attach",
+    "audio",
     "credentials",
     "gate",
     "in_process",
@@ -270,7 +279,7 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         import importlib
 
-        if name in ("livekit", "sync") or name in _MODULES:
+        if name in ("audio", "livekit", "sync") or name in _MODULES:
             return importlib.import_module(f"greenroom.{name}")
         if name in __all__:
             for module in _MODULES:

@@ -11,8 +11,11 @@ __all__ = [
     "AgentFailedToStart",
     "AgentGone",
     "AlreadyRunning",
+    "AudioUnavailable",
     "Busy",
     "Cancelled",
+    "DeviceLost",
+    "DeviceNotFound",
     "EntryNotFound",
     "Forked",
     "GreenroomError",
@@ -174,6 +177,24 @@ class Unsupported(GreenroomError):
     """This platform, or this version of something else, cannot do it."""
 
     code = "unsupported"
+
+
+class DeviceNotFound(GreenroomError):
+    """No audio device is called so; the message lists those that there are."""
+
+    code = "device_not_found"
+
+
+class DeviceLost(GreenroomError):
+    """An audio device is gone, or gives nothing."""
+
+    code = "device_lost"
+
+
+class AudioUnavailable(GreenroomError):
+    """There is nothing that audio devices could be reached through; the message says what to install."""
+
+    code = "audio_unavailable"
 
 
 class Forked(GreenroomError):

@@ -34,3 +34,22 @@ pub fn spread(mono: &[f32], channels: usize, interleaved: &mut [f32]) -> usize {
     }
     written
 }
+
+/// Makes the channels of `from` into those of `to`, as many instants as both slices hold, and gives the number of samples written.
+///
+/// One channel is the mean of all, one becomes all, and of several each is the one of its number, over and over where there are fewer.
+pub fn remap(input: &[f32], from: usize, to: usize, output: &mut [f32]) -> usize {
+    let (from, to) = (from.max(1), to.max(1));
+    match (from, to) {
+        (_, 1) => mix_down(input, from, output),
+        (1, _) => spread(input, to, output) * to,
+        _ => {
+            let mut written = 0;
+            for (input, output) in input.chunks_exact(from).zip(output.chunks_exact_mut(to)) {
+                output.iter_mut().zip(input.iter().cycle()).for_each(|(output, &sample)| *output = sample);
+                written += to;
+            }
+            written
+        }
+    }
+}

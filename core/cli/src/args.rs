@@ -73,6 +73,14 @@ pub enum Command {
     Usage(Call),
     /// End the session if it runs, and start it again as it was started.
     Restart(Restart),
+    /// Show the microphones and loudspeakers.
+    Devices,
+    /// Record a microphone, or a virtual device, into a WAV file until Ctrl-C.
+    Record(Record),
+    /// Play a WAV file.
+    Play(Play),
+    /// Show how loud a microphone is and whether somebody speaks, until Ctrl-C.
+    Meter(Meter),
     /// Make an access token for a room.
     Token(Token),
     /// Look step by step at whether a LiveKit server can be reached and used from here.
@@ -328,6 +336,65 @@ pub struct Call {
     /// How long the agent may take to answer.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// What is listened to.
+#[derive(Debug, clap::Args)]
+pub struct Input {
+    /// An id, a name or a part of it, a number from the list of inputs, or a virtual device such as tone:440, file:in.wav or noise:-40.
+    #[arg(short, long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// End after so long, such as 10s.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub reopen: Option<Duration>,
+    /// Do not wait for the time to pass that a virtual device stands for.
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// `record`
+#[derive(Debug, clap::Args)]
+pub struct Record {
+    /// The file to write; one that is there is written over.
+    #[arg(value_name = "OUT.WAV")]
+    pub file: PathBuf,
+    /// What is listened to.
+    #[command(flatten)]
+    pub input: Input,
+    /// The rate of the file, in Hz.
+    #[arg(long, value_name = "HZ", default_value_t = 48_000)]
+    pub rate: u32,
+    /// The channels of the file.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub channels: u16,
+}
+
+/// `play`
+#[derive(Debug, clap::Args)]
+pub struct Play {
+    /// The file to play.
+    #[arg(value_name = "IN.WAV")]
+    pub file: PathBuf,
+    /// An id, a name or a part of it, a number from the list of outputs, or a virtual device such as null or file:out.wav.
+    #[arg(short, long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub reopen: Option<Duration>,
+    /// Do not wait for the time to pass that a virtual device stands for.
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// `meter`
+#[derive(Debug, clap::Args)]
+pub struct Meter {
+    /// What is listened to.
+    #[command(flatten)]
+    pub input: Input,
 }
 
 /// `restart`

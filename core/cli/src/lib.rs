@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what can be said on the command line |
+//! | `bar` | a level for people |
 //! | `command` | what each subcommand does |
 //! | `document` | what `--json` prints |
 //! | `interrupt` | Ctrl-C |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod bar;
 mod command;
 mod document;
 mod interrupt;

@@ -23,6 +23,10 @@
 //! [`credentials`] makes the tokens for that.
 //!
 //! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
+//!
+//! With the feature `audio`, the module of that name records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
+//! library. To have it looked up at run time, so that a program starts where it is not installed, put into the program's own `Cargo.toml`
+//! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`.
 
 #![forbid(unsafe_code)]
 
@@ -45,3 +49,10 @@ pub use greenroom_protocol::voice::Speech;
 pub use greenroom_protocol::{Code, Error, Limits};
 
 pub use greenroom_protocol as protocol;
+
+/// Microphones, loudspeakers and virtual devices, and what audio needs besides: frames, rates, levels, speech, noise, WAV files.
+#[cfg(feature = "audio")]
+pub mod audio {
+    pub use greenroom_audio::*;
+    pub use greenroom_capture::*;
+}

@@ -69,6 +69,12 @@ codes! {
     Cancelled = "cancelled", exit 130;
     /// This platform cannot do it yet.
     Unsupported = "unsupported", exit 2;
+    /// No audio device is called so.
+    DeviceNotFound = "device_not_found", exit 2;
+    /// An audio device is gone, or gives nothing.
+    DeviceLost = "device_lost", exit 3;
+    /// There is nothing that audio devices could be reached through.
+    AudioUnavailable = "audio_unavailable", exit 3;
     /// The handle belongs to another process: a fork copied it.
     Forked = "forked", exit 3;
     /// A defect of Greenroom itself.

@@ -22,6 +22,9 @@ export type ErrorCode =
   | 'timeout'
   | 'cancelled'
   | 'unsupported'
+  | 'device_not_found'
+  | 'device_lost'
+  | 'audio_unavailable'
   | 'forked'
   | 'internal';
 
@@ -138,6 +141,21 @@ export class Cancelled extends GreenroomError {
 /** This platform cannot do it yet. Code `unsupported`. */
 export class Unsupported extends GreenroomError {
   override readonly name = 'Unsupported';
+}
+
+/** No audio device is called so; the message lists those that there are. Code `device_not_found`. */
+export class DeviceNotFound extends GreenroomError {
+  override readonly name = 'DeviceNotFound';
+}
+
+/** An audio device is gone, or gives nothing. Code `device_lost`. */
+export class DeviceLost extends GreenroomError {
+  override readonly name = 'DeviceLost';
+}
+
+/** There is nothing that audio devices could be reached through. Code `audio_unavailable`. */
+export class AudioUnavailable extends GreenroomError {
+  override readonly name = 'AudioUnavailable';
 }
 
 /** The handle belongs to another process. Code `forked`. */

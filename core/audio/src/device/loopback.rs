@@ -42,39 +42,22 @@ impl Patchbay {
 
     /// The end that is recorded from.
     pub(super) fn listen(&self, name: &str, format: Format) -> Result<Ear, DeviceError> {
-        let line = self.open(name, format, "recording", |state| &mut state.listened)?;
-        Ok(Ear(End {
-            patchbay: self.clone(),
-            name: name.to_owned(),
-            line,
-            open: |state| &mut state.listened,
-        }))
+        self.open(name, format, "recording", |state| &mut state.listened).map(Ear)
     }
 
     /// The end that is played to.
     pub(super) fn speak(&self, name: &str, format: Format) -> Result<Mouth, DeviceError> {
-        let line = self.open(name, format, "playing", |state| &mut state.spoken)?;
-        Ok(Mouth(End {
-            patchbay: self.clone(),
-            name: name.to_owned(),
-            line,
-            open: |state| &mut state.spoken,
-        }))
+        self.open(name, format, "playing", |state| &mut state.spoken).map(Mouth)
     }
 
-    fn open(
-        &self,
-        name: &str,
-        format: Format,
-        end: &'static str,
-        open: Which,
-    ) -> Result<Arc<Line>, DeviceError> {
+    fn open(&self, name: &str, format: Format, end: &'static str, open: Which) -> Result<End, DeviceError> {
         let mut lines = lock(&self.lines);
         let line = lines.entry(name.to_owned()).or_insert_with(|| Arc::new(Line::new(format)));
         if std::mem::replace(open(&mut lock(&line.state)), true) {
             return Err(DeviceError::Busy { device: format!("loopback:{name}"), end });
         }
-        Ok(Arc::clone(line))
+        let line = Arc::clone(line);
+        Ok(End { patchbay: self.clone(), name: name.to_owned(), line, open })
     }
 }
 

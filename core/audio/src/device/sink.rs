@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::time::Duration;
 
-use super::source::unplugged;
+use super::source::{unplugged, until_failure};
 use super::{DeviceError, Patchbay, VirtualDevice};
 use crate::format::Format;
 use crate::wav::{Encoding, Writer};
@@ -103,7 +103,7 @@ impl Sink for FailingSink {
 
     fn write(&mut self, samples: &[f32]) -> Result<(), DeviceError> {
         let channels = self.format().channels();
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(samples.len() / channels);
+        let most = until_failure(self.left, samples.len() / channels);
         self.left -= most as u64;
         self.sink.write(&samples[..most * channels])?;
         if most * channels < samples.len() { Err(unplugged(&self.name, self.after)) } else { Ok(()) }

@@ -169,7 +169,7 @@ impl Source for FailingSource {
 
     fn read(&mut self, samples: &mut [f32]) -> Result<Filled, DeviceError> {
         let channels = self.format().channels();
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(samples.len() / channels);
+        let most = until_failure(self.left, samples.len() / channels);
         if self.left == 0 && !samples.is_empty() {
             return Err(unplugged(&self.name, self.after));
         }
@@ -177,6 +177,11 @@ impl Source for FailingSource {
         self.left -= filled.samples as u64;
         Ok(filled)
     }
+}
+
+/// How many of so many instants go through while `left` are left.
+pub(super) fn until_failure(left: u64, instants: usize) -> usize {
+    usize::try_from(left).unwrap_or(usize::MAX).min(instants)
 }
 
 pub(super) fn unplugged(name: &str, after: Duration) -> DeviceError {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod attach;
+mod audio;
 mod doctor;
 mod end;
 mod events;
@@ -40,6 +41,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
         Command::Usage(call) => ask::usage(name, &call, out),
         Command::Events(events) => events::events(name, &events, out),
         Command::Logs(logs) => logs::logs(name, &logs, out),
+        Command::Devices => audio::list(out),
+        Command::Record(record) => audio::record(&record, out),
+        Command::Play(play) => audio::play(&play, out),
+        Command::Meter(meter) => audio::meter(&meter, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "greenroom", &mut script);

@@ -12,7 +12,7 @@ fn schema(file: &str) -> Value {
 }
 
 #[track_caller]
-fn is(definition: &str, document: &Value) {
+pub(crate) fn is(definition: &str, document: &Value) {
     let mut schema_of_all = schema("cli.json");
     let session = schema("session.json");
     let definitions = schema_of_all["$defs"].as_object_mut().unwrap();

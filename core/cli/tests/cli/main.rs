@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attach;
+mod audio;
 mod conversation;
 mod doctor;
 mod documents;

@@ -98,14 +98,22 @@ struct Desk {
     wake: Box<dyn Fn() + Send + Sync>,
     woken: AtomicBool,
     answers: Mutex<VecDeque<RoomAnswer>>,
-    /// Calls without an answer, and how to give them up once they have begun.
-    pending: Mutex<HashMap<u64, Option<AbortHandle>>>,
+    /// Calls without an answer.
+    pending: Mutex<HashMap<u64, Pending>>,
     readers: Mutex<HashMap<u64, Reader>>,
     next_reader: AtomicU64,
     room: OnceLock<Room>,
     /// What has happened since the join, until somebody reads it.
     first_events: Mutex<Option<RoomEvents>>,
     over: Mutex<Over>,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// The reader that waits for what it reads next.
+    reader: Option<u64>,
+    /// How to give it up once it has begun.
+    task: Option<AbortHandle>,
 }
 
 #[derive(Default)]
@@ -145,7 +153,7 @@ impl RoomCalls {
             wake,
             woken: AtomicBool::new(false),
             answers: Mutex::default(),
-            pending: Mutex::new(HashMap::from([(token, None)])),
+            pending: Mutex::new(HashMap::from([(token, Pending::default())])),
             readers: Mutex::default(),
             next_reader: AtomicU64::new(1),
             room: OnceLock::new(),
@@ -175,10 +183,11 @@ impl RoomCalls {
             let message = format!("{CALLS} calls of the room wait for their answer already");
             return self.desk.put(token, Err(Error::new(Code::Busy, message)), None);
         }
-        pending.insert(token, None);
+        let reader = if let RoomCall::Next { reader } = call { Some(reader) } else { None };
+        pending.insert(token, Pending { reader, task: None });
         drop(pending);
         if self.orders.send(Order::Call { token, call, bytes }).is_err() {
-            self.desk.answer(token, Err(self.desk.gone()), None);
+            self.desk.answer(token, self.desk.too_late(reader), None);
         }
     }
 
@@ -292,12 +301,22 @@ impl Desk {
             .error()
     }
 
-    fn end(&self) {
-        let tokens: Vec<u64> = lock(&self.pending).keys().copied().collect();
-        for token in tokens {
-            self.answer(token, Err(self.gone()), None);
+    /// What comes of a call after the end of the room: who reads what happens has read it all, and who reads a stream
+    /// has not.
+    fn too_late(&self, reader: Option<u64>) -> Result<Value, Error> {
+        let Some(reader) = reader else { return Err(self.gone()) };
+        match lock(&self.readers).get(&reader) {
+            Some(Reader { what: What::Stream(_), .. }) => Err(self.gone()),
+            _ => Ok(at_its_end()),
         }
-        lock(&self.readers).clear();
+    }
+
+    fn end(&self) {
+        let waiting: Vec<_> = lock(&self.pending).iter().map(|(&token, call)| (token, call.reader)).collect();
+        for (token, reader) in waiting {
+            self.answer(token, self.too_late(reader), None);
+        }
+        lock(&self.readers).retain(|_, reader| matches!(reader.what, What::Stream(_)));
         let mut over = lock(&self.over);
         over.is_over = true;
         let done = std::mem::take(&mut over.done);
@@ -384,11 +403,11 @@ async fn serve(desk: &Arc<Desk>, room: &Room, mut orders: mpsc::UnboundedReceive
                 });
                 // It may be done already.
                 if let Some(call) = lock(&desk.pending).get_mut(&token) {
-                    *call = Some(task);
+                    call.task = Some(task);
                 }
             }
             Some(Order::Cancel(token)) => {
-                if let Some(Some(task)) = lock(&desk.pending).get(&token) {
+                if let Some(Pending { task: Some(task), .. }) = lock(&desk.pending).get(&token) {
                     task.abort();
                 }
                 desk.answer(token, Err(Error::new(Code::Cancelled, "the call was cancelled")), None);
@@ -403,6 +422,11 @@ async fn serve(desk: &Arc<Desk>, room: &Room, mut orders: mpsc::UnboundedReceive
 }
 
 type Answered = (Value, Option<Bytes>);
+
+/// The answer to a reader that has read everything.
+fn at_its_end() -> Value {
+    json!({ "end": true })
+}
 
 async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Result<Answered, Error> {
     let done = (json!({}), None);
@@ -437,7 +461,7 @@ async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Re
 
 async fn next(desk: &Desk, number: u64) -> Result<Answered, Error> {
     let reader = lock(&desk.readers).get(&number).cloned();
-    let end = || (json!({ "end": true }), None);
+    let end = || (at_its_end(), None);
     let Some(reader) = reader else { return Ok(end()) };
     tokio::select! {
         biased;

@@ -92,6 +92,8 @@ pub(super) async fn join(
     options.client_capabilities = vec![proto::client_info::Capability::CapCompressionDeflateRaw];
     options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
+    // LiveKit's connection takes the process's own, and there is none unless somebody has chosen: two are linked.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let joined = SignalClient::connect(address.as_str(), token, options, Some(offer)).await;
     let (client, response, events) = joined.map_err(|error| explain(&error, address))?;
     if !client.is_single_pc_mode_active() {

@@ -1,0 +1,214 @@
+//! What the thread of a capture does.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use greenroom_audio::{Clock, Format, Frame, Source};
+
+use super::chain::Chain;
+use super::virtual_::VirtualFeed;
+use super::{moved, reopen};
+use crate::capture::{CaptureOptions, Frames};
+use crate::desk::Desk;
+use crate::devices::{Direction, Target};
+use crate::error::AudioError;
+use crate::event::{Cause, Event};
+use crate::options;
+use crate::real::RealFeed;
+
+/// An open device that is recorded from.
+pub(crate) trait Feed {
+    /// Rate and channels of what it gives.
+    fn format(&self) -> Format;
+
+    /// Hands over what has come since the last time, and before each part how many samples of each channel are missing; waits for nothing.
+    fn feed(&mut self, take: &mut dyn FnMut(&[f32], u64)) -> Result<Flow, AudioError>;
+
+    /// When its first sample was, counted from the stream's origin, where that has turned out otherwise than the samples say.
+    fn origin(&mut self) -> Option<Duration> {
+        None
+    }
+
+    /// What happened to it besides.
+    fn event(&mut self) -> Option<Event> {
+        None
+    }
+}
+
+/// How a feed goes on.
+pub(crate) enum Flow {
+    /// To be asked again at that time, or when the thread is unparked.
+    Until(Instant),
+    /// Nothing more comes.
+    Ended,
+}
+
+/// Opens the device, and records until it ends or the stream is closed.
+pub(crate) fn start(
+    desk: &Arc<Desk<Frames>>,
+    format: Format,
+    length: Duration,
+    origin: Instant,
+    options: &CaptureOptions,
+    source: Option<Box<dyn Source>>,
+) -> Result<(), AudioError> {
+    let (tell, told) = sync_channel(1);
+    let pump = Pump { desk: Arc::clone(desk), format, length, origin, options: options.clone() };
+    desk.start("greenroom-capture", move || pump.run(source, &tell))?;
+    // The thread has deadlines of its own; this one is for a system that holds it in a call.
+    let patience = options.start + Duration::from_secs(1);
+    told.recv_timeout(patience).unwrap_or_else(|_| {
+        desk.let_go();
+        let device = options.device.as_deref().unwrap_or("the default input");
+        Err(AudioError::Timeout { what: format!("opening {device}"), after: patience })
+    })
+}
+
+struct Pump {
+    desk: Arc<Desk<Frames>>,
+    format: Format,
+    length: Duration,
+    origin: Instant,
+    options: CaptureOptions,
+}
+
+impl Pump {
+    fn run(self, source: Option<Box<dyn Source>>, tell: &SyncSender<Result<(), AudioError>>) {
+        let own = source.is_some();
+        let opened = match source {
+            Some(source) => {
+                self.name("callback");
+                Ok(Box::new(VirtualFeed::new("callback".to_owned(), source, self.options.clock))
+                    as Box<dyn Feed>)
+            }
+            None => self.open(),
+        };
+        let opened = opened.and_then(|feed| {
+            let chain = Chain::new(feed.format(), self.format, self.length, self.origin.elapsed());
+            let chain = chain.map_err(|error| AudioError::Invalid(error.to_string()))?;
+            Ok((feed, chain))
+        });
+        let (mut feed, mut chain) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.desk.change(|state| state.end = Some(Err(error.clone())));
+                let _ = tell.send(Err(error));
+                return;
+            }
+        };
+        // Nobody listens any more where the caller has given up; then the stream is closing.
+        let _ = tell.send(Ok(()));
+        loop {
+            let end = self.record(&mut *feed, &mut chain);
+            drop(feed);
+            let end = match end {
+                Err(error) => self.recover(error, own, &mut chain),
+                Ok(()) => Ok(None),
+            };
+            match end {
+                Ok(Some(again)) => feed = again,
+                Ok(None) => return self.desk.change(|state| state.end = Some(Ok(()))),
+                Err(error) => return self.desk.change(|state| state.end = Some(Err(error))),
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Feed>, AudioError> {
+        let patchbay = options::patchbay(self.options.patchbay.as_ref());
+        match Target::find(self.options.device.as_deref(), Direction::Input)? {
+            Target::Virtual(device) => {
+                let name = device.to_string();
+                let source = device.open_source(self.format, &patchbay)?;
+                self.name(&name);
+                Ok(Box::new(VirtualFeed::new(name, source, self.options.clock)))
+            }
+            Target::Real(found) => {
+                self.name(&found.id);
+                let CaptureOptions { latency, start, .. } = self.options;
+                Ok(Box::new(RealFeed::open(*found, self.format, latency, start, self.origin)?))
+            }
+        }
+    }
+
+    fn name(&self, device: &str) {
+        self.desk.with(|state| device.clone_into(&mut state.device));
+    }
+
+    /// Records until the device ends or the stream is closed; a failure of the device is an error.
+    fn record(&self, feed: &mut dyn Feed, chain: &mut Chain) -> Result<(), AudioError> {
+        let mut give = |frame: &Frame<&[f32]>| self.give(frame);
+        loop {
+            if self.desk.is_closing() {
+                return Ok(());
+            }
+            let flow = feed.feed(&mut |samples, lost| {
+                if lost > 0 {
+                    chain.lose(lost);
+                }
+                chain.take(samples, &mut give);
+            })?;
+            if let Some(origin) = feed.origin() {
+                chain.set_origin(origin);
+            }
+            if let Some(event) = feed.event() {
+                self.desk.change(|state| state.events.push(event.clone()));
+                self.options.reopen.map_or(Ok(()), |_| moved(event))?;
+            }
+            match flow {
+                Flow::Ended => {
+                    chain.finish(&mut give);
+                    return Ok(());
+                }
+                Flow::Until(time) => match time.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// Puts a frame into the queue; as fast as possible, it waits for room.
+    fn give(&self, frame: &Frame<&[f32]>) {
+        if self.options.clock == Clock::Fast {
+            while self.desk.with(|state| state.queue.is_full()) {
+                if self.desk.is_closing() {
+                    return;
+                }
+                thread::park();
+            }
+        }
+        self.desk.change(|state| {
+            if frame.has_gap() {
+                state.events.push(Event::Gap { samples: frame.lost, cause: Cause::Device });
+            }
+            if let Some(gap) = state.queue.push(frame) {
+                state.events.push(gap);
+            }
+        });
+    }
+
+    /// Tells that the device is lost, and opens it again if that is wanted and may succeed; `None` if the stream was closed meanwhile.
+    fn recover(
+        &self,
+        error: AudioError,
+        own: bool,
+        chain: &mut Chain,
+    ) -> Result<Option<Box<dyn Feed>>, AudioError> {
+        let lost_at = Instant::now();
+        let device = self.desk.with(|state| state.device.clone());
+        self.desk.change(|state| state.events.push(Event::Lost { device, why: error.to_string() }));
+        let Some(limit) = self.options.reopen.filter(|_| error.may_pass() && !own) else { return Err(error) };
+        let opened = reopen(limit, || self.desk.is_closing(), || self.open());
+        let Some(feed) = opened.transpose()? else { return Ok(None) };
+        let after = lost_at.elapsed();
+        let missing = if self.options.clock == Clock::Fast { Duration::ZERO } else { after };
+        chain.reconnect(feed.format(), missing).map_err(|error| AudioError::Invalid(error.to_string()))?;
+        self.desk.change(|state| {
+            let device = state.device.clone();
+            state.events.push(Event::Reopened { device, after });
+        });
+        Ok(Some(feed))
+    }
+}

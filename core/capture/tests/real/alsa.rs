@@ -1,0 +1,120 @@
+//! ALSA, without a daemon.
+
+use std::time::Duration;
+
+use greenroom_capture::{Capture, CaptureOptions, Direction, Playback, PlaybackOptions, devices};
+use greenroom_protocol::Code;
+
+use crate::support::SOON;
+use crate::support::fifo::{Card, hear, speak};
+use crate::support::isolated::isolated;
+
+fn mic() -> CaptureOptions {
+    CaptureOptions { device: Some("alsa:mic".to_owned()), rate: 48_000, ..CaptureOptions::default() }
+}
+
+fn ramp(samples: usize) -> Vec<i16> {
+    (0..samples).map(|at| (at % 65_536) as u16 as i16).collect()
+}
+
+isolated!(what_a_card_gives_comes_to_the_bit, |folder| {
+    let card = Card::new(folder);
+    let capture = Capture::open(&mic()).expect("a card");
+    let spoken = ramp(96_000);
+    let mut heard: Vec<i16> = Vec::new();
+    // The test is the card's clock: it speaks on once it has heard, but for the 50 ms that are on their way.
+    for (number, block) in spoken.chunks(480).enumerate() {
+        speak(&card.mic, block);
+        while heard.len() + 5 * 480 <= number * 480 {
+            let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
+            assert_eq!(frame.lost, 0);
+            heard.extend(frame.samples);
+        }
+    }
+    assert!(heard.len() > 90_000 && heard == spoken[..heard.len()]);
+    assert_eq!(capture.recorded().expect("numbers").lost, 0);
+    capture.close().expect("closed");
+});
+
+isolated!(what_is_played_comes_to_a_card_to_the_bit, |folder| {
+    let card = Card::new(folder);
+    let options = PlaybackOptions { device: Some("alsa:speaker".to_owned()), ..PlaybackOptions::default() };
+    let playback = Playback::open(&options).expect("a card");
+    // Nothing in it is silence, which the card gets before and after.
+    let spoken: Vec<i16> = (0..30_000).map(|at| at + 1).collect();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            playback.write(&spoken, SOON).expect("written");
+            playback.flush().expect("alive");
+        });
+        let mut heard = Vec::new();
+        while heard.last() != spoken.last() {
+            heard.extend(hear(&card.speaker, 480).into_iter().filter(|&sample| sample != 0));
+        }
+        assert!(heard == spoken, "{} samples", heard.len());
+        writer.join().expect("written");
+    });
+    drop(playback);
+    // The card is read until it is closed, for it may be held by a full pipe.
+    std::thread::spawn(move || while !hear(&card.speaker, 480).is_empty() {});
+});
+
+isolated!(a_device_that_never_speaks_is_an_error_not_silence, |folder| {
+    let _card = Card::new(folder);
+    let options = CaptureOptions { start: Duration::from_millis(300), ..mic() };
+    let error = Capture::open(&options).and_then(|capture| capture.read::<i16>(SOON)).expect_err("no audio");
+    assert_eq!(error.code(), Code::DeviceLost, "{error}");
+    assert!(error.to_string().contains("alsa:mic gives no audio"), "{error}");
+});
+
+isolated!(a_device_that_falls_silent_is_lost, |folder| {
+    let card = Card::new(folder);
+    let capture = Capture::open(&mic()).expect("a card");
+    speak(&card.mic, &ramp(9600));
+    let error = loop {
+        match capture.read::<i16>(SOON) {
+            Ok(frame) => assert!(frame.is_some(), "it ended without an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), Code::DeviceLost, "{error}");
+    assert!(error.to_string().contains("dead for"), "{error}");
+    // The card holds its thread in a read; the stream ends all the same.
+    capture.close().expect("closed");
+});
+
+/// What Debian's ALSA lists besides its devices. Each of them can be opened.
+const JUNK: &str = "\
+pcm.null { type null hint { show on description \"Discard all samples\" } }
+pcm.lavrate { type null hint { show on description \"Rate Converter Plugin\" } }
+pcm.upmix { type null hint { show on description \"Plugin for channel upmix\" } }
+pcm.surround51 { type null hint { show on description \"5.1 Surround output\" } }
+";
+
+isolated!(alsas_list_has_devices_and_nothing_else, |folder| {
+    let _card = Card::new(folder);
+    let setup = folder.join("asound.conf");
+    let card = std::fs::read_to_string(&setup).expect("a file");
+    std::fs::write(&setup, card + JUNK).expect("a file");
+    let found = devices().expect("a list");
+    let names: Vec<&str> = found.iter().map(|device| device.id.as_str()).collect();
+    assert!(names.contains(&"alsa:mic") && names.contains(&"alsa:speaker"), "{names:?}");
+    let junk =
+        |name: &&&str| ["null", "lavrate", "upmix", "surround51"].iter().any(|junk| name.ends_with(junk));
+    assert_eq!(names.iter().find(junk), None, "{names:?}");
+    let input = found.iter().find(|device| device.default && device.direction == Direction::Input);
+    assert_eq!(input.map(|device| device.id.as_str()), Some("alsa:default"), "{found:?}");
+});
+
+isolated!(a_machine_without_a_card_has_no_default_device, |_folder| {
+    // ALSA's library is there and knows of nothing; nobody is at PulseAudio's socket.
+    assert_eq!(devices(), Ok(Vec::new()));
+    let errors = [
+        Capture::open(&CaptureOptions::default()).expect_err("nothing to open"),
+        Playback::open(&PlaybackOptions::default()).expect_err("nothing to open"),
+    ];
+    for error in errors {
+        assert_eq!(error.code(), Code::DeviceNotFound, "{error}");
+        assert!(error.to_string().contains("there is none at all"), "{error}");
+    }
+});

@@ -1,0 +1,323 @@
+//! PulseAudio, a daemon for each test.
+
+use std::time::{Duration, Instant};
+
+use greenroom_audio::Format;
+use greenroom_audio::signal::{Sine, tone};
+use greenroom_capture::event::Cause;
+use greenroom_capture::{
+    Capture, CaptureOptions, Device, Direction, Event, Latency, Playback, PlaybackOptions, devices,
+};
+use greenroom_protocol::Code;
+
+use crate::support::isolated::isolated;
+use crate::support::pulse::Pulse;
+use crate::support::{SOON, events_until, record, until};
+
+fn from(device: &str) -> CaptureOptions {
+    CaptureOptions { device: Some(device.to_owned()), ..CaptureOptions::default() }
+}
+
+fn to(device: &str) -> PlaybackOptions {
+    PlaybackOptions { device: Some(device.to_owned()), ..PlaybackOptions::default() }
+}
+
+/// Plays a second of a sine of 1 kHz with a peak of -6.02 dBFS, again and again, until it is told to stop.
+fn whistle(playback: &Playback, stop: &std::sync::atomic::AtomicBool) {
+    let mut sine = Sine::new(1000.0, -6.02, playback.format().rate());
+    let mut block = vec![0.0; playback.format().rate() as usize / 50];
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        sine.fill(&mut block);
+        playback.write(&block, SOON).expect("written");
+    }
+}
+
+/// Records while the whistle is played.
+fn hear_whistle(playback: &Playback, capture: &Capture, samples: usize) -> Vec<f32> {
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| whistle(playback, &stop));
+        // It has begun once it is loud.
+        until("the whistle is heard", || record(capture, 160).0.iter().any(|sample| sample.abs() > 0.4));
+        record(capture, capture.format().rate() as usize / 5);
+        let (recorded, lost) = record(capture, samples);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(lost, 0);
+        recorded
+    })
+}
+
+/// The level of the whistle in dBFS: the median of stretches of 20 ms, so that a busy machine that makes gaps does not change it.
+fn level(heard: &[f32], rate: u32) -> f32 {
+    let mut levels: Vec<f32> =
+        heard.chunks_exact(rate as usize / 50).map(|stretch| tone(stretch, 1000.0, rate)).collect();
+    levels.sort_by(f32::total_cmp);
+    levels[levels.len() / 2]
+}
+
+isolated!(the_list_is_the_servers_and_says_which_are_default, |folder| {
+    let _pulse = Pulse::start(folder);
+    let found = devices().expect("a list");
+    let mic = found.iter().find(|device| device.id == "pulseaudio:mic").expect("the microphone");
+    let expected = Device {
+        id: "pulseaudio:mic".to_owned(),
+        name: "Microphone".to_owned(),
+        direction: Direction::Input,
+        default: true,
+        rate: 48_000,
+        rates: mic.rates,
+        channels: 1,
+    };
+    assert_eq!(*mic, expected);
+    assert!(mic.rates.0 <= 8000 && mic.rates.1 >= 96_000, "{:?}", mic.rates);
+    let defaults: Vec<_> = found.iter().filter(|device| device.default).map(|device| &*device.id).collect();
+    assert_eq!(defaults, ["pulseaudio:mic", "pulseaudio:speaker"]);
+    // A part of a name that two devices have.
+    let error = Capture::open(&from("mic")).expect_err("ambiguous");
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.to_string().contains("mic_feed.monitor"), "{error}");
+    let error = Capture::open(&from("webcam")).expect_err("not there");
+    assert_eq!(error.code(), Code::DeviceNotFound);
+    assert!(error.to_string().contains("\"Microphone\" (pulseaudio:mic)"), "{error}");
+    // By number, as they are listed.
+    let inputs: Vec<_> = found.iter().filter(|device| device.direction == Direction::Input).collect();
+    let number = inputs.iter().position(|device| device.id == "pulseaudio:mic").expect("listed");
+    let capture = Capture::open(&from(&number.to_string())).expect("the microphone");
+    assert_eq!(capture.device().expect("alive"), "pulseaudio:mic");
+});
+
+isolated!(what_is_played_is_recorded_at_its_frequency_and_level, |folder| {
+    let _pulse = Pulse::start(folder);
+    for rate in [16_000, 24_000, 44_100, 48_000] {
+        let capture = Capture::open(&CaptureOptions { rate, ..from("Microphone") }).expect("a microphone");
+        let playback =
+            Playback::open(&PlaybackOptions { rate, ..to("pulseaudio:mic_feed") }).expect("its feed");
+        let heard = hear_whistle(&playback, &capture, rate as usize / 2);
+        let level = level(&heard, rate);
+        assert!((level + 6.02).abs() < 0.02, "{level} dBFS at {rate} Hz");
+    }
+});
+
+isolated!(low_latency_streams_are_whole_too, |folder| {
+    let _pulse = Pulse::start(folder);
+    let capture =
+        Capture::open(&CaptureOptions { latency: Latency::Low, rate: 48_000, ..from("Microphone") });
+    let capture = capture.expect("a microphone");
+    let playback = Playback::open(&PlaybackOptions { latency: Latency::Low, ..to("pulseaudio:mic_feed") });
+    let heard = hear_whistle(&playback.expect("its feed"), &capture, 24_000);
+    assert!((level(&heard, 48_000) + 6.02).abs() < 0.1);
+});
+
+isolated!(odd_devices_give_what_is_asked_for, |folder| {
+    let mut pulse = Pulse::start(folder);
+    for (name, settings) in [("old", ["rate=44100", "channels=1"]), ("wide", ["rate=48000", "channels=8"])] {
+        let sink = format!("sink_name={name}");
+        pulse.load(&["module-null-sink", &sink, settings[0], settings[1], "format=s16le"]);
+        pulse.keep(&format!("{name}.monitor"));
+        let monitor = format!("pulseaudio:{name}.monitor");
+        let found =
+            devices().expect("a list").into_iter().find(|device| device.id == monitor).expect("listed");
+        assert_eq!(settings, [format!("rate={}", found.rate), format!("channels={}", found.channels)]);
+        let capture = Capture::open(&from(&monitor)).expect("a microphone");
+        let playback = Playback::open(&to(&format!("pulseaudio:{name}"))).expect("a loudspeaker");
+        let heard = hear_whistle(&playback, &capture, 8000);
+        let level = level(&heard, 16_000);
+        assert!((level + 6.02).abs() < 0.05, "{level} dBFS from {name}");
+    }
+});
+
+isolated!(a_daemon_that_is_killed_is_told_by_name, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let capture = Capture::open(&from("Microphone")).expect("a microphone");
+    let playback = Playback::open(&to("pulseaudio:speaker")).expect("a loudspeaker");
+    record(&capture, 1600);
+    pulse.kill();
+    let error = loop {
+        match capture.read::<i16>(SOON) {
+            Ok(frame) => assert!(frame.is_some(), "it ended without an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), Code::DeviceLost, "{error}");
+    assert!(error.to_string().contains("pulseaudio:mic is gone"), "{error}");
+    assert!(matches!(capture.event(SOON), Ok(Some(Event::Lost { .. }))));
+    let mut error = Ok(());
+    until("the loudspeaker is lost", || {
+        error = playback.write(&[0.1_f32; 480], SOON);
+        error.is_err()
+    });
+    assert_eq!(error.map_err(|error| error.code()), Err(Code::DeviceLost));
+    // ALSA is asked, and has no device.
+    let error = Capture::open(&from("Microphone")).expect_err("nobody is there");
+    assert_eq!(error.code(), Code::DeviceNotFound, "{error}");
+});
+
+isolated!(a_daemon_that_comes_back_is_found_again, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let reopen = Some(Duration::from_secs(20));
+    let capture = Capture::open(&CaptureOptions { reopen, ..from("Microphone") }).expect("a microphone");
+    let playback =
+        Playback::open(&PlaybackOptions { reopen, ..to("pulseaudio:speaker") }).expect("a loudspeaker");
+    record(&capture, 1600);
+    pulse.kill();
+    let next = || capture.event(SOON).expect("an event");
+    events_until(next, |event| matches!(event, Event::Lost { .. }));
+    let back = Instant::now();
+    let _again = Pulse::start(folder);
+    let events = events_until(next, |event| matches!(event, Event::Reopened { .. }));
+    let Some(Event::Reopened { device, after }) = events.last() else { panic!("not reopened") };
+    assert_eq!(device, "pulseaudio:mic");
+    assert!(*after <= back.elapsed() + Duration::from_secs(20));
+    // The gap is as long as there was no device.
+    let mut gap = 0;
+    while Format::SPEECH.duration_of(gap) + Duration::from_millis(1) < *after {
+        gap += capture.read::<i16>(SOON).expect("a frame").expect("no end").lost;
+    }
+    record(&capture, 1600);
+    let next = || playback.event(SOON).expect("an event");
+    events_until(next, |event| matches!(event, Event::Reopened { .. }));
+    playback.write(&[0.1_f32; 4800], SOON).expect("written");
+    playback.drain(SOON).expect("played");
+});
+
+isolated!(a_default_device_that_vanishes_is_followed_by_the_next, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let module = pulse.load(&["module-null-sink", "sink_name=usb", "rate=48000", "channels=1"]);
+    pulse.keep("usb.monitor");
+    assert!(pulse.pactl(&["set-default-source", "usb.monitor"]).status.success());
+    let reopen = Some(Duration::from_secs(20));
+    let options = CaptureOptions { reopen, ..CaptureOptions::default() };
+    let capture = Capture::open(&options).expect("the default microphone");
+    assert_eq!(capture.device().expect("alive"), "pulseaudio:usb.monitor");
+    record(&capture, 1600);
+    assert!(pulse.pactl(&["set-default-source", "mic"]).status.success());
+    assert!(pulse.pactl(&["unload-module", &module]).status.success());
+    let next = || capture.event(SOON).expect("an event");
+    let events = events_until(next, |event| matches!(event, Event::Reopened { .. }));
+    assert!(events.iter().any(|event| matches!(event, Event::Lost { .. })), "{events:?}");
+    assert_eq!(capture.device().expect("alive"), "pulseaudio:mic");
+    record(&capture, 1600);
+});
+
+isolated!(another_default_device_is_told_and_followed_if_that_is_asked_for, |folder| {
+    let pulse = Pulse::start(folder);
+    let reopen = Some(Duration::from_secs(20));
+    let follows =
+        Capture::open(&CaptureOptions { reopen, ..CaptureOptions::default() }).expect("a microphone");
+    let stays = Capture::open(&CaptureOptions::default()).expect("a microphone");
+    record(&follows, 1600);
+    record(&stays, 1600);
+    assert!(pulse.pactl(&["set-default-source", "speaker.monitor"]).status.success());
+    for capture in [&follows, &stays] {
+        let next = || capture.event(SOON).expect("an event");
+        let events = events_until(next, |event| matches!(event, Event::DeviceChanged { .. }));
+        let Some(Event::DeviceChanged { from, to }) = events.last() else { panic!("not changed") };
+        assert_eq!((from.as_str(), to.as_str()), ("pulseaudio:mic", "pulseaudio:speaker.monitor"));
+    }
+    let next = || follows.event(SOON).expect("an event");
+    events_until(next, |event| matches!(event, Event::Reopened { .. }));
+    assert_eq!(follows.device().expect("alive"), "pulseaudio:speaker.monitor");
+    record(&follows, 1600);
+    assert_eq!(stays.device().expect("alive"), "pulseaudio:mic");
+    assert_eq!(record(&stays, 16_000).1, 0);
+});
+
+isolated!(where_alsas_library_is_not_installed_pulseaudio_works, |folder| {
+    // The loader takes the first of that name, and fails since it is no library.
+    std::fs::write(folder.join("libraries").join("libasound.so.2"), []).expect("a file");
+    let error = devices().expect_err("neither is there").to_string();
+    assert!(error.contains("apt install libasound2") && error.contains("PULSE_SERVER=unix:PATH"), "{error}");
+    let _pulse = Pulse::start(folder);
+    let capture = Capture::open(&CaptureOptions::default()).expect("a microphone");
+    let playback = Playback::open(&to("pulseaudio:mic_feed")).expect("its feed");
+    assert!((level(&hear_whistle(&playback, &capture, 8000), 16_000) + 6.02).abs() < 0.1);
+});
+
+isolated!(a_named_device_that_is_unplugged_is_lost, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let module = pulse.load(&["module-null-sink", "sink_name=usb", "rate=48000", "channels=1"]);
+    pulse.keep("usb.monitor");
+    let playback = Playback::open(&to("pulseaudio:usb")).expect("a loudspeaker");
+    playback.write(&[0.1_f32; 4800], SOON).expect("written");
+    assert!(pulse.pactl(&["unload-module", &module]).status.success());
+    let next = || playback.event(SOON).expect("an event");
+    let events = events_until(next, |event| matches!(event, Event::Lost { .. }));
+    let Some(Event::Lost { device, .. }) = events.last() else { panic!("not lost") };
+    assert_eq!(device, "pulseaudio:usb");
+});
+
+isolated!(a_server_that_hangs_hangs_nobody, |folder| {
+    let pulse = Pulse::start(folder);
+    let capture = Capture::open(&from("Microphone")).expect("a microphone");
+    record(&capture, 1600);
+    pulse.signal("-STOP");
+    let begun = Instant::now();
+    let error = Capture::open(&CaptureOptions { start: Duration::from_secs(2), ..from("pulseaudio:mic") });
+    let error = error.expect_err("no answer");
+    assert!(matches!(error.code(), Code::Timeout | Code::AudioUnavailable), "{error}");
+    let error = loop {
+        match capture.read::<i16>(SOON) {
+            Ok(frame) => assert!(frame.is_some(), "it ended without an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), Code::DeviceLost, "{error}");
+    capture.close().expect("closed");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    pulse.signal("-CONT");
+});
+
+isolated!(a_reader_that_sleeps_two_seconds_is_told_what_it_missed, |folder| {
+    let _pulse = Pulse::start(folder);
+    let capture = Capture::open(&from("Microphone")).expect("a microphone");
+    let before = record(&capture, 160).0.len() as u64;
+    until("two seconds have been recorded", || capture.recorded().expect("alive").samples >= 32_000);
+    let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
+    let recorded = capture.recorded().expect("alive");
+    assert!(frame.lost > 0 && frame.lost <= recorded.dropped, "{} of {recorded:?}", frame.lost);
+    assert!(
+        recorded.dropped + 16_000 + before + 160 >= 32_000,
+        "a second waits, the rest is counted: {recorded:?}"
+    );
+    assert_eq!(recorded.lost, 0);
+    let Ok(Some(Event::Gap { cause: Cause::Reader, .. })) = capture.event(SOON) else { panic!("no gap") };
+});
+
+isolated!(a_hundred_streams_leave_no_thread_and_no_descriptor, |folder| {
+    let _pulse = Pulse::start(folder);
+    let count = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).expect("Linux").count();
+    let once = || {
+        let capture = Capture::open(&from("Microphone")).expect("a microphone");
+        let playback = Playback::open(&to("pulseaudio:speaker")).expect("a loudspeaker");
+        record(&capture, 160);
+        playback.write(&[0.1_f32; 480], SOON).expect("written");
+        capture.close().expect("closed");
+        playback.close().expect("closed");
+    };
+    once();
+    let (threads, descriptors) = (count("task"), count("fd"));
+    for _ in 0..50 {
+        once();
+    }
+    devices().expect("a list");
+    until("threads are gone", || count("task") <= threads);
+    until("descriptors are gone", || count("fd") <= descriptors);
+});
+
+isolated!(clearing_is_heard_at_once_and_counted, |folder| {
+    let _pulse = Pulse::start(folder);
+    let queue = Duration::from_secs(5);
+    let playback =
+        Playback::open(&PlaybackOptions { queue, ..to("pulseaudio:speaker") }).expect("a loudspeaker");
+    playback.write(&vec![0.25_f32; 192_000], SOON).expect("written");
+    until("it is heard", || playback.position().expect("alive").heard > 4800);
+    playback.clear().expect("alive");
+    playback.drain(SOON).expect("nothing is left");
+    let position = playback.position().expect("alive");
+    assert_eq!(position.written, position.heard + position.dropped);
+    assert!(position.dropped > 96_000, "{position:?}");
+    playback.write(&vec![0.25_f32; 4801], SOON).expect("written");
+    playback.drain(SOON).expect("played");
+    let later = playback.position().expect("alive");
+    assert_eq!((later.heard, later.waiting), (position.heard + 4801, 0));
+});

@@ -1,0 +1,272 @@
+//! `devices`, `record`, `play` and `meter`
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use greenroom_audio::wav::{Encoding, Reader, WavError, Writer};
+use greenroom_audio::{Clock, Format, Level, Meter, SpeechDetector};
+use greenroom_capture::{
+    AudioError, Capture, CaptureOptions, Device, Event, Playback, PlaybackOptions, devices,
+};
+use greenroom_protocol::{Code, Error};
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::bar;
+use crate::interrupt;
+use crate::output::Output;
+use crate::text;
+
+/// How often a wait looks whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the end of what is played may take beyond its own length.
+const END: Duration = Duration::from_secs(5);
+
+/// What is played at once.
+const PART: Duration = Duration::from_millis(20);
+
+pub(super) fn list(out: &mut Output) -> Result<ExitCode, Error> {
+    let devices = devices()?;
+    if out.is_json() {
+        out.document(&json!({ "devices": devices }))?;
+    } else if devices.is_empty() {
+        out.note("No audio devices. Virtual ones are always there, such as tone:440 and file:in.wav.");
+    } else {
+        out.print(&format!("{}\n", table(&devices)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(devices: &[Device]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["", "DIRECTION", "NAME", "RATE", "CHANNELS", "ID"]);
+    for device in devices {
+        let default = if device.default { "*" } else { "" };
+        table.add_row([
+            default.to_owned(),
+            device.direction.to_string(),
+            text::line(&device.name),
+            device.rate.to_string(),
+            device.channels.to_string(),
+            text::line(&device.id),
+        ]);
+    }
+    table
+}
+
+pub(super) fn record(record: &args::Record, out: &mut Output) -> Result<ExitCode, Error> {
+    interrupt::catch()?;
+    let listening = Listening::open(&record.input, record.rate, record.channels)?;
+    let format = listening.capture.format();
+    let mut writer = Writer::create(&record.file, format, Encoding::S16).map_err(|error| file(&error))?;
+    out.note(&format!("Recording {} ({format}); Ctrl-C ends it.", listening.capture.device()?));
+    let mut lost = 0;
+    let silence = vec![0.0; 4096 * format.channels()];
+    let recorded = listening.each(out, |frame, missing, _| {
+        lost += missing;
+        // What is missing is silence, so that the rest keeps its place.
+        let mut left = usize::try_from(missing).unwrap_or(usize::MAX) * format.channels();
+        while left > 0 {
+            let part = &silence[..left.min(silence.len())];
+            writer.write(part).map_err(|error| file(&error))?;
+            left -= part.len();
+        }
+        writer.write(frame).map_err(|error| file(&error))
+    });
+    let seconds = writer.length() as f64 / f64::from(format.rate());
+    writer.finish().map_err(|error| file(&error))?;
+    recorded?;
+    let lost = lost as f64 / f64::from(format.rate());
+    if out.is_json() {
+        let device = listening.capture.device()?;
+        out.document(&json!({
+            "file": record.file, "device": device, "rate": format.rate(), "channels": format.channels(),
+            "seconds": seconds, "lost_seconds": lost,
+        }))?;
+    } else {
+        let missing = if lost > 0.0 { format!(", {lost:.3} s of it lost") } else { String::new() };
+        out.note(&format!("Recorded {seconds:.3} s to {}{missing}.", record.file.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn play(play: &args::Play, out: &Output) -> Result<ExitCode, Error> {
+    interrupt::catch()?;
+    let mut reader = Reader::open(&play.file).map_err(|error| file(&error))?;
+    let format = reader.format();
+    let playback = Playback::open(&PlaybackOptions {
+        device: play.device.clone(),
+        rate: format.rate(),
+        channels: u16::try_from(format.channels()).unwrap_or(u16::MAX),
+        clock: clock(play.fast),
+        reopen: play.reopen,
+        ..PlaybackOptions::default()
+    })?;
+    out.note(&format!("Playing {} to {} ({format}).", play.file.display(), playback.device()?));
+    let mut part = vec![0.0; format.samples_in(PART).max(1) as usize * format.channels()];
+    loop {
+        let read = reader.read(&mut part).map_err(|error| file(&error))?;
+        if read == 0 || interrupt::happened() {
+            break;
+        }
+        let patience = END + play.reopen.unwrap_or_default();
+        playback.write(&part[..read * format.channels()], Some(patience))?;
+    }
+    if interrupt::happened() {
+        playback.clear()?;
+    }
+    let end = format.duration_of(playback.position()?.waiting) + END;
+    let begun = std::time::Instant::now();
+    loop {
+        match playback.drain(Some(LOOK)) {
+            Err(AudioError::Timeout { .. }) if begun.elapsed() < end => {
+                if interrupt::happened() {
+                    playback.clear()?;
+                }
+            }
+            result => break result?,
+        }
+    }
+    let position = playback.position()?;
+    let device = playback.device()?;
+    playback.close()?;
+    while let Some(event) = playback.event(Some(LOOK))? {
+        tell(&event, out);
+    }
+    let seconds = |samples: u64| samples as f64 / f64::from(format.rate());
+    if out.is_json() {
+        out.document(&json!({
+            "file": play.file, "device": device, "rate": format.rate(), "channels": format.channels(),
+            "seconds": seconds(position.heard), "dropped_seconds": seconds(position.dropped),
+        }))?;
+    } else {
+        out.note(&format!("Played {:.3} s.", seconds(position.heard)));
+    }
+    Ok(if interrupt::happened() { ExitCode::from(Code::Cancelled.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+pub(super) fn meter(meter: &args::Meter, out: &mut Output) -> Result<ExitCode, Error> {
+    interrupt::catch()?;
+    // At a rate that leaves nothing out, so that peaks and what is clipped are those of the device.
+    let listening = Listening::open(&meter.input, Format::WIRE.rate(), 1)?;
+    let format = listening.capture.format();
+    let mut levels = Meter::new(format);
+    let internal =
+        |error: greenroom_audio::resample::ResampleError| Error::new(Code::Internal, error.to_string());
+    let mut speech = SpeechDetector::new(format.rate()).map_err(internal)?;
+    let live = !out.is_json() && io::stdout().is_terminal();
+    out.note(&format!("Listening to {}; Ctrl-C ends it.", listening.capture.device()?));
+    let mut second = bar::Loudest::default();
+    let ended = listening.each(out, |frame, _, out| {
+        while speech.next(&mut { frame }).is_some() {}
+        let mut samples = frame;
+        while let Some(level) = levels.next(&mut samples) {
+            let speaking = speech.is_speaking();
+            if out.is_json() {
+                out.line(&reading(&level, format, speaking))?;
+            } else if live {
+                out.print(&format!("\r{}", bar::live(&level, speaking)))?;
+            } else if let Some(line) = second.add(&level, speaking, format) {
+                out.print(&line)?;
+            }
+        }
+        Ok(())
+    });
+    if live {
+        out.print("\n")?;
+    }
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One reading as JSON; silence, which is no number of decibels, is null.
+fn reading(level: &Level, format: Format, speaking: bool) -> Value {
+    let finite = |dbfs: f32| dbfs.is_finite().then(|| (f64::from(dbfs) * 100.0).round() / 100.0);
+    json!({
+        "type": "level", "at_seconds": level.at as f64 / f64::from(format.rate()), "rms": finite(level.rms),
+        "peak": finite(level.peak), "held": finite(level.held), "clipped": level.clipped, "speaking": speaking,
+    })
+}
+
+/// A device that is listened to for some time.
+struct Listening {
+    capture: Capture,
+    /// Samples of each channel, at most.
+    most: Option<u64>,
+}
+
+impl Listening {
+    fn open(input: &args::Input, rate: u32, channels: u16) -> Result<Self, Error> {
+        let capture = Capture::open(&CaptureOptions {
+            device: input.device.clone(),
+            rate,
+            channels,
+            clock: clock(input.fast),
+            reopen: input.reopen,
+            ..CaptureOptions::default()
+        })?;
+        let most = input.duration.map(|duration| capture.format().samples_in(duration));
+        Ok(Self { capture, most })
+    }
+
+    /// Gives each frame's samples, and how many of each channel are missing before them, until the time is over, the device ends or Ctrl-C is
+    /// pressed.
+    fn each(
+        &self,
+        out: &mut Output,
+        mut take: impl FnMut(&[f32], u64, &mut Output) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut left = self.most.unwrap_or(u64::MAX);
+        // When the next frame begins if nothing is missing before it.
+        let mut next = None;
+        while left > 0 && !interrupt::happened() {
+            while let Ok(Some(event)) = self.capture.event(Some(Duration::ZERO)) {
+                tell(&event, out);
+            }
+            let frame = match self.capture.read::<f32>(Some(LOOK)) {
+                Err(AudioError::Timeout { .. }) => continue,
+                Ok(None) => break,
+                frame => frame?,
+            };
+            let Some(frame) = frame else { break };
+            let channels = frame.format.channels();
+            // Of what was lost, a part may be silence in the frame.
+            let before = next.map_or(Duration::ZERO, |next| frame.time.saturating_sub(next));
+            let missing = frame.lost.min(frame.format.samples_in(before)).min(left);
+            next = Some(frame.time + frame.format.duration_of((frame.samples.len() / channels) as u64));
+            left -= missing;
+            let samples = ((frame.samples.len() / channels) as u64).min(left);
+            left -= samples;
+            take(&frame.samples[..samples as usize * channels], missing, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells on the side what happened to a stream.
+fn tell(event: &Event, out: &Output) {
+    match event {
+        // The command ends with it as an error, unless a `Reopened` follows.
+        Event::Lost { device, why } => out.note(&format!("Lost {device}: {why}")),
+        Event::Reopened { device, after } => {
+            out.note(&format!("Reopened {device} after {:.1} s.", after.as_secs_f64()));
+        }
+        Event::DeviceChanged { from, to } => {
+            out.note(&format!("The default device is {to}; it was {from}."));
+        }
+        Event::Gap { samples, .. } => out.note(&format!("{samples} samples are missing.")),
+        _ => {}
+    }
+}
+
+const fn clock(fast: bool) -> Clock {
+    if fast { Clock::Fast } else { Clock::RealTime }
+}
+
+fn file(error: &WavError) -> Error {
+    Error::new(Code::Io, error.to_string())
+}
