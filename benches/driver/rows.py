@@ -139,6 +139,29 @@ def pings(bench: Bench, where: str) -> list[Row]:
     return rows
 
 
+def spoken(bench: Bench) -> list[Row]:
+    """What a spoken turn takes beyond the sounds of both sides, with an agent that takes no time of its own."""
+    scripts = {
+        "python": ([bench.python, BENCHES / "python" / "spoken.py", bench.peer], None),
+        "node": ([bench.node, BENCHES / "node" / "spoken.mjs", bench.peer], bench.node_folder),
+    }
+    found: dict[str, dict[str, list[float]]] = {name: {"beyond_ms": [], "sleep_ms": []} for name in scripts}
+    for _ in range(bench.rounds(3)):
+        for name, (script, cwd) in scripts.items():
+            for key, values in bench.json([*script, 10], cwd).items():
+                found[name][key] += values
+
+    def row(name: str) -> Row:
+        beyond = statistics.median(found[name]["beyond_ms"])
+        late = statistics.median(found[name]["sleep_ms"])
+        what = f"a spoken turn beyond the sounds of both sides, p50, from {NAMES[name]}"
+        return Row(
+            "spoken", what, millis(beyond), f"{millis(late)} late from a bare sleep", "", "<= 30 ms", beyond <= 30
+        )
+
+    return [row(name) for name in scripts]
+
+
 def room(bench: Bench) -> list[Row]:
     """Through a LiveKit server: the smallest call, and what an event costs an agent that has many controllers."""
     scripts = {
@@ -447,6 +470,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "codec": codec,
     "gate": gate,
     "ping": ping,
+    "spoken": spoken,
     "room": room,
     "client": client,
     "import": imports,
