@@ -308,6 +308,15 @@ export declare function playback(options: string, wake: () => void): PlaybackDri
  */
 export declare function replaceProcess(program: string, args: Array<string>): void
 
+/** The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz. */
+export declare function speechFromPcm(samples: Buffer, rate: number, channels: number): Buffer
+
+/** The speech in a WAV file, of any rate and number of channels. */
+export declare function speechFromWav(path: string): Buffer
+
+/** The same, from the content of such a file. */
+export declare function speechFromWavBytes(content: Buffer): Buffer
+
 /**
  * Starts an agent; `options` is JSON. Returns at once: the operation `start` waits until the session is ready.
  * `wake` is called when there is something to drain or events to read, once until the next `drain`.
@@ -316,3 +325,6 @@ export declare function start(options: string, wake: () => void): Driver
 
 /** The version of the native code, which is the version of the package. */
 export declare function version(): string
+
+/** Writes speech into a WAV file. */
+export declare function writeWav(path: string, samples: Buffer): void

@@ -15,6 +15,7 @@ pub mod driver;
 pub mod exchange;
 mod options;
 pub mod room;
+pub mod speech;
 pub mod switchboard;
 
 use std::process::Command;

@@ -12,6 +12,7 @@
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
+//! | `speech` | speech from files and samples, and into files |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
@@ -22,6 +23,7 @@ mod driver;
 mod error;
 mod json;
 mod room;
+mod speech;
 mod switchboard;
 mod wake;
 
@@ -44,6 +46,8 @@ mod _native {
     use crate::error::NativeError;
     #[pymodule_export]
     use crate::room::RoomDriver;
+    #[pymodule_export]
+    use crate::speech::{speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

@@ -61,7 +61,12 @@ const ONLY_NODE = {
     Newer: 'text in Python',
     OpenOptions: 'keyword arguments in Python',
     Provisional: 'arguments in Python',
+    Frame: "the SDK's own type in Python",
+    Part: 'of Sound',
     RoomLike: "the SDK's own type in Python",
+    Samples: 'arguments in Python',
+    SayAudioOptions: 'keyword arguments in Python',
+    SayOptions: 'keyword arguments in Python',
     SessionCloseReason: 'text in Python',
     Stamp: 'fields of each event in Python',
     StartOptions: 'keyword arguments in Python',
@@ -122,7 +127,7 @@ const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
 
 test('the same names are exported', () => {
-  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'start', ...ROOMS]
+  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'speech', 'start', ...ROOMS]
     .flatMap((name) => [...declarations(name).matchAll(/^export (?:interface|type) (\w+)/gm)])
     .map(([, name]) => name);
   const node = new Set([...Object.keys(greenroom), 'Events', ...types]);
@@ -261,7 +266,8 @@ test('calls take the same arguments', () => {
   for (const [method, parameters] of Object.entries(python.session)) {
     const theirs = Object.keys(parameters).map(camel).filter((name) => name !== 'timeout');
     const node = {
-      say: ['text'],
+      say: ['text', ...fieldsOf(declarations('session'), 'SayOptions')],
+      sayAudio: ['sound', ...fieldsOf(declarations('session'), 'SayAudioOptions')],
       updateIo: fieldsOf(declarations('types'), 'IoUpdate'),
       finalizeSimulation: fieldsOf(declarations('session'), 'Provisional'),
       events: without(fieldsOf(declarations('events'), 'EventsOptions'), ONLY_NODE.options),
@@ -284,8 +290,9 @@ test('the same defaults hold', () => {
   assert.equal(defaults.NAME, open.name);
   assert.equal(defaults.OPEN_TIMEOUT_MS, open.timeout * 1000);
   assert.equal(defaults.TEXT_MODE, inProcess.text_mode);
+  assert.equal(defaults.AUDIO, start.audio);
   assert.equal(python.session.events.from_now, false);
-  for (const name of ['python', 'node', 'env', 'cwd', 'port', 'log', 'idle_timeout']) assert.equal(start[name], null, name);
+  for (const name of ['python', 'node', 'env', 'cwd', 'port', 'log', 'idle_timeout', 'recording']) assert.equal(start[name], null, name);
 });
 
 test('the same types have the same fields', () => {

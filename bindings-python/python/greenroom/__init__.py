@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         StreamInfo,
     )
     from greenroom._session import Events, Opening, Session
+    from greenroom._speech import Sound, Speech, TextToSpeech
     from greenroom._start import attach, in_process, join, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
         UnknownItem,
         UserState,
         Verdict,
+        Voice,
     )
 
 __version__: str = _version()
@@ -223,10 +225,13 @@ __all__ = [
     "SessionClosedEvent",
     "SessionState",
     "SessionTimeout",
+    "Sound",
+    "Speech",
     "Started",
     "StateEvent",
     "Status",
     "StreamInfo",
+    "TextToSpeech",
     "TooLarge",
     "ToolCall",
     "ToolCallEvent",
@@ -241,6 +246,7 @@ __all__ = [
     "UsageEvent",
     "UserState",
     "Verdict",
+    "Voice",
     "__version__",
     "attach",
     "audio",
@@ -255,7 +261,18 @@ __all__ = [
 ]
 
 # Where a name is looked for when it is first asked for: the cheapest to import come first.
-_MODULES = ("errors", "types", "events", "_policy", "_session", "_start", "_gate", "_credentials", "_rooms")
+_MODULES = (
+    "errors",
+    "types",
+    "events",
+    "_policy",
+    "_speech",
+    "_session",
+    "_start",
+    "_gate",
+    "_credentials",
+    "_rooms",
+)
 
 if not TYPE_CHECKING:
 

@@ -75,7 +75,13 @@ class NativeHold:
     async def attach(self, wake: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         sock = socket.socket(fileno=self._driver.detach_fileno())
-        self._transport, _ = await self._loop.connect_accepted_socket(lambda: _Wake(wake), sock)
+        connecting = self._loop.create_task(self._listen(sock, wake))
+        # Whoever is cancelled here waits for the end next, which is told through the same socket.
+        await asyncio.shield(connecting)
+
+    async def _listen(self, sock: socket.socket, wake: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.connect_accepted_socket(lambda: _Wake(wake), sock)
 
     def detach(self) -> None:
         _open_links.discard(self)

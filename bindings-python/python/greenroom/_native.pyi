@@ -17,8 +17,12 @@ __all__ = [
     "join",
     "open",
     "peek_id",
+    "speech_from_pcm",
+    "speech_from_wav",
+    "speech_from_wav_bytes",
     "start",
     "version",
+    "write_wav",
 ]
 
 class NativeError(Exception):
@@ -311,3 +315,15 @@ def error_codes() -> list[str]:
 
 def _panic(message: str) -> None:
     """Panic, so that a test can see what becomes of a panic."""
+
+def speech_from_wav(path: str) -> bytes:
+    """The speech in a WAV file, of any rate and number of channels: signed 16-bit little-endian, 48 kHz, mono."""
+
+def speech_from_wav_bytes(content: bytes) -> bytes:
+    """The same, from the content of such a file."""
+
+def speech_from_pcm(samples: bytes, rate: int, channels: int) -> bytes:
+    """The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz."""
+
+def write_wav(path: str, samples: bytes) -> None:
+    """Write speech into a WAV file."""

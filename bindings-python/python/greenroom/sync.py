@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from greenroom import _session, _start, audio
+from greenroom._speech import Sound, TextToSpeech
 from greenroom.errors import GreenroomError, SessionClosed, forked
 from greenroom.events import Event
 from greenroom.types import (
@@ -65,6 +66,8 @@ def start(
     log: _Path | None = None,
     sync: bool = True,
     idle_timeout: float | None = None,
+    audio: bool = False,
+    recording: _Path | None = None,
 ) -> Session:
     """Start an agent file and wait until it is ready; the arguments and errors are those of `greenroom.start`."""
     return _open(
@@ -80,6 +83,8 @@ def start(
             log=log,
             sync=sync,
             idle_timeout=idle_timeout,
+            audio=audio,
+            recording=recording,
         )
     )
 
@@ -178,9 +183,33 @@ class Session:
         self._stop = weakref.finalize(self, background.stop)
         self._stop.atexit = False
 
-    def say(self, text: str, *, timeout: float | None = None) -> Turn:
-        """Have one text turn: say something and wait until the agent has done all that it does about it."""
-        return self._background.run(self._session.say(text, timeout=timeout))
+    def say(
+        self,
+        text: str,
+        *,
+        tts: TextToSpeech | None = None,
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn: say something and wait until the agent has done all that it does about it."""
+        return self._background.run(
+            self._session.say(text, tts=tts, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+        )
+
+    def say_audio(
+        self,
+        sound: Sound,
+        *,
+        text: str = "",
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn aloud, in a session with audio: speak, and wait until the agent has been heard out."""
+        return self._background.run(
+            self._session.say_audio(sound, text=text, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+        )
 
     def history(self, *, timeout: float | None = None) -> list[Item]:
         """The whole conversation, oldest first."""

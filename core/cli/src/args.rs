@@ -119,6 +119,12 @@ pub struct Start {
     /// Do not sync a uv project first.
     #[arg(long)]
     pub no_sync: bool,
+    /// Keep the agent's audio on, to speak to it with `say --audio`; without it the agent gets text alone.
+    #[arg(long)]
+    pub audio: bool,
+    /// Record the session into this WAV file: the user left, the agent right.
+    #[arg(long, value_name = "FILE", requires = "audio")]
+    pub recording: Option<PathBuf>,
     /// Let the SDK record the session into `console-recordings`.
     #[arg(long)]
     pub record: bool,
@@ -246,6 +252,15 @@ pub struct Say {
     /// What the user says; without it, it is read from standard input.
     #[arg(value_name = "TEXT")]
     pub text: Vec<String>,
+    /// Say what is in this WAV file, aloud, in a session that was started with --audio. TEXT is shown as what it says.
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Do not wait for the turn under way: speak over the agent once it has been heard for so long, such as 500ms.
+    #[arg(long, value_name = "DURATION", requires = "audio", value_parser = duration_or_zero)]
+    pub interrupt_after: Option<Duration>,
+    /// Write what the agent says, as it is heard, into this WAV file.
+    #[arg(long, value_name = "FILE")]
+    pub reply: Option<PathBuf>,
     /// How long the turn may take, those before it included, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub timeout: Duration,

@@ -12,6 +12,9 @@ export const OPEN_TIMEOUT_MS = 10_000;
 /** @internal Whether a uv project may be synced before it runs. */
 export const SYNC = true;
 
+/** @internal Whether the agent of a session keeps its audio. */
+export const AUDIO = false;
+
 /** @internal Whether the audio of an agent in this process is turned off. */
 export const TEXT_MODE = true;
 
