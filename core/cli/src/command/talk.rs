@@ -173,7 +173,11 @@ impl<'a> Conversation<'a> {
 
     /// Tells something beside what is said.
     fn tell(&mut self, text: &str) -> Result<(), Error> {
-        if self.is_live { self.show(&format!("  {}\n", text::clean(text))) } else { Ok(self.out.note(text)) }
+        if self.is_live {
+            return self.show(&format!("  {}\n", text::clean(text)));
+        }
+        self.out.note(text);
+        Ok(())
     }
 
     fn show(&mut self, text: &str) -> Result<(), Error> {
