@@ -294,3 +294,58 @@ fn a_session_of_text_is_not_spoken_to() {
     stage.run(&["say", "--audio", question.to_str().unwrap()]).code(2).told("start it with audio");
     stage.run(&["say", "hello", "--reply", "x.wav"]).code(1).told("started without --audio");
 }
+
+#[test]
+fn talk_carries_sound_between_devices_and_the_agent_and_takes_typed_lines() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let question = stage.path().join("question.wav");
+    // Half a second is heard whatever a busy machine skips.
+    wav::write(&question, Format::WIRE, &[0.5; 2 * greenroom_test_peer::SPOKEN]).unwrap();
+    let mut command = stage.command(&[
+        "talk",
+        "--input",
+        "file:question.wav",
+        "--output",
+        "file:reply.wav",
+        "--recording",
+        "both.wav",
+        "--python",
+        peer.to_str().unwrap(),
+    ]);
+    command.env("GREENROOM_PEER", "voice");
+    wait_with(command, b"hello\n")
+        .ok()
+        .printed("● You\n    a sound\n")
+        .printed("● Agent\n    heard\n")
+        .printed("● Agent\n    echo: hello\n")
+        .told("Listening to file:question.wav, playing to file:reply.wav.");
+    let loud = |samples: Vec<f32>| samples.iter().filter(|sample| sample.abs() > 0.1).count();
+    let (_, reply) = wav::read(&stage.path().join("reply.wav")).unwrap();
+    assert!(loud(reply) >= greenroom_test_peer::SPOKEN);
+    let (format, both) = wav::read(&stage.path().join("both.wav")).unwrap();
+    assert_eq!(format, Format::new(48_000, 2).unwrap());
+    assert!(loud(both) >= 2 * greenroom_test_peer::SPOKEN, "the user and the agent");
+}
+
+#[test]
+fn talk_tells_of_devices_that_cannot_be_had_and_leaves_no_agent() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let talk = |input: &str, output: &str| {
+        let mut command = stage.command(&[
+            "talk",
+            "--input",
+            input,
+            "--output",
+            output,
+            "--python",
+            peer.to_str().unwrap(),
+        ]);
+        command.env("GREENROOM_PEER", "voice");
+        wait_with(command, &[])
+    };
+    talk("file:missing.wav", "null").code(3).told("missing.wav");
+    talk("null", "tone:440").code(2).told("tone:440");
+    talk("fail:after=100ms", "null").code(3).told("fail");
+}
