@@ -46,9 +46,11 @@ pub(crate) async fn echo() -> Outcome<()> {
                     }
                 });
             }
-            _ = input.read_u8() => return Ok(room.disconnect().await),
+            _ = input.read_u8() => break,
         }
     }
+    room.disconnect().await;
+    Ok(())
 }
 
 /// Joins, and measures the join, round trips of packets, streams, and what they cost.
