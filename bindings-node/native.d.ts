@@ -1,5 +1,29 @@
 // Generated from src/ by `make gen`.
 
+/** Recording. It is closed when it is garbage-collected. */
+export declare class CaptureDriver {
+  /** What it is, as JSON, once it is open: `{device, rate, channels}`. */
+  about(): string | null
+  /** The next frame, or null. */
+  pollFrame(): FramePolled | null
+  /** The next event, as JSON, or null; `'null'` after the last. */
+  pollEvent(): string | null
+  /** What it has done so far, as JSON, in samples of each channel: `{samples, lost, dropped}`. */
+  recorded(): string
+  /** Milliseconds since it was opened, from which the times of its frames count. */
+  age(): number
+  /** Begins to close it. */
+  close(): void
+  /** Whether it is closed. */
+  pollClosed(): boolean
+  /** Closes it and blocks until it is closed, for `timeout` milliseconds at most. Gives whether it is. For the process' exit. */
+  waitClosed(timeout: number): boolean
+  /** From now on it keeps Node alive. */
+  ref(): void
+  /** From now on it does not keep Node alive. */
+  unref(): void
+}
+
 /** The answer to one call. */
 export interface Completion {
   /** The number of the call. */
@@ -86,6 +110,16 @@ export interface EventsRead {
   next: number
 }
 
+/** A stretch of audio; without samples it is the end of the stream. */
+export interface FramePolled {
+  /** The samples, the channels of an instant side by side. */
+  data?: Int16Array
+  /** Milliseconds since the stream was opened. */
+  time: number
+  /** Samples of each channel that are missing before it. */
+  lost: number
+}
+
 /**
  * What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
  * announced and head; `cut` stream; `audit` json.
@@ -124,6 +158,34 @@ export interface Outgoing {
   to?: Array<Recipient>
   /** The encoded message. */
   message?: Buffer
+}
+
+/** Playing. It is closed when it is garbage-collected. */
+export declare class PlaybackDriver {
+  /** What it is, as JSON, once it is open: `{device, rate, channels}`. */
+  about(): string | null
+  /** Writes samples, the channels of an instant side by side, whole instants. Gives how many there was room for, or null. */
+  pollWrite(samples: Int16Array): number | null
+  /** Has what was written played without waiting for more. */
+  flush(): void
+  /** Whether all that was written has been heard or dropped. */
+  pollDrained(): boolean
+  /** Drops what has not reached the device. */
+  clear(): void
+  /** How far it has come, as JSON, in samples of each channel: `{written, heard, waiting, dropped}`. */
+  position(): string
+  /** The next event, as JSON, or null; `'null'` after the last. */
+  pollEvent(): string | null
+  /** Begins to close it; what has not been heard is not. */
+  close(): void
+  /** Whether it is closed. */
+  pollClosed(): boolean
+  /** Closes it and blocks until it is closed, for `timeout` milliseconds at most. Gives whether it is. For the process' exit. */
+  waitClosed(timeout: number): boolean
+  /** From now on it keeps Node alive. */
+  ref(): void
+  /** From now on it does not keep Node alive. */
+  unref(): void
 }
 
 /** A participant that is sent something. */
@@ -210,8 +272,14 @@ export declare class Switchboard {
   status(host: number): string
 }
 
+/** Begins to record from a device; `options` is JSON. `wake` is called when it is time to ask again for what was null. */
+export declare function capture(options: string, wake: () => void): CaptureDriver
+
 /** Credentials for a room, as JSON, made on a thread of Node's pool since a name may have to be looked up. `request` is JSON. */
 export declare function credentials(request: string): Promise<string>
+
+/** Lists the real devices, as JSON, on a thread of Node's pool. */
+export declare function devices(): Promise<string>
 
 /** The codes of the table of errors that all languages share. */
 export declare function errorCodes(): Array<string>
@@ -231,11 +299,23 @@ export declare function open(name: string, wake: () => void): Promise<Driver>
 /** Panics, so that a test sees what becomes of a panic. */
 export declare function panic(message: string): void
 
+/** Begins to play to a device; `options` is JSON. `wake` is called when it is time to ask again for what was null or false. */
+export declare function playback(options: string, wake: () => void): PlaybackDriver
+
 /**
  * Runs `program` with `args` in the place of this very process: same process id, terminal and parent. Returns only
  * by throwing, when the program cannot be run or the platform has no such call.
  */
 export declare function replaceProcess(program: string, args: Array<string>): void
+
+/** The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz. */
+export declare function speechFromPcm(samples: Buffer, rate: number, channels: number): Buffer
+
+/** The speech in a WAV file, of any rate and number of channels. */
+export declare function speechFromWav(path: string): Buffer
+
+/** The same, from the content of such a file. */
+export declare function speechFromWavBytes(content: Buffer): Buffer
 
 /**
  * Starts an agent; `options` is JSON. Returns at once: the operation `start` waits until the session is ready.
@@ -245,3 +325,6 @@ export declare function start(options: string, wake: () => void): Driver
 
 /** The version of the native code, which is the version of the package. */
 export declare function version(): string
+
+/** Writes speech into a WAV file. */
+export declare function writeWav(path: string, samples: Buffer): void

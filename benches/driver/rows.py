@@ -139,6 +139,29 @@ def pings(bench: Bench, where: str) -> list[Row]:
     return rows
 
 
+def spoken(bench: Bench) -> list[Row]:
+    """What a spoken turn takes beyond the sounds of both sides, with an agent that takes no time of its own."""
+    scripts = {
+        "python": ([bench.python, BENCHES / "python" / "spoken.py", bench.peer], None),
+        "node": ([bench.node, BENCHES / "node" / "spoken.mjs", bench.peer], bench.node_folder),
+    }
+    found: dict[str, dict[str, list[float]]] = {name: {"beyond_ms": [], "sleep_ms": []} for name in scripts}
+    for _ in range(bench.rounds(3)):
+        for name, (script, cwd) in scripts.items():
+            for key, values in bench.json([*script, 10], cwd).items():
+                found[name][key] += values
+
+    def row(name: str) -> Row:
+        beyond = statistics.median(found[name]["beyond_ms"])
+        late = statistics.median(found[name]["sleep_ms"])
+        what = f"a spoken turn beyond the sounds of both sides, p50, from {NAMES[name]}"
+        return Row(
+            "spoken", what, millis(beyond), f"{millis(late)} late from a bare sleep", "", "<= 30 ms", beyond <= 30
+        )
+
+    return [row(name) for name in scripts]
+
+
 def room(bench: Bench) -> list[Row]:
     """Through a LiveKit server: the smallest call, and what an event costs an agent that has many controllers."""
     scripts = {
@@ -184,6 +207,83 @@ def room(bench: Bench) -> list[Row]:
         rows.append(row(what, events[name], f"with {few}", 1.3))
         rows.append(row(f"  (the SDK's own send to the same {many})", bare[name], f"to {few}", None))
     return rows
+
+
+def client(bench: Bench) -> list[Row]:
+    """A room that is joined without an SDK, beside the SDKs' Rooms; the same process answers all of them."""
+    scripts = {
+        "rust": ([bench.rust, "client", "--trips"], ["--streams"], None),
+        "python": ([bench.python, BENCHES / "python" / "client.py"], [], None),
+        "node": ([bench.node, BENCHES / "node" / "client.mjs"], [], bench.node_folder),
+    }
+    trips, streams, many = 1000, 5, 100
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
+    with livekit_server(bench) as environment:
+
+        def token(room: str, identity: str) -> str:
+            command = [bench.greenroom, "token", "--json", "--room", room, "--identity", identity]
+            return str(json.loads(output(command, env=environment))["token"])
+
+        def measure(name: str) -> dict[str, float]:
+            command, between, cwd = scripts[name]
+            joins = environment | {"LIVEKIT_TOKEN": token("client", name)}
+            printed = output([*command, trips, *between, streams], cwd=cwd, env=joins)
+            # The SDK's native part may print lines before.
+            return dict(json.loads(printed.splitlines()[-1]))
+
+        with answering(bench, environment | {"LIVEKIT_TOKEN": token("client", "echo")}):
+            for round_ in range(bench.rounds(5) + 1):
+                for name in scripts:
+                    one = measure(name)
+                    # The first round warms up.
+                    if round_:
+                        found[name].append(one)
+        tokens = " ".join(token("many", f"member-{number}") for number in range(many))
+        together = json.loads(output([bench.rust, "client-rooms"], env=environment | {"LIVEKIT_TOKENS": tokens}))
+
+    rows = []
+    for peer in ("python", "node"):
+        for key, what, most, show in (
+            ("join_ms", "a join, until data can be sent", 0.4, millis),
+            ("answered_ms", "  until the first packet is answered", None, millis),
+            ("trip_us", "a packet of 200 bytes and its answer, p50", 0.8, micros),
+            ("stream_ms", "a stream of 4 MiB, until it is there", 1 / 0.9, millis),
+            ("processor_ms", "processor time for 1,000 packets and answers", 0.5, millis),
+        ):
+            pairs = [(a[key], b[key]) for a, b in zip(found["rust"], found[peer], strict=True)]
+            ratio = median_of(pairs, "ratio")
+            ours, theirs = (show(statistics.median(side)) for side in zip(*pairs, strict=True))
+            limits = (f"<= {most:.2f}x", ratio <= most) if most else ("", None)
+            rows.append(Row("client", what, ours, f"{theirs} {NAMES[peer]} SDK", f"{ratio:.2f}x", *limits))
+
+    def usual(name: str, key: str) -> float:
+        return statistics.median(one[key] for one in found[name])
+
+    held, python_held = usual("rust", "room_kib") / 1024, usual("python", "room_kib") / 1024
+    threads, python_threads = usual("rust", "threads"), usual("python", "threads")
+    mib = together["resident_kib"] / 1024
+    return [
+        *rows,
+        Row(
+            "client",
+            "memory of one room, over idle",
+            mebibytes(held),
+            f"{mebibytes(python_held)} Python SDK",
+            "",
+            "<= 25 MB",
+            held <= 25,
+        ),
+        Row(
+            "client",
+            "threads of a process with one room",
+            f"{threads:.0f}",
+            f"{python_threads:.0f} Python SDK",
+            "",
+            "<= 3",
+            threads <= 3,
+        ),
+        Row("client", f"a process with {together['rooms']} rooms", mebibytes(mib), "", "", "<= 400 MB", mib <= 400),
+    ]
 
 
 def imports(bench: Bench) -> list[Row]:
@@ -370,7 +470,9 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "codec": codec,
     "gate": gate,
     "ping": ping,
+    "spoken": spoken,
     "room": room,
+    "client": client,
     "import": imports,
     "say": say,
     "memory": memory,
@@ -388,6 +490,21 @@ def echo_server(bench: Bench) -> Iterator[int]:
         assert server.stdout is not None
         yield int(server.stdout.readline())
         server.communicate()
+
+
+@contextlib.contextmanager
+def answering(bench: Bench, environment: dict[str, str]) -> Iterator[None]:
+    """Who answers in a room; it leaves when its standard input ends."""
+    with subprocess.Popen(
+        [bench.rust, "client-echo"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            if process.stdout.readline() != "ready\n":
+                raise Failed("who answers could not join the room")
+            yield
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager

@@ -8,12 +8,14 @@
 // napi's macros register each function with Node through generated unsafe code.
 #![allow(unsafe_code)]
 
+pub mod audio;
 pub mod controller;
 pub mod credentials;
 pub mod driver;
 pub mod exchange;
 mod options;
 pub mod room;
+pub mod speech;
 pub mod switchboard;
 
 use std::process::Command;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use greenroom_engine::launch::AgentSpec;
-use greenroom_engine::{JoinOptions, LogTarget, StartOptions};
+use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, StartOptions};
 use serde::Deserialize;
 
 use crate::exchange::millis;
@@ -17,6 +17,9 @@ pub(crate) struct Options {
     start_timeout_ms: Option<f64>,
     idle_timeout_ms: Option<f64>,
     log: Option<PathBuf>,
+    #[serde(default)]
+    audio: bool,
+    recording: Option<PathBuf>,
 }
 
 impl From<Options> for StartOptions {
@@ -30,6 +33,8 @@ impl From<Options> for StartOptions {
         if let Some(file) = options.log {
             start.log = LogTarget::File(file);
         }
+        let recording = options.recording;
+        start.audio = options.audio.then(|| AudioOptions { recording, ..AudioOptions::default() });
         start
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use greenroom_control::Remote;
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::protocol::session::CallId;
-use greenroom_engine::{Driver as Drives, JoinOptions, LogTarget, Outbox, Session, StartOptions};
+use greenroom_engine::{
+    AudioOptions, Driver as Drives, JoinOptions, LogTarget, Outbox, Session, StartOptions,
+};
 use pyo3::prelude::*;
 use serde::Deserialize;
 
@@ -41,11 +43,16 @@ struct Options {
     idle_timeout: Option<f64>,
     /// A file to keep; unset is a temporary one.
     log: Option<PathBuf>,
+    /// Whether the agent's audio is kept on.
+    audio: bool,
+    /// A WAV file to record it into.
+    recording: Option<PathBuf>,
 }
 
 /// Starts an agent. Returns at once; the operation `start` waits until the session is ready, or tells why it never will be.
 ///
-/// `options` is JSON: `{"agent": AgentSpec, "port": int|null, "start_timeout": s, "idle_timeout": s|null, "log": path|null}`.
+/// `options` is JSON: `{"agent": AgentSpec, "port": int|null, "start_timeout": s, "idle_timeout": s|null, "log": path|null,
+/// "audio": bool, "recording": path|null}`.
 #[pyfunction]
 pub(crate) fn start(py: Python<'_>, options: &str) -> PyResult<Driver> {
     let options: Options = json::parse("start", options)?;
@@ -54,6 +61,8 @@ pub(crate) fn start(py: Python<'_>, options: &str) -> PyResult<Driver> {
     start.start_timeout = json::seconds("timeout", options.start_timeout)?;
     start.idle_timeout = json::maybe_seconds("idle_timeout", options.idle_timeout)?;
     start.log = options.log.map_or(LogTarget::Temporary, LogTarget::File);
+    let recording = options.recording;
+    start.audio = options.audio.then(|| AudioOptions { recording, ..AudioOptions::default() });
     Driver::new(py, || Ok(Arc::new(Session::start(start)?)))
 }
 

@@ -7,19 +7,23 @@
 //! |---|---|
 //! | `driver` | a session whose link and thread are native |
 //! | `room` | a room that was joined, and its calls |
+//! | `audio` | capture and playback |
 //! | `credentials` | tokens for rooms |
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
+//! | `speech` | speech from files and samples, and into files |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
+mod audio;
 mod controller;
 mod credentials;
 mod driver;
 mod error;
 mod json;
 mod room;
+mod speech;
 mod switchboard;
 mod wake;
 
@@ -31,6 +35,8 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::audio::{CaptureDriver, PlaybackDriver, devices};
+    #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]
     use crate::credentials::credentials;
@@ -40,6 +46,8 @@ mod _native {
     use crate::error::NativeError;
     #[pymodule_export]
     use crate::room::RoomDriver;
+    #[pymodule_export]
+    use crate::speech::{speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as greenroom from 'greenroom';
+import * as audio from 'greenroom/audio';
 import * as livekit from 'greenroom/livekit';
 import { PYTHON } from './support/agents.mjs';
 
@@ -16,12 +17,14 @@ const ONLY_PYTHON = {
   names: {
     sync: 'JavaScript cannot wait without async',
     livekit: 'a module of its own here, greenroom/livekit',
+    audio: 'a module of its own here, greenroom/audio',
     Opening: '`async with` needs an object; `await using` takes a promise',
     // A class for each event; here Event<'message'> and so on.
     ...classesOfEvents(),
   },
   session: { aclose: "Python's protocol; here Symbol.asyncDispose" },
   livekit: { Ending: 'an error in JavaScript, with its code' },
+  audio: { Opening: '`async with` needs an object; `await using` takes a promise' },
   // Methods of what greenroom.livekit has.
   transports: {
     ending: 'what the iteration rejects with',
@@ -58,7 +61,12 @@ const ONLY_NODE = {
     Newer: 'text in Python',
     OpenOptions: 'keyword arguments in Python',
     Provisional: 'arguments in Python',
+    Frame: "the SDK's own type in Python",
+    Part: 'of Sound',
     RoomLike: "the SDK's own type in Python",
+    Samples: 'arguments in Python',
+    SayAudioOptions: 'keyword arguments in Python',
+    SayOptions: 'keyword arguments in Python',
     SessionCloseReason: 'text in Python',
     Stamp: 'fields of each event in Python',
     StartOptions: 'keyword arguments in Python',
@@ -71,6 +79,16 @@ const ONLY_NODE = {
   fields: { Status: ['closed'] },
   // Python cancels tasks, and logs through logging.
   options: ['logger', 'signal'],
+  audio: {
+    AudioCallOptions: 'keyword arguments in Python',
+    CaptureOptions: 'keyword arguments in Python',
+    FrameOptions: 'keyword arguments in Python',
+    OpenStreamOptions: 'keyword arguments in Python',
+    PlaybackOptions: 'keyword arguments in Python',
+    RtcAudioFrame: "the SDK's own type in Python",
+    RtcAudioFrameClass: 'imported in Python, where there is one copy of it',
+  },
+  stream: { readable: "Node's own streams", writable: "Node's own streams", ...internal('opened', 'until', 'ask', 'wake') },
   livekit: {
     AgentPeer: 'an argument in Python',
     AgentSessionMessage: "the SDK's own type in Python",
@@ -109,7 +127,7 @@ const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
 
 test('the same names are exported', () => {
-  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'start', ...ROOMS]
+  const types = ['types', 'errors', 'events', 'in-process', 'listeners', 'logger', 'open', 'session', 'speech', 'start', ...ROOMS]
     .flatMap((name) => [...declarations(name).matchAll(/^export (?:interface|type) (\w+)/gm)])
     .map(([, name]) => name);
   const node = new Set([...Object.keys(greenroom), 'Events', ...types]);
@@ -205,13 +223,51 @@ test('greenroom/livekit exports the same names, with the same methods', () => {
   }
 });
 
+test('greenroom/audio exports the same names', () => {
+  const files = ['audio', 'audio-frame', 'audio-stream'].map(declarations).join('\n');
+  const types = [...files.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) => name);
+  const events = Object.fromEntries(python.audio.names.filter((name) => /Event$/.test(name)).map((name) => [name, 'a class for each event']));
+  same(python.audio.names, [...Object.keys(audio), ...types], { ...ONLY_PYTHON.audio, ...events }, ONLY_NODE.audio);
+});
+
+test('streams are opened with the same arguments and defaults, and have the same methods', () => {
+  const ways = { capture: ['CaptureOptions', defaults.CAPTURE, audio.Capture], playback: ['PlaybackOptions', defaults.PLAYBACK, audio.Playback] };
+  for (const [name, [options, usual, cls]] of Object.entries(ways)) {
+    const theirs = python.audio.functions[name];
+    const node = [...fieldsOf(declarations('audio'), options), ...fieldsOf(declarations('audio-stream'), 'OpenStreamOptions')];
+    assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(Object.keys(theirs).map(camel)), name);
+    for (const [option, value] of Object.entries(usual)) {
+      const ofPython = Object.entries(theirs).find(([theirName]) => camel(theirName) === option)[1];
+      assert.equal(['queue', 'timeout'].includes(option) ? ofPython * 1000 : ofPython, value, `${name} ${option}`);
+    }
+    const own = python.audio.methods[cls.name].map(camel);
+    same([...own, 'rate', 'channels'], allMethodsOf(cls), {}, ONLY_NODE.stream);
+  }
+});
+
+test('the types and events of audio have the same fields', () => {
+  for (const name of ['Device', 'Position', 'Recorded']) {
+    assert.deepEqual(sorted(fieldsOf(declarations('audio'), name)), sorted(python.audio.types[name].map(camel)), name);
+  }
+  const frame = new audio.Frame(new Int16Array(1), { rate: 8000 });
+  const accessors = methodsOf(audio.Frame).filter((name) => name !== 'toRtc');
+  assert.deepEqual(sorted([...Object.keys(frame), ...accessors]), sorted(python.audio.types.Frame.map(camel)));
+  const told = bodyOf(declarations('audio-stream'), 'AudioEvent').replace(/\/\*\*[^]*?\*\//g, '');
+  const node = Object.fromEntries([...told.matchAll(/\{\s*type: '(\w+)';([^}]*)\}/g)].map(([, type, fields]) => [type, namesIn(fields)]));
+  assert.deepEqual(Object.keys(node).sort(), Object.keys(python.audio.events).sort());
+  for (const [type, fields] of Object.entries(node)) {
+    assert.deepEqual(sorted(fields), sorted(without(python.audio.events[type].map(camel), ['type'])), type);
+  }
+});
+
 test('calls take the same arguments', () => {
   const perCall = fieldsOf(declarations('session'), 'CallOptions');
   assert.deepEqual(sorted(without(perCall, ONLY_NODE.options)), ['timeout']);
   for (const [method, parameters] of Object.entries(python.session)) {
     const theirs = Object.keys(parameters).map(camel).filter((name) => name !== 'timeout');
     const node = {
-      say: ['text'],
+      say: ['text', ...fieldsOf(declarations('session'), 'SayOptions')],
+      sayAudio: ['sound', ...fieldsOf(declarations('session'), 'SayAudioOptions')],
       updateIo: fieldsOf(declarations('types'), 'IoUpdate'),
       finalizeSimulation: fieldsOf(declarations('session'), 'Provisional'),
       events: without(fieldsOf(declarations('events'), 'EventsOptions'), ONLY_NODE.options),
@@ -234,8 +290,9 @@ test('the same defaults hold', () => {
   assert.equal(defaults.NAME, open.name);
   assert.equal(defaults.OPEN_TIMEOUT_MS, open.timeout * 1000);
   assert.equal(defaults.TEXT_MODE, inProcess.text_mode);
+  assert.equal(defaults.AUDIO, start.audio);
   assert.equal(python.session.events.from_now, false);
-  for (const name of ['python', 'node', 'env', 'cwd', 'port', 'log', 'idle_timeout']) assert.equal(start[name], null, name);
+  for (const name of ['python', 'node', 'env', 'cwd', 'port', 'log', 'idle_timeout', 'recording']) assert.equal(start[name], null, name);
 });
 
 test('the same types have the same fields', () => {
@@ -264,6 +321,10 @@ test('the same events have the same fields', () => {
     assert.deepEqual(sorted(new Set([...fields, ...stamp])), sorted(theirs), type);
   }
 });
+
+function internal(...names) {
+  return Object.fromEntries(names.map((name) => [name, 'internal']));
+}
 
 /** Both lists are the same but for what is named. */
 function same(theirs, ours, onlyTheirs, onlyOurs) {

@@ -29,6 +29,8 @@ def test_libasound_is_hidden(without_libasound: dict[str, str]) -> None:
 
 def test_wheel_is_imported_and_its_command_runs(wheel_env: Path, without_libasound: dict[str, str]) -> None:
     succeed(wheel_env / "bin" / "python", "-c", "import greenroom.sync", env=without_libasound)
+    record = "import greenroom; print(greenroom.sync.capture('tone:440', clock='fast').read().samples)"
+    assert succeed(wheel_env / "bin" / "python", "-c", record, env=without_libasound).strip() == "160"
     command = wheel_env / "bin" / "greenroom"
     recording = ["record", "a.wav", "--device", "tone:440", "--duration", "1s", "--fast", "--json"]
     assert json.loads(succeed(command, *recording, env=without_libasound))["seconds"] == 1
@@ -38,5 +40,13 @@ def test_wheel_is_imported_and_its_command_runs(wheel_env: Path, without_libasou
     assert "apt install libasound2" in error["message"]
 
 
-def test_addon_is_loaded(npm_project: Path, without_libasound: dict[str, str]) -> None:
-    succeed("node", "-e", "require('greenroom')", cwd=npm_project, env=without_libasound)
+def test_addon_is_loaded_and_records(npm_project: Path, without_libasound: dict[str, str]) -> None:
+    record = """
+        const { capture, devices } = require('greenroom/audio');
+        capture({ device: 'tone:440', clock: 'fast' }).then(async (mic) => {
+            console.log((await mic.read()).samples);
+            await devices().catch(({ code, message }) => console.log(code, message.includes('apt install libasound2')));
+        });
+    """
+    printed = succeed("node", "-e", record, cwd=npm_project, env=without_libasound)
+    assert printed.splitlines() == ["160", "audio_unavailable true"]

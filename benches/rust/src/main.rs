@@ -2,6 +2,7 @@
 
 mod audio;
 mod capture;
+mod client;
 mod codec;
 mod corpus;
 mod echo;
@@ -87,6 +88,19 @@ enum What {
         /// For how long, in seconds.
         seconds: u64,
     },
+    /// Joins a room, and measures that and what goes through it; see client.rs.
+    Client {
+        /// Round trips of packets.
+        #[arg(long, default_value_t = 1_000)]
+        trips: u32,
+        /// Streams of 4 MiB.
+        #[arg(long, default_value_t = 5)]
+        streams: u32,
+    },
+    /// Answers in a room, until standard input ends.
+    ClientEcho,
+    /// The memory of this process with many rooms.
+    ClientRooms,
     /// Sends back what each connection sends, until standard input ends; prints the port.
     Echo,
     /// Round trips through a session with the scripted agent, in turn with those of a bare socket to the echo server.
@@ -129,6 +143,9 @@ async fn main() -> Outcome<()> {
         What::CapturePulse { seconds } => capture::pulse(seconds)?,
         What::CapturePipe { mic, seconds } => capture::pipe(&mic, seconds)?,
         What::CaptureVirtual { seconds } => capture::many(seconds)?,
+        What::Client { trips, streams } => client::measure(trips, streams).await?,
+        What::ClientEcho => return client::echo().await,
+        What::ClientRooms => client::rooms().await?,
         What::Echo => return echo::serve().await,
         What::Ping { peer, echo, blocks } => ping::measure(&peer, echo, blocks).await?,
         What::Sessions { peer, more } => memory::sessions(&peer, more).await?,

@@ -37,7 +37,7 @@ async fn start(peer: &Path, folder: &Path) -> Outcome<Session> {
     Ok(session)
 }
 
-fn resident() -> Outcome<u64> {
+pub(crate) fn resident() -> Outcome<u64> {
     Ok(Process::myself()?.status()?.vmrss.unwrap_or_default())
 }
 

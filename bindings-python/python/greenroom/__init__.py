@@ -19,6 +19,8 @@ room; `greenroom.livekit` has the names that users of livekit-agents know.
 `greenroom.Room.connect(url, token)` is a room itself, without LiveKit's SDK; `greenroom.credentials("room")` makes
 tokens.
 
+`greenroom.audio` records and plays, with devices that are there and with virtual ones.
+
 All times are seconds. Errors are subclasses of `GreenroomError`. The package logs to the logger `greenroom`.
 
 Importing it is cheap: what needs asyncio or an SDK is imported when it is first used.
@@ -30,7 +32,7 @@ from greenroom._native import version as _version
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from greenroom import livekit, sync
+    from greenroom import audio, livekit, sync
     from greenroom._credentials import Credentials, Grants, TrackSource, credentials
     from greenroom._gate import Gate, gate
     from greenroom._policy import Audit, Overlap, Policy, Scope
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
         StreamInfo,
     )
     from greenroom._session import Events, Opening, Session
+    from greenroom._speech import Sound, Speech, TextToSpeech
     from greenroom._start import attach, in_process, join, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
@@ -133,6 +136,7 @@ if TYPE_CHECKING:
         UnknownItem,
         UserState,
         Verdict,
+        Voice,
     )
 
 __version__: str = _version()
@@ -221,10 +225,13 @@ __all__ = [
     "SessionClosedEvent",
     "SessionState",
     "SessionTimeout",
+    "Sound",
+    "Speech",
     "Started",
     "StateEvent",
     "Status",
     "StreamInfo",
+    "TextToSpeech",
     "TooLarge",
     "ToolCall",
     "ToolCallEvent",
@@ -239,8 +246,10 @@ __all__ = [
     "UsageEvent",
     "UserState",
     "Verdict",
+    "Voice",
     "__version__",
     "attach",
+    "audio",
     "credentials",
     "gate",
     "in_process",
@@ -252,14 +261,25 @@ __all__ = [
 ]
 
 # Where a name is looked for when it is first asked for: the cheapest to import come first.
-_MODULES = ("errors", "types", "events", "_policy", "_session", "_start", "_gate", "_credentials", "_rooms")
+_MODULES = (
+    "errors",
+    "types",
+    "events",
+    "_policy",
+    "_speech",
+    "_session",
+    "_start",
+    "_gate",
+    "_credentials",
+    "_rooms",
+)
 
 if not TYPE_CHECKING:
 
     def __getattr__(name):
         import importlib
 
-        if name in ("livekit", "sync") or name in _MODULES:
+        if name in ("audio", "livekit", "sync") or name in _MODULES:
             return importlib.import_module(f"greenroom.{name}")
         if name in __all__:
             for module in _MODULES:

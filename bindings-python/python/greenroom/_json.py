@@ -2,7 +2,8 @@
 
 A field is filled from the key of its name, without a trailing underscore (`from_`), or from the key that its metadata
 names under `json`; a key that ends in `_ms` is milliseconds and becomes seconds. Lists become tuples. In a union of
-dataclasses `type` tells which it is. Keys that a class has no field for are left out.
+dataclasses `type` tells which it is. Speech is base64. Keys that a class has no field for are left
+out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
+from greenroom import _speech
 from greenroom import events as _events
 from greenroom import types as _types
 from greenroom.events import Event, UnknownEvent
@@ -67,7 +69,7 @@ _plans: dict[type[Any], list[tuple[str, str, _Convert]]] = {}
 
 
 def _make_plan(cls: type[Any]) -> list[tuple[str, str, _Convert]]:
-    hints = typing.get_type_hints(cls, localns={**vars(_types), **vars(_events)})
+    hints = typing.get_type_hints(cls, localns={**vars(_types), **vars(_events), "Speech": _speech.Speech})
     plan = []
     for field in dataclasses.fields(cls):
         key = field.metadata.get("json", field.name.removesuffix("_"))
@@ -78,6 +80,8 @@ def _make_plan(cls: type[Any]) -> list[tuple[str, str, _Convert]]:
 
 def _converter(hint: Any) -> _Convert:
     """What turns JSON into a value of the type `hint`."""
+    if hint is _speech.Speech:
+        return _speech.decode
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return lambda data: build(hint, data)
     origin, args = typing.get_origin(hint), typing.get_args(hint)

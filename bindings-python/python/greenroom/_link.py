@@ -15,9 +15,10 @@ import socket
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from greenroom._native import Controller, Driver, NativeError, RoomDriver
+from greenroom._native import Controller, Driver, NativeError
 
 if TYPE_CHECKING:
     from greenroom.events import CloseReason
@@ -50,11 +51,22 @@ class Link(Protocol):
     def close(self, token: int) -> None: ...
 
 
-class NativeHold:
-    """Something whose thread is native. Its wake is a byte through a socket that the loop reads as a connection."""
+class _Native(Protocol):
+    """What is native and has to be closed."""
 
-    def __init__(self, driver: Driver | RoomDriver) -> None:
-        self._driver: Driver | RoomDriver = driver
+    def detach_fileno(self) -> int: ...
+    def wait_closed(self, timeout: float) -> bool: ...
+
+
+class NativeHold:
+    """Something whose thread is native. Its wake is a byte through a socket that the loop reads as a connection.
+
+    `end` begins to close it, and may be called again.
+    """
+
+    def __init__(self, driver: _Native, end: Callable[[], None]) -> None:
+        self._driver = driver
+        self._end = end
         self._process = os.getpid()
         self._transport: asyncio.Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,7 +75,13 @@ class NativeHold:
     async def attach(self, wake: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         sock = socket.socket(fileno=self._driver.detach_fileno())
-        self._transport, _ = await self._loop.connect_accepted_socket(lambda: _Wake(wake), sock)
+        connecting = self._loop.create_task(self._listen(sock, wake))
+        # Whoever is cancelled here waits for the end next, which is told through the same socket.
+        await asyncio.shield(connecting)
+
+    async def _listen(self, sock: socket.socket, wake: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.connect_accepted_socket(lambda: _Wake(wake), sock)
 
     def detach(self) -> None:
         _open_links.discard(self)
@@ -75,7 +93,7 @@ class NativeHold:
             return
         _open_links.discard(self)
         with contextlib.suppress(NativeError):
-            self._driver.close(0)
+            self._end()
         if self._transport is not None and self._loop is not None:
             # A closed loop has no use for its transports; the socket goes with the transport object.
             with contextlib.suppress(RuntimeError):
@@ -85,7 +103,7 @@ class NativeHold:
         """Begin to end it."""
         if os.getpid() == self._process:
             with contextlib.suppress(NativeError):
-                self._driver.close(0)
+                self._end()
 
     def wait_for_exit(self, timeout: float) -> None:
         """Block until it is gone."""
@@ -98,7 +116,7 @@ class NativeLink(NativeHold):
     """A session whose thread is native."""
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__(driver)
+        super().__init__(driver, partial(driver.close, 0))
         self.submit = driver.submit
         self.cancel = driver.cancel
         self.drain = driver.drain

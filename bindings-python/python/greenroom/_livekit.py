@@ -67,6 +67,15 @@ def message_class() -> Any:
     return agent_session.AgentSessionMessage
 
 
+@cache
+def audio_frame_class() -> Any:
+    """The SDK's class of a stretch of audio. Raises `SdkMissing` and the like where there is none."""
+    _check("livekit", *_RTC)
+    from livekit import rtc
+
+    return rtc.AudioFrame
+
+
 def sdk_session_host(transport: Any, audio_input: Any = None, audio_output: Any = None) -> Any:
     """The SDK's own session host. Raises what `check_sdk` does."""
     check_sdk()

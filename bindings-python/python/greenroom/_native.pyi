@@ -3,19 +3,26 @@
 from typing import Literal, final
 
 __all__ = [
+    "CaptureDriver",
     "Controller",
     "Driver",
     "NativeError",
+    "PlaybackDriver",
     "RoomDriver",
     "Switchboard",
     "_panic",
     "credentials",
+    "devices",
     "error_codes",
     "join",
     "open",
     "peek_id",
+    "speech_from_pcm",
+    "speech_from_wav",
+    "speech_from_wav_bytes",
     "start",
     "version",
+    "write_wav",
 ]
 
 class NativeError(Exception):
@@ -91,6 +98,80 @@ class RoomDriver:
 
     def wait_closed(self, timeout: float) -> bool:
         """Leave the room and block until nothing is left, for `timeout` seconds at most. For the interpreter's exit."""
+
+@final
+class CaptureDriver:
+    """Recording. What is not there yet is None: a byte comes when to ask again. Only `wait_closed` blocks."""
+
+    def __new__(cls, options: str) -> CaptureDriver:
+        """Begin to open a device; `options` is JSON, see the native code."""
+
+    def detach_fileno(self) -> int:
+        """Give away the socket on which one byte comes when it is time to ask again. Once only."""
+
+    def about(self) -> str | None:
+        """What it is, as JSON, once it is open: `{"device", "rate", "channels"}`."""
+
+    def poll_frame(self) -> tuple[bytes | None, float, int] | None:
+        """The next frame: its samples, None at the end; seconds since the opening; samples lost before it."""
+
+    def poll_event(self) -> str | None:
+        """The next event, as JSON; `null` after the last."""
+
+    def recorded(self) -> str:
+        """What it has done so far, as JSON, in samples of each channel: `{"samples", "lost", "dropped"}`."""
+
+    def age(self) -> float:
+        """Seconds since it was opened, from which the times of its frames count."""
+
+    def close(self) -> None:
+        """Begin to close it."""
+
+    def poll_closed(self) -> bool:
+        """Whether it is closed."""
+
+    def wait_closed(self, timeout: float) -> bool:
+        """Close it and block until it is closed, for `timeout` seconds at most. For the interpreter's exit."""
+
+@final
+class PlaybackDriver:
+    """Playing. What is not there yet is None: a byte comes when to ask again. Only `wait_closed` blocks."""
+
+    def __new__(cls, options: str) -> PlaybackDriver:
+        """Begin to open a device; `options` is JSON, see the native code."""
+
+    def detach_fileno(self) -> int:
+        """Give away the socket on which one byte comes when it is time to ask again. Once only."""
+
+    def about(self) -> str | None:
+        """What it is, as JSON, once it is open: `{"device", "rate", "channels"}`."""
+
+    def poll_write(self, data: bytes, start: int) -> int | None:
+        """Write 16-bit samples from byte `start` on; how many bytes there was room for."""
+
+    def flush(self) -> None:
+        """Have what was written played without waiting for more."""
+
+    def poll_drained(self) -> bool:
+        """Whether all that was written has been heard or dropped."""
+
+    def clear(self) -> None:
+        """Drop what has not reached the device."""
+
+    def position(self) -> str:
+        """How far it has come, as JSON, in samples of each channel: `{"written", "heard", "waiting", "dropped"}`."""
+
+    def poll_event(self) -> str | None:
+        """The next event, as JSON; `null` after the last."""
+
+    def close(self) -> None:
+        """Begin to close it; what has not been heard is not."""
+
+    def poll_closed(self) -> bool:
+        """Whether it is closed."""
+
+    def wait_closed(self, timeout: float) -> bool:
+        """Close it and block until it is closed, for `timeout` seconds at most. For the interpreter's exit."""
 
 @final
 class Controller:
@@ -217,6 +298,9 @@ def join(options: str) -> Driver:
 def credentials(request: str) -> str:
     """Make credentials for a room, JSON from JSON. It blocks while a name is looked up, for 5 s at most."""
 
+def devices() -> str:
+    """The real devices, as JSON. It blocks while they are asked, for seconds where one does not answer."""
+
 def open(name: str) -> Driver:  # noqa: A001
     """Reach the session that the command left running under `name`. It can block for seconds if its daemon is stuck."""
 
@@ -231,3 +315,15 @@ def error_codes() -> list[str]:
 
 def _panic(message: str) -> None:
     """Panic, so that a test can see what becomes of a panic."""
+
+def speech_from_wav(path: str) -> bytes:
+    """The speech in a WAV file, of any rate and number of channels: signed 16-bit little-endian, 48 kHz, mono."""
+
+def speech_from_wav_bytes(content: bytes) -> bytes:
+    """The same, from the content of such a file."""
+
+def speech_from_pcm(samples: bytes, rate: int, channels: int) -> bytes:
+    """The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz."""
+
+def write_wav(path: str, samples: bytes) -> None:
+    """Write speech into a WAV file."""

@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
@@ -409,7 +410,7 @@ class Room:
         token = next(self._tokens)
         joined = self._waiting[token] = self._loop.create_future()
         self._driver = _ask(RoomDriver, options, token)
-        self._hold = NativeHold(self._driver)
+        self._hold = NativeHold(self._driver, partial(self._driver.close, 0))
         self._abandon = weakref.finalize(self, _abandon, self._hold, os.getpid())
         self._abandon.atexit = False
         try:

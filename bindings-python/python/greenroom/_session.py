@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 import json
 import logging
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from greenroom import _json
 from greenroom._link import Link, SharedLink, weak
 from greenroom._native import NativeError
+from greenroom._speech import Sound, TextToSpeech, encode, speech_of
 from greenroom.errors import GreenroomError, InvalidArgument, forked, from_json
 from greenroom.events import ClosedEvent, Event
 from greenroom.types import (
@@ -82,14 +84,26 @@ class Session:
 
     # ---- turns -----------------------------------------------------------------------------------------------------
 
-    async def say(self, text: str, *, timeout: float | None = None) -> Turn:
-        """Have one text turn: say something and wait until the agent has done all that it does about it.
+    async def say(
+        self,
+        text: str,
+        *,
+        tts: TextToSpeech | None = None,
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn: say something and wait until the agent has done all that it does about it.
 
         Turns that are said at once wait for each other. A turn whose caller gives up may go on in the agent; the next
         goes at once, and what the former still brings is kept, marked `late`.
 
         Args:
             text: What the user says; at least one word.
+            tts: Says it aloud, in a session with audio: a function, or a coroutine function, from the text to its
+                sound. The agent gets the sound alone. Without one the agent gets the text.
+            rate: As in `say_audio`, for what `tts` gives.
+            interrupt_after: As in `say_audio`, with `tts`.
             timeout: Seconds for this turn, waiting for those before it included.
 
         Returns:
@@ -101,7 +115,50 @@ class Session:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidArgument(f"the text to say holds half a character (a lone surrogate): {error}") from None
+        if tts is not None:
+            sound = tts(text)
+            if inspect.isawaitable(sound):
+                sound = await sound
+            return await self.say_audio(sound, text=text, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+        if interrupt_after is not None:
+            raise InvalidArgument("interrupt_after= is for what is said aloud; give tts= too, or use say_audio")
         return _json.build(Turn, await self._call(timeout, "say", text=text))
+
+    async def say_audio(
+        self,
+        sound: Sound,
+        *,
+        text: str = "",
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn aloud, in a session with audio: speak, and wait until the agent has been heard out.
+
+            turn = await session.say_audio("question.wav")
+            print(turn.heard, turn.reply, turn.voice.response)
+
+        Nothing on the wire ends such a turn. It is over once the agent has heard all of it, has answered and is silent
+        again; else after 10 s in which it shows no sign of having heard, or 3 s in which it begins no answer.
+
+        Args:
+            sound: What the user says, 3 minutes at most: a WAV file (path or bytes), 16-bit samples (bytes, numpy),
+                frames of livekit, or an iterable of those; see `greenroom.Sound`.
+            text: What it says in words, for the turn's `text`. The agent does not get it.
+            rate: Samples per second of samples that do not tell theirs. 48,000 by default.
+            interrupt_after: Do not wait for the turn under way: speak over the agent once it has been heard for so many
+                seconds. Both turns come back; this one's `voice.yielded` tells how long the agent took to fall silent.
+            timeout: Seconds for this turn, waiting included. By default 120 and as long as the sound lasts.
+
+        Raises:
+            Unsupported: The session has no audio.
+            InvalidArgument, IoError, TooLarge: The sound cannot be said.
+            SessionTimeout: The agent was done speaking before it was to be interrupted.
+        """
+        speech = await speech_of(sound, rate)
+        arguments = {} if interrupt_after is None else {"interrupt_after_ms": interrupt_after * 1000}
+        answer = await self._call(timeout, "say_audio", audio=encode(speech), text=text, **arguments)
+        return _json.build(Turn, answer)
 
     # ---- questions -------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ def start(
     log: _Path | None = None,
     sync: bool = True,
     idle_timeout: float | None = None,
+    audio: bool = False,
+    recording: _Path | None = None,
 ) -> Opening:
     """Start an agent file, unmodified, as a process, and open a session with it.
 
@@ -62,6 +64,10 @@ def start(
             with the session; `session.status().log_path` names it.
         sync: Whether a uv project may be synced first, as `uv run` does.
         idle_timeout: Seconds without any call after which the session ends by itself. Never by default.
+        audio: Whether the agent keeps its ears and its mouth, for `say_audio`. Its speech is heard in its time then, so
+            turns take as long as it speaks. By default its audio is turned off.
+        recording: A WAV file to record a session with audio into: the user left, the agent right. An existing one is
+            replaced.
 
     Raises (when it is awaited or entered):
         EntryNotFound, NotAnAgent, InterpreterNotFound, SdkMissing, SdkTooOld: Why it cannot be run, and what to do.
@@ -76,6 +82,8 @@ def start(
         _check_seconds("idle_timeout", idle_timeout)
     if port is not None and not 0 <= port <= 65535:
         raise InvalidArgument(f"port is {port}; it must be from 1 to 65535, or None for any free one")
+    if recording is not None and not audio:
+        raise InvalidArgument("recording= was given for a session without audio; start it with audio=True")
     for argument in args:
         _check_text("args", argument)
     for name, value in (env or {}).items():
@@ -98,6 +106,8 @@ def start(
         "start_timeout": timeout,
         "idle_timeout": idle_timeout,
         "log": None if log is None else os.path.abspath(log),
+        "audio": bool(audio),
+        "recording": None if recording is None else os.path.abspath(recording),
     }
 
     async def connect() -> Link:

@@ -3,11 +3,16 @@
     with greenroom.sync.start("agent.py") as session:
         print(session.say("hi").reply)
 
+Microphones and loudspeakers, real and virtual:
+
+    with greenroom.sync.capture(rate=16000) as mic:
+        for frame in mic: ...
+
 An agent in a room is reached by `join`; through a Room that you have it is reached with asyncio alone, by
 `greenroom.attach`, since such a Room lives on an event loop.
 
-Each session has an event loop of its own in a background thread, which ends with it. Calls block their thread, for
-`timeout` seconds at most, and can be interrupted with Ctrl-C. A session may be used by several threads.
+Each session and each stream has an event loop of its own in a background thread, which ends with it. Calls block their
+thread, for `timeout` seconds at most, and can be interrupted with Ctrl-C. Several threads may use one.
 """
 
 from __future__ import annotations
@@ -16,11 +21,12 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from greenroom import _session, _start
+from greenroom import _session, _start, audio
+from greenroom._speech import Sound, TextToSpeech
 from greenroom.errors import GreenroomError, SessionClosed, forked
 from greenroom.events import Event
 from greenroom.types import (
@@ -36,9 +42,11 @@ from greenroom.types import (
     Verdict,
 )
 
-__all__ = ["Session", "join", "open", "start"]
+__all__ = ["Capture", "Playback", "Session", "capture", "devices", "join", "open", "playback", "start"]
 
 _T = TypeVar("_T")
+_StreamT = TypeVar("_StreamT", bound=audio._Stream)
+_TwinT = TypeVar("_TwinT", bound="_Stream[Any]")
 _Path = str | os.PathLike[str]
 
 # How long a background thread may take to end, in seconds, once its session is gone.
@@ -58,6 +66,8 @@ def start(
     log: _Path | None = None,
     sync: bool = True,
     idle_timeout: float | None = None,
+    audio: bool = False,
+    recording: _Path | None = None,
 ) -> Session:
     """Start an agent file and wait until it is ready; the arguments and errors are those of `greenroom.start`."""
     return _open(
@@ -73,6 +83,8 @@ def start(
             log=log,
             sync=sync,
             idle_timeout=idle_timeout,
+            audio=audio,
+            recording=recording,
         )
     )
 
@@ -94,6 +106,65 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A
     return _open(lambda: _start.open(name, timeout=timeout))
 
 
+def capture(
+    device: str | int | None = None,
+    *,
+    rate: int = 16000,
+    channels: int = 1,
+    frame_ms: float = 10.0,
+    queue: float = 1.0,
+    latency: audio.Latency = "normal",
+    reopen: float | None = None,
+    timeout: float = 5.0,
+    clock: audio.Clock = "real_time",
+) -> Capture:
+    """Open a device to record from; the arguments and errors are those of `greenroom.audio.capture`."""
+    opening = audio.capture(
+        device,
+        rate=rate,
+        channels=channels,
+        frame_ms=frame_ms,
+        queue=queue,
+        latency=latency,
+        reopen=reopen,
+        timeout=timeout,
+        clock=clock,
+    )
+    return Capture(*_opened(lambda: opening))
+
+
+def playback(
+    device: str | int | None = None,
+    *,
+    rate: int = 48000,
+    channels: int = 1,
+    queue: float = 1.0,
+    latency: audio.Latency = "normal",
+    jitter: float | None = None,
+    reopen: float | None = None,
+    timeout: float = 5.0,
+    clock: audio.Clock = "real_time",
+) -> Playback:
+    """Open a device to play to; the arguments and errors are those of `greenroom.audio.playback`."""
+    opening = audio.playback(
+        device,
+        rate=rate,
+        channels=channels,
+        queue=queue,
+        latency=latency,
+        jitter=jitter,
+        reopen=reopen,
+        timeout=timeout,
+        clock=clock,
+    )
+    return Playback(*_opened(lambda: opening))
+
+
+def devices() -> list[audio.Device]:
+    """The real devices, inputs first; errors are those of `greenroom.audio.devices`."""
+    return audio._devices()
+
+
 class Session:
     """A `greenroom.Session` whose calls block. Get one from `greenroom.sync.start`, `join` or `open`.
 
@@ -112,9 +183,33 @@ class Session:
         self._stop = weakref.finalize(self, background.stop)
         self._stop.atexit = False
 
-    def say(self, text: str, *, timeout: float | None = None) -> Turn:
-        """Have one text turn: say something and wait until the agent has done all that it does about it."""
-        return self._background.run(self._session.say(text, timeout=timeout))
+    def say(
+        self,
+        text: str,
+        *,
+        tts: TextToSpeech | None = None,
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn: say something and wait until the agent has done all that it does about it."""
+        return self._background.run(
+            self._session.say(text, tts=tts, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+        )
+
+    def say_audio(
+        self,
+        sound: Sound,
+        *,
+        text: str = "",
+        rate: int | None = None,
+        interrupt_after: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """Have one turn aloud, in a session with audio: speak, and wait until the agent has been heard out."""
+        return self._background.run(
+            self._session.say_audio(sound, text=text, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+        )
 
     def history(self, *, timeout: float | None = None) -> list[Item]:
         """The whole conversation, oldest first."""
@@ -220,6 +315,109 @@ class Session:
             yield from batch
 
 
+class _Stream(Generic[_StreamT]):
+    """What the recording and the playing that block have in common.
+
+    Attributes:
+        rate: Of its samples, in Hz.
+        channels: Of its samples.
+    """
+
+    def __init__(self, background: _Background, stream: _StreamT) -> None:
+        self.rate = stream.rate
+        self.channels = stream.channels
+        self._background = background
+        self._stream = stream
+        self._stop = weakref.finalize(self, background.stop)
+        self._stop.atexit = False
+
+    @property
+    def device(self) -> str:
+        """The id of the device that is open, or was last."""
+        return self._stream.device
+
+    def events(self) -> Iterator[audio.AudioEvent]:
+        """An iterator of what happens besides audio, which waits for the next; it ends with the stream."""
+        events = self._stream.events()
+        while self._stop.alive and (event := self._run(events._next())) is not None:
+            yield event
+
+    def close(self) -> None:
+        """Close the device and wait until it is closed. May be called again."""
+        if not self._stop.alive:
+            return
+        try:
+            self._background.run(self._stream.close())
+        finally:
+            self._background.stop()
+            self._background.join()
+            self._stop.detach()
+
+    def __enter__(self: _TwinT) -> _TwinT:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._stream).replace("greenroom.audio.", "greenroom.sync.")
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if not self._stop.alive:
+            work.close()
+            raise SessionClosed("the stream is closed; open another")
+        return self._background.run(work)
+
+
+class Capture(_Stream[audio.Capture]):
+    """A `greenroom.audio.Capture` whose calls block. Get one from `greenroom.sync.capture`; iterate over its frames."""
+
+    @property
+    def origin(self) -> float:
+        """When it was opened, on the clock of `time.monotonic()`; the times of its frames count from here."""
+        return self._stream.origin
+
+    @property
+    def recorded(self) -> audio.Recorded:
+        """What it has done so far."""
+        return self._stream.recorded
+
+    def read(self, *, timeout: float | None = None) -> audio.Frame | None:
+        """The next frame; None after the last. See `greenroom.audio.Capture.read`."""
+        # What is there already needs no other thread, and once it is closed there is none.
+        frame = self._stream._take()
+        if frame is not None or not self._stop.alive:
+            return frame
+        return self._run(self._stream.read(timeout=timeout))
+
+    def __iter__(self) -> Iterator[audio.Frame]:
+        while (frame := self.read()) is not None:
+            yield frame
+
+
+class Playback(_Stream[audio.Playback]):
+    """A `greenroom.audio.Playback` whose calls block. Get one from `greenroom.sync.playback`."""
+
+    @property
+    def position(self) -> audio.Position:
+        """How far it has come."""
+        return self._stream.position
+
+    def write(self, samples: audio.Frame | Any, *, timeout: float | None = None) -> None:
+        """Write audio, and wait until there is room for all of it. See `greenroom.audio.Playback.write`."""
+        self._run(self._stream.write(samples, timeout=timeout))
+
+    def drain(self, *, timeout: float | None = None) -> None:
+        """Wait until all that was written has been heard. See `greenroom.audio.Playback.drain`."""
+        self._run(self._stream.drain(timeout=timeout))
+
+    def clear(self) -> None:
+        """Drop what has not reached the device, which may go on for its own buffer of 10 to 40 ms."""
+        self._stream.clear()
+
+
 class _Background:
     """An event loop in a thread of its own."""
 
@@ -276,13 +474,18 @@ class _Background:
 
 
 def _open(opening: Callable[[], _session.Opening]) -> Session:
+    return Session(*_opened(opening))
+
+
+def _opened(opening: Callable[[], Awaitable[_T]]) -> tuple[_Background, _T]:
+    """What is opened on an event loop of its own, and that."""
     background = _Background()
 
-    async def open_there() -> _session.Session:
+    async def open_there() -> _T:
         return await opening()
 
     try:
-        return Session(background, background.run(open_there()))
+        return background, background.run(open_there())
     except BaseException:
         # A start that was interrupted still ends its agent before the thread ends.
         background.stop()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from greenroom._speech import Speech
     from greenroom.events import Event, ToolCallEvent
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "UnknownItem",
     "UserState",
     "Verdict",
+    "Voice",
 ]
 
 Role: TypeAlias = Literal["developer", "system", "user", "assistant"]
@@ -170,6 +172,27 @@ Item: TypeAlias = Message | ToolCall | Handoff | ConfigUpdate | UnknownItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """What could be heard in a turn of a session with audio. Durations are seconds."""
+
+    user: float = field(metadata={"json": "user_ms"})
+    """How long the user spoke, from the first sound to the last; 0 in a turn of text."""
+    agent: float = field(metadata={"json": "agent_ms"})
+    """How long the agent spoke."""
+    response: float | None = field(default=None, metadata={"json": "response_ms"})
+    """From the user's last sound, or from the request of a turn of text, to the agent's next word; None if it said
+    nothing after it."""
+    cut: float | None = field(default=None, metadata={"json": "cut_ms"})
+    """How much of what the agent was saying had been heard when it was cut off."""
+    yielded: float | None = field(default=None, metadata={"json": "yield_ms"})
+    """In a turn that interrupts: from the user's first sound to the agent's silence; None if it did not yield."""
+    lost: float = field(metadata={"json": "lost_ms"})
+    """How much of the agent's speech is not in `audio`, since there was too much of it."""
+    audio: Speech | None = None
+    """What the agent said, as it was heard: from its first word to its last, with the pauses between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One turn of the conversation, complete."""
 
@@ -193,6 +216,10 @@ class Turn:
     """From the request to the agent's first message, in seconds; None if there was none."""
     queued: float = field(metadata={"json": "queued_ms"})
     """How long the turn waited for those before it, in seconds."""
+    heard: str | None = None
+    """What the agent's speech recognition made of what the user said aloud; None in a turn of text."""
+    voice: Voice | None = None
+    """What could be heard, in a session with audio."""
 
     @property
     def tool_calls(self) -> tuple[ToolCallEvent, ...]:
@@ -335,6 +362,14 @@ class Status:
     """The agent's log."""
     log_error: str | None = None
     """Why the log file is not whole."""
+    recording: str | None = None
+    """The file that the session is recorded into."""
+    recording_error: str | None = None
+    """Why the recording is not whole; known once the session has ended."""
+    audio_losses: Mapping[str, float] | None = None
+    """What was lost of the session's audio: `late_ms` that the user's was put off, `live_ms` that a live source gave
+    too fast and `link_ms` that the link did not take, in milliseconds; `odd_frames` of the agent's in another
+    format."""
     started_at: str | None = None
     """When the session was started."""
     uptime: float | None = field(default=None, metadata={"json": "uptime_ms"})

@@ -53,6 +53,8 @@ pub enum Command {
     Attach(Attach),
     /// Say something to the agent and see what comes of it.
     Say(Say),
+    /// Start an agent and talk with it, aloud and in typed lines, until Ctrl-C or the end of what it is to hear.
+    Talk(Talk),
     /// End the session and its agent.
     #[command(visible_alias = "stop")]
     End(End),
@@ -119,6 +121,12 @@ pub struct Start {
     /// Do not sync a uv project first.
     #[arg(long)]
     pub no_sync: bool,
+    /// Keep the agent's audio on, to speak to it with `say --audio`; without it the agent gets text alone.
+    #[arg(long)]
+    pub audio: bool,
+    /// Record the session into this WAV file: the user left, the agent right.
+    #[arg(long, value_name = "FILE", requires = "audio")]
+    pub recording: Option<PathBuf>,
     /// Let the SDK record the session into `console-recordings`.
     #[arg(long)]
     pub record: bool,
@@ -246,12 +254,61 @@ pub struct Say {
     /// What the user says; without it, it is read from standard input.
     #[arg(value_name = "TEXT")]
     pub text: Vec<String>,
+    /// Say what is in this WAV file, aloud, in a session that was started with --audio. TEXT is shown as what it says.
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Do not wait for the turn under way: speak over the agent once it has been heard for so long, such as 500ms.
+    #[arg(long, value_name = "DURATION", requires = "audio", value_parser = duration_or_zero)]
+    pub interrupt_after: Option<Duration>,
+    /// Write what the agent says, as it is heard, into this WAV file.
+    #[arg(long, value_name = "FILE")]
+    pub reply: Option<PathBuf>,
     /// How long the turn may take, those before it included, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub timeout: Duration,
     /// Do not cut long outputs of tools.
     #[arg(long)]
     pub full: bool,
+}
+
+/// `talk`
+#[derive(Debug, clap::Args)]
+pub struct Talk {
+    /// The agent's file. Without one the usual names are tried, as for `start`.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Through which devices.
+    #[command(flatten)]
+    pub devices: Devices,
+    /// Record the session into this WAV file: the user left, the agent right.
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+    /// How long the whole start may take, a sync of its project included, such as 90s or 2m.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
+    #[arg(long, value_name = "PATH", conflicts_with = "node")]
+    pub python: Option<PathBuf>,
+    /// Run a JavaScript agent with this node, instead of the one on PATH.
+    #[arg(long, value_name = "PATH")]
+    pub node: Option<PathBuf>,
+    /// Do not cut long outputs of tools.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// The devices of a conversation.
+#[derive(Debug, clap::Args)]
+pub struct Devices {
+    /// What hears the user: an id, a name or a part of it, a number from the list of inputs, or a virtual device such as file:in.wav.
+    #[arg(long, value_name = "DEVICE")]
+    pub input: Option<String>,
+    /// What plays the agent: the same of an output, or a virtual device such as null or file:out.wav.
+    #[arg(long, value_name = "DEVICE")]
+    pub output: Option<String>,
+    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub reopen: Option<Duration>,
 }
 
 /// `end`

@@ -5,17 +5,33 @@ use greenroom_audio::{Format, Level};
 /// The softest level that a bar shows, in dBFS.
 const SOFTEST: f32 = -60.0;
 
-/// The cells of a bar.
+/// The cells of a bar, and of one that shares its line.
 const CELLS: usize = 40;
+const FEW_CELLS: usize = 20;
 
 /// A bar of one line: the RMS filled, the held peak as a mark. It covers what it showed before.
 pub(crate) fn live(level: &Level, speaking: bool) -> String {
+    format!(
+        "{} {} peak {}{}",
+        bar(level, CELLS),
+        dbfs(level.rms),
+        dbfs(level.held),
+        state(level.clipped, speaking)
+    )
+}
+
+/// A bar that shares its line with others.
+pub(crate) fn short(level: &Level) -> String {
+    bar(level, FEW_CELLS)
+}
+
+fn bar(level: &Level, cells: usize) -> String {
     let cell = |dbfs: f32| {
         let share = (dbfs.max(SOFTEST) - SOFTEST) / -SOFTEST;
-        ((share * CELLS as f32) as usize).min(CELLS)
+        ((share * cells as f32) as usize).min(cells)
     };
     let (filled, held) = (cell(level.rms), cell(level.held));
-    let bar: String = (0..CELLS)
+    let bar: String = (0..cells)
         .map(|at| match at {
             at if at < filled => '█',
             at if at + 1 == held => '|',
@@ -23,12 +39,7 @@ pub(crate) fn live(level: &Level, speaking: bool) -> String {
         })
         .collect();
     let style = anstyle::Style::new().fg_color(Some(colour(level).into()));
-    format!(
-        "{style}[{bar}]{style:#} {} peak {}{}",
-        dbfs(level.rms),
-        dbfs(level.held),
-        state(level.clipped, speaking)
-    )
+    format!("{style}[{bar}]{style:#}")
 }
 
 fn colour(level: &Level) -> anstyle::AnsiColor {

@@ -59,7 +59,7 @@ pub(crate) fn running(record: &Record, status: &Value, info: Option<&AgentInfo>)
         "project_type": get("kind"),
         "detected": get("detected"),
         "sdk_version": get("sdk_version"),
-        "audio": false,
+        "audio": record.launch.audio,
         "started_at": record.started_at,
         "uptime_seconds": get("uptime_ms").as_u64().unwrap_or_default() as f64 / 1e3,
         "turns": get("turns"),
@@ -74,9 +74,17 @@ pub(crate) fn running(record: &Record, status: &Value, info: Option<&AgentInfo>)
         "idle_timeout_seconds": get("idle_timeout_ms").as_u64().map(|ms| ms as f64 / 1e3),
         "unseen_events": get("unseen_events"),
     });
-    for rare in
-        ["room", "identity", "agent", "peer_check", "refused_connections", "last_refused", "log_error"]
-    {
+    for rare in [
+        "room",
+        "identity",
+        "agent",
+        "peer_check",
+        "refused_connections",
+        "last_refused",
+        "log_error",
+        "recording",
+        "audio_losses",
+    ] {
         let value = get(rare);
         if !value.is_null() && value != 0 {
             document[rare] = value;

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use greenroom_protocol::message::{
     ChatMessage, ConfigUpdate, Event, EventKind, Handoff, Item, Role, StateChange, ToolCall, ToolUpdate,
 };
-use greenroom_protocol::turn::Turn;
+use greenroom_protocol::turn::{Turn, Voice};
 
 use crate::text::{clean, cut, line};
 
@@ -37,11 +37,19 @@ impl Renderer {
         let mut out = String::new();
         let (earlier, own): (Vec<&Event>, Vec<&Event>) = turn.events.iter().partition(|event| event.earlier);
         self.earlier(&mut out, &earlier);
-        self.speech(&mut out, USER, "You", &turn.text, false);
+        let said = if turn.text.is_empty() { turn.heard.as_deref().unwrap_or_default() } else { &turn.text };
+        self.speech(&mut out, USER, "You", said, false);
+        match &turn.heard {
+            Some(heard) if heard.is_empty() => self.aside(&mut out, "(not heard)"),
+            Some(heard) if heard != said => self.aside(&mut out, &format!("(heard: {})", line(heard))),
+            _ => {}
+        }
         for event in own {
             match (&event.kind, &turn.error) {
                 // The turn's error says the same in fewer words.
                 (EventKind::Error { message }, Some(error)) if message.contains(error) => {}
+                // What was heard is shown already.
+                (EventKind::Message(message), _) if message.role == Role::User && turn.heard.is_some() => {}
                 (kind, _) => self.event(&mut out, kind),
             }
         }
@@ -56,6 +64,9 @@ impl Renderer {
         }
         if turn.silent {
             self.aside(&mut out, "(no reply)");
+        }
+        if let Some(voice) = &turn.voice {
+            self.voice(&mut out, voice);
         }
         out
     }
@@ -95,6 +106,22 @@ impl Renderer {
         };
         let text = self.shortened(&line(&text), EVENT);
         format!("{DIM}{time}{DIM:#}  {style}{kind:<18}{style:#} {text}{late}\n")
+    }
+
+    fn voice(self, out: &mut String, voice: &Voice) {
+        let mut told = Vec::new();
+        if let Some(response) = voice.response_ms {
+            told.push(format!("answered after {response:.0} ms"));
+        }
+        if voice.agent_ms > 0.0 {
+            told.push(format!("spoke for {:.1} s", voice.agent_ms / 1e3));
+        }
+        if let Some(yielded) = voice.yield_ms {
+            told.push(format!("yielded after {yielded:.0} ms"));
+        }
+        if !told.is_empty() {
+            self.aside(out, &format!("({})", told.join(", ")));
+        }
     }
 
     fn earlier(self, out: &mut String, events: &[&Event]) {
@@ -311,12 +338,8 @@ mod tests {
             turn[name] = value.clone();
         }
         let turn: Turn = serde_json::from_value(turn).unwrap();
-        let text = Renderer { full }.turn(&turn);
-        anstream::adapter::strip_str(&text)
-            .to_string()
-            .strip_prefix("\n  ● You\n    hi\n")
-            .unwrap_or(&text)
-            .to_owned()
+        let text = anstream::adapter::strip_str(&Renderer { full }.turn(&turn)).to_string();
+        text.strip_prefix("\n  ● You\n    hi\n").unwrap_or(&text).to_owned()
     }
 
     fn own(event: Value) -> String {
@@ -364,6 +387,20 @@ mod tests {
         assert_eq!(shown(false, json!({ "interrupted": true }), &[]), "    (interrupted)\n");
         let cut_off = shown(false, json!({ "interrupted": true }), &[message("assistant", true)]);
         assert_eq!(cut_off.matches("(interrupted)").count(), 1);
+    }
+
+    #[test]
+    fn what_was_heard_and_how_long_it_took() {
+        let voice = json!({ "user_ms": 500.0, "agent_ms": 1200.0, "response_ms": 432.1, "lost_ms": 0.0 });
+        let turn = |heard: &str| shown(false, json!({ "heard": heard, "voice": voice }), &[]);
+        assert_eq!(turn("hi"), "    (answered after 432 ms, spoke for 1.2 s)\n");
+        assert_eq!(turn("high"), "    (heard: high)\n    (answered after 432 ms, spoke for 1.2 s)\n");
+        assert!(turn("").starts_with("    (not heard)\n"));
+        let heard = shown(false, json!({ "text": "", "heard": "hello" }), &[]);
+        assert_eq!(
+            heard, "\n  ● You\n    hello\n",
+            "without words of the caller's, those of the agent stand"
+        );
     }
 
     #[test]

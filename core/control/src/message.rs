@@ -28,8 +28,9 @@ use crate::token::Token;
 /// The version of this protocol. It grows when an old side would misunderstand a new one.
 pub const VERSION: u32 = 1;
 
-/// The largest frame a daemon takes: the longest text that a turn may have, each byte of it escaped.
-pub const MAX_REQUEST: usize = 8 << 20;
+/// The largest frame a daemon takes: the longest speech that a turn may have, in base64. The longest text, each byte of it escaped, is
+/// less.
+pub const MAX_REQUEST: usize = 24 << 20;
 
 /// The largest frame a daemon takes before the token is proved.
 pub const MAX_HELLO: usize = 4 << 10;

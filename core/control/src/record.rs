@@ -26,6 +26,10 @@ pub struct Launch {
     pub idle_timeout_ms: Option<u64>,
     /// Where the agent's log goes, absolute; into the session's folder where it is unset.
     pub log: Option<PathBuf>,
+    /// Whether the agent's audio is kept on.
+    pub audio: bool,
+    /// The WAV file that a session with audio is recorded into, absolute.
+    pub recording: Option<PathBuf>,
 }
 
 /// Whom a session is with.
@@ -69,7 +73,15 @@ impl Launch {
 
     const fn with(target: Target) -> Self {
         let start_timeout_ms = Self::START_TIMEOUT.as_millis() as u64;
-        Self { target, port: None, start_timeout_ms, idle_timeout_ms: None, log: None }
+        Self {
+            target,
+            port: None,
+            start_timeout_ms,
+            idle_timeout_ms: None,
+            log: None,
+            audio: false,
+            recording: None,
+        }
     }
 
     /// How long the agent may take to be ready.

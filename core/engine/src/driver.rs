@@ -60,6 +60,8 @@ macro_rules! typed_calls {
             ready() -> Started = Operation::Start, Answer::Started(started) => started;
             /// One text turn of the user. Turns queue and go one at a time.
             say(text: &str) -> Turn = Operation::Say { text: text.to_owned() }, Answer::Turn(turn) => turn;
+            /// One turn of the user, aloud, in a session with audio. `greenroom_engine::voice` makes speech of files and samples.
+            say_audio(spoken: SpokenTurn) -> Turn = Operation::SayAudio(spoken), Answer::Turn(turn) => turn;
             /// The whole conversation.
             history() -> Vec<Item> = Operation::History, Answer::History { items } => items;
             /// The agent's instructions, tools and context.
@@ -92,7 +94,7 @@ macro_rules! typed_calls {
             use $crate::protocol::Error;
             use $crate::protocol::message::{
                 AgentInfo, Answer, FrameworkInfo, IoUpdate, Item, ModelUsage, Operation, RtcStats, SessionState,
-                Started, Verdict,
+                SpokenTurn, Started, Verdict,
             };
             use $crate::protocol::turn::Turn;
 

@@ -5,6 +5,7 @@
 //! | [`launch`] | finds and starts the user's agent unmodified, and ends it surely |
 //! | [`session`] | a session with an agent: its thread, its link, its process |
 //! | [`room`] | a LiveKit room joined without libwebrtc, and the session of an agent in it |
+//! | [`voice`] | speech from files and samples, and the recording |
 //! | [`driver`] | what every session can do, however it is reached |
 //! | [`outbox`] | answers and events for a host language: one bounded queue, one wake |
 
@@ -17,9 +18,11 @@ pub mod room;
 mod run;
 pub mod session;
 mod tcp;
+pub mod voice;
 
 pub use driver::{Driver, Events, Listener, Reply};
 pub use greenroom_protocol as protocol;
 pub use outbox::Outbox;
 pub use room::{JoinOptions, Room, RoomOptions};
 pub use session::{CONTROL_PREAMBLE, ControlSink, LogTarget, Session, StartOptions, Status};
+pub use voice::AudioOptions;

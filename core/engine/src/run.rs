@@ -18,6 +18,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan};
 use crate::session::{ControlSink, LogTarget, Shared, StartOptions, Way};
 use crate::tcp::{self, Activity, Caller, Link};
+use crate::voice::Recorder;
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_millis(500);
@@ -45,10 +46,14 @@ pub(crate) fn run(shared: &Arc<Shared>, options: StartOptions) {
 async fn session(shared: &Arc<Shared>, options: StartOptions) {
     let mut running = match start(shared, options).await {
         Ok(running) => running,
-        Err(over) => return close(shared, over),
+        Err(over) => {
+            close(shared, over);
+            return finish_recording(shared);
+        }
     };
     let over = drive(shared, &mut running).await;
     close(shared, over);
+    finish_recording(shared);
     let Running { process, link, grace, temporary_log, .. } = running;
     // While the guard is still on: whoever ends in the middle of this leaves no file behind.
     drop(temporary_log);
@@ -59,6 +64,13 @@ async fn session(shared: &Arc<Shared>, options: StartOptions) {
     };
     let Ended { killed, .. } = process.end(drained, grace).await;
     tracing::debug!(killed, "the agent has ended");
+}
+
+fn finish_recording(shared: &Shared) {
+    if let Some(recorder) = shared.with(|state, _| state.recorder.take()) {
+        let error = recorder.finish();
+        shared.with(|state, _| state.status.recording_error = error);
+    }
 }
 
 /// An agent that runs.
@@ -84,6 +96,13 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
     let plan = unless_closing(shared, Plan::detect(&options.agent, options.start_timeout)).await?;
     let plan = plan.map_err(|error| failed_start(error.into()))?;
     let (log, temporary_log) = open_log(&options.log).map_err(failed_start)?;
+    if let Some(path) = options.audio.and_then(|audio| audio.recording) {
+        let recorder = Recorder::start(&path).map_err(failed_start)?;
+        shared.with(|state, _| {
+            state.recorder = Some(recorder);
+            state.status.recording = Some(path);
+        });
+    }
     let process = AgentProcess::spawn(&plan, address, log).map_err(|error| failed_start(error.into()))?;
     shared.with(|state, _| {
         let status = &mut state.status;

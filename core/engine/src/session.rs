@@ -13,6 +13,7 @@ use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, CloseReason, Operation};
 use greenroom_protocol::session::{CallId, Config, Controller};
 use greenroom_protocol::time::WallClock;
+use greenroom_protocol::voice::Losses;
 use greenroom_protocol::{Code, Error, Time};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -23,6 +24,7 @@ use crate::room::{self, JoinOptions};
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
 use crate::tcp::Outgoing;
+use crate::voice::{AudioOptions, Recorder};
 
 /// Takes a loopback connection that began with [`CONTROL_PREAMBLE`], which is consumed. Called on the session's thread: hand it on.
 pub type ControlSink = Box<dyn Fn(std::net::TcpStream) + Send + Sync>;
@@ -40,6 +42,8 @@ pub struct StartOptions {
     pub end_grace: Duration,
     /// How the protocol behaves.
     pub controller: Config,
+    /// The session's audio over the wire; `None` is a session of text, which turns the agent's audio off.
+    pub audio: Option<AudioOptions>,
     /// Where the agent's log goes.
     pub log: LogTarget,
     /// Who takes control connections; without one they are refused.
@@ -81,6 +85,15 @@ pub struct Status {
     pub log_path: Option<PathBuf>,
     /// Why the log file is not whole.
     pub log_error: Option<String>,
+    /// The file that the session is recorded into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<PathBuf>,
+    /// Why the recording is not whole; known once the session has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_error: Option<String>,
+    /// What was lost of the session's audio; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_losses: Option<Losses>,
     /// When the session was started, RFC 3339.
     pub started_at: String,
     /// How long ago that was, in milliseconds.
@@ -142,6 +155,7 @@ pub(crate) struct State {
     pub(crate) outgoing: Option<Way>,
     /// When the session's thread wakes by itself.
     alarm: Option<Time>,
+    pub(crate) recorder: Option<Recorder>,
     replies: HashMap<CallId, Reply>,
     listeners: Vec<Weak<dyn Listener>>,
     done: Vec<Box<dyn FnOnce() + Send>>,
@@ -165,6 +179,7 @@ impl StartOptions {
             start_timeout: Duration::from_secs(60),
             end_grace: Duration::from_secs(10),
             controller: Config::default(),
+            audio: None,
             log: LogTarget::default(),
             control: None,
             idle_timeout: None,
@@ -178,7 +193,12 @@ impl Session {
     /// # Errors
     /// When no thread can be started.
     pub fn start(options: StartOptions) -> Result<Self, Error> {
-        let (config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
+        let (mut config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
+        if let Some(audio) = &options.audio {
+            let voice = config.voice.get_or_insert_default();
+            voice.clock = audio.clock;
+            voice.record |= audio.recording.is_some();
+        }
         Self::begin(config, idle_timeout, move |shared| run::run(shared, options))
     }
 
@@ -217,6 +237,7 @@ impl Session {
                 last_call: Time::ZERO,
                 outgoing: None,
                 alarm: None,
+                recorder: None,
                 replies: HashMap::new(),
                 listeners: Vec::new(),
                 done: Vec::new(),
@@ -246,6 +267,23 @@ impl Session {
     /// The session's events from place `from` on; 0 is the beginning of what is kept.
     pub fn events(&self, from: u64) -> Events {
         Events::new(self.driver(), from)
+    }
+
+    /// Takes samples of a live source, such as a microphone: signed 16-bit little-endian, 48 kHz, mono. In a session without audio they
+    /// go nowhere.
+    pub fn feed(&self, samples: Bytes) {
+        if !self.0.is_forked() {
+            self.0.shared.with(|state, now| state.controller.feed(samples, now));
+        }
+    }
+
+    /// Gives a device up to `most` samples of the agent's speech to play, in a session whose clock is
+    /// [`Pulled`](greenroom_protocol::voice::Clock::Pulled). Fewer are all there is.
+    pub fn pull(&self, most: u64) -> Bytes {
+        if self.0.is_forked() {
+            return Bytes::new();
+        }
+        self.0.shared.with(|state, now| state.controller.pull(most, now))
     }
 
     /// How the session stands.
@@ -412,6 +450,11 @@ impl State {
         if self.controller.poll_timeout().is_some_and(|due| due <= now) {
             self.controller.handle_timeout(now);
         }
+        while let Some(stretch) = self.controller.poll_recording() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.take(stretch);
+            }
+        }
     }
 
     /// Whether the session's thread has to do something before its alarm.
@@ -454,6 +497,7 @@ impl State {
             agent_state: controller.agent_state().map(|state| state.to_string()),
             unseen_events: controller.unseen_events(),
             closed: controller.closed().cloned(),
+            audio_losses: controller.losses(),
             ..self.status.clone()
         }
     }

@@ -33,17 +33,19 @@
 pub use greenroom_control::credentials::{self, Credentials, CredentialsRequest, Grants};
 pub use greenroom_engine::launch::AgentSpec;
 pub use greenroom_engine::room;
+pub use greenroom_engine::voice;
 pub use greenroom_engine::{
-    Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session, StartOptions, Status,
+    AudioOptions, Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session, StartOptions, Status,
 };
 pub use greenroom_protocol::message::{
     AgentInfo, AgentState, Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo,
-    Handoff, IoUpdate, Item, Metrics, ModelUsage, Operation, Role, RtcStats, SessionState, Started,
-    StateChange, ToolCall, ToolUpdate, Used, UserState, Verdict,
+    Handoff, IoUpdate, Item, Metrics, ModelUsage, Operation, Role, RtcStats, SessionState, SpokenTurn,
+    Started, StateChange, ToolCall, ToolUpdate, Used, UserState, Verdict,
 };
 pub use greenroom_protocol::session::Config;
 pub use greenroom_protocol::time::Timestamp;
-pub use greenroom_protocol::turn::Turn;
+pub use greenroom_protocol::turn::{Turn, Voice};
+pub use greenroom_protocol::voice::Speech;
 pub use greenroom_protocol::{Code, Error, Limits};
 
 pub use greenroom_protocol as protocol;

@@ -11,6 +11,7 @@
 //! | [`session`] | the controller's and the host's state machines |
 //! | [`room`] | all use of the topic in one room: streams, the gate, several hosts and controllers |
 //! | [`turn`] | one turn of a conversation |
+//! | [`voice`] | the audio half of a session over the wire |
 //! | [`journal`] | the recent events of a session |
 //! | [`limits`] | every bound |
 //! | [`error`] | the table of error codes |
@@ -33,6 +34,7 @@ pub mod room;
 pub mod session;
 pub mod time;
 pub mod turn;
+pub mod voice;
 
 pub use error::{Code, Error};
 pub use limits::Limits;

@@ -9,6 +9,7 @@ use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::message::{Event, EventKind, Item, Role};
 use crate::time::{Time, millis};
+use crate::voice::Speech;
 
 /// What the host of @livekit/agents answers when a run made no items: silence, an interruption, or a failure told of by an event.
 const JS_NO_ITEMS: &str = "agent produced no response items";
@@ -38,6 +39,36 @@ pub struct Turn {
     pub reply_delay_ms: Option<f64>,
     /// How long the turn waited for those before it, in milliseconds.
     pub queued_ms: f64,
+    /// What the agent's speech recognition made of what the user said aloud; empty if it heard nothing. Unset in a turn of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
+    /// What could be heard, in a session with audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<Box<Voice>>,
+}
+
+/// What could be heard in a turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Voice {
+    /// How long the user spoke, from the first sound to the last, in milliseconds; 0 in a turn of text.
+    pub user_ms: f64,
+    /// How long the agent spoke, in milliseconds.
+    pub agent_ms: f64,
+    /// From the user's last sound, or from the request of a turn of text, to the agent's next word, in milliseconds; unset where the
+    /// agent said nothing after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<f64>,
+    /// How much of what the agent was saying had been heard when it was cut off, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_ms: Option<f64>,
+    /// In a turn that interrupts: from the user's first sound to the agent's silence, in milliseconds; unset if the agent did not yield.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yield_ms: Option<f64>,
+    /// How much of the agent's speech is not in `audio`, since there was too much of it, in milliseconds.
+    pub lost_ms: f64,
+    /// What the agent said, as it was heard: from its first word to its last, with the pauses between. Unset if it said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Speech>,
 }
 
 /// How many different call ids of live events are remembered in one turn.
@@ -71,6 +102,15 @@ pub(crate) struct Fold {
     is_cut: bool,
     has_error_event: bool,
     error: Option<String>,
+    /// What was heard of a user who speaks: transcripts, and messages made of them.
+    hearing: Option<Hearing>,
+}
+
+/// What an agent heard.
+#[derive(Debug, Default)]
+struct Hearing {
+    transcripts: Vec<String>,
+    messages: Vec<String>,
 }
 
 impl Fold {
@@ -92,7 +132,13 @@ impl Fold {
             is_cut: false,
             has_error_event: false,
             error: None,
+            hearing: None,
         }
+    }
+
+    /// A turn whose user speaks: every user's message is its own.
+    pub(crate) fn spoken(limits: &Limits, number: u64, text: String, queued: Duration, asked: Time) -> Self {
+        Self { hearing: Some(Hearing::default()), ..Self::new(limits, number, text, queued, asked) }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -102,6 +148,7 @@ impl Fold {
     /// Whether this is the turn's own user message, which has not been seen yet.
     pub(crate) fn expects(&self, kind: &EventKind) -> bool {
         !self.own_message
+            && self.hearing.is_none()
             && matches!(kind, EventKind::Message(message) if message.role == Role::User && message.text == self.text)
     }
 
@@ -113,6 +160,16 @@ impl Fold {
     /// When it was asked for.
     pub(crate) const fn asked(&self) -> Time {
         self.asked
+    }
+
+    /// Whether the user speaks.
+    pub(crate) const fn is_spoken(&self) -> bool {
+        self.hearing.is_some()
+    }
+
+    /// Whether an error was told of.
+    pub(crate) const fn has_error(&self) -> bool {
+        self.has_error_event
     }
 
     /// Whether somebody else said something meanwhile.
@@ -141,6 +198,17 @@ impl Fold {
     /// Takes an event that happened during the turn.
     pub(crate) fn event(&mut self, event: &Event, now: Time) {
         match &event.kind {
+            EventKind::Transcript { text, is_final: true, .. } => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.transcripts.push(text.clone());
+                }
+            }
+            EventKind::Message(message) if message.role == Role::User && self.hearing.is_some() => {
+                self.own_message = true;
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.messages.push(message.text.clone());
+                }
+            }
             kind if self.expects(kind) => {
                 self.own_message = true;
                 return;
@@ -220,8 +288,8 @@ impl Fold {
         !self.has_acted && !self.has_failed()
     }
 
-    /// The turn, with `backlog` (what happened before it) in front.
-    pub(crate) fn finish(mut self, backlog: Vec<Event>, now: Time) -> Turn {
+    /// The turn, with `backlog` (what happened before it) in front, and with what could be heard.
+    pub(crate) fn finish(mut self, backlog: Vec<Event>, voice: Option<Voice>, now: Time) -> Turn {
         let interrupted = self.is_cut || (self.may_be_interrupted() && self.foreign_message);
         // The JS host's error without any other sign of what happened: an agent that failed before it could say so is like one that
         // had nothing to say, and a test is better off with the former.
@@ -240,6 +308,8 @@ impl Fold {
             duration_ms: millis(now.since(self.asked)),
             reply_delay_ms: self.first_reply.map(|at| millis(at.since(self.asked))),
             queued_ms: millis(self.queued),
+            heard: self.hearing.map(Hearing::text),
+            voice: voice.map(Box::new),
             events,
         }
     }
@@ -279,6 +349,14 @@ impl Fold {
             Some(JS_NO_ITEMS) => self.has_error_event,
             Some(_) => true,
         }
+    }
+}
+
+impl Hearing {
+    /// What was heard. Where an agent gives no transcripts, its messages tell.
+    fn text(self) -> String {
+        let heard = if self.transcripts.is_empty() { self.messages } else { self.transcripts };
+        heard.join(" ")
     }
 }
 

@@ -7,9 +7,10 @@ use std::path::Path;
 use bytes::Bytes;
 use greenroom_protocol::message::{
     Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo, Handoff, Inbound,
-    IoUpdate, Item, Operation, Role, Started, ToolCall, Verdict,
+    IoUpdate, Item, Operation, Role, SpokenTurn, Started, ToolCall, Verdict,
 };
-use greenroom_protocol::turn::Turn;
+use greenroom_protocol::turn::{Turn, Voice};
+use greenroom_protocol::voice::Speech;
 use greenroom_protocol::{Code, Error};
 use jsonschema::Validator;
 use serde::Serialize;
@@ -112,6 +113,16 @@ fn turn(events: Vec<Event>) -> Turn {
         duration_ms: 1.5,
         reply_delay_ms: Some(1.0),
         queued_ms: 0.0,
+        heard: Some("high".to_owned()),
+        voice: Some(Box::new(Voice {
+            user_ms: 1.0,
+            agent_ms: 2.0,
+            response_ms: Some(3.0),
+            cut_ms: Some(1.0),
+            yield_ms: Some(0.5),
+            lost_ms: 0.0,
+            audio: Some(Speech::new(vec![0_u8, 1]).unwrap()),
+        })),
     }
 }
 
@@ -160,7 +171,10 @@ fn items_turns_and_errors_hold() {
     let events =
         items().into_iter().enumerate().map(|(seq, item)| event(seq as u64 + 1, item.into())).collect();
     holds(&validator("turn"), &turn(events));
-    holds(&validator("turn"), &Turn { error: None, reply_delay_ms: None, ..turn(vec![]) });
+    holds(
+        &validator("turn"),
+        &Turn { error: None, reply_delay_ms: None, heard: None, voice: None, ..turn(vec![]) },
+    );
     let error = validator("error");
     for code in Code::ALL {
         holds(&error, &Error::new(*code, "what happened"));
@@ -214,6 +228,11 @@ fn every_operation_holds_and_comes_back() {
     let operations = [
         Operation::Start,
         Operation::Say { text: "hi".to_owned() },
+        Operation::SayAudio(SpokenTurn {
+            audio: Speech::new(vec![0_u8, 1]).unwrap(),
+            text: "hi".to_owned(),
+            interrupt_after_ms: Some(0.5),
+        }),
         Operation::History,
         Operation::AgentInfo,
         Operation::SessionState,

@@ -24,7 +24,8 @@ export {
   type SendTextOptions,
 } from './room.js';
 export type { RoomLike } from './rtc.js';
-export { Session, type CallOptions, type Provisional } from './session.js';
+export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
+export { Speech, type Frame, type Part, type Samples, type Sound, type TextToSpeech } from './speech.js';
 export { start, type StartOptions } from './start.js';
 export type * from './types.js';
 

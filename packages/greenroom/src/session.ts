@@ -1,14 +1,15 @@
 /** The session: one conversation with one agent, however it is reached. */
 
-import { millis, requireText } from './checks.js';
+import { millis, requireText, shown } from './checks.js';
 import type { Driver, Open } from './driver.js';
 import type { GreenroomError } from './errors.js';
 import { Events, type EventsOptions } from './events.js';
-import { errorFromJson, errorFromNative } from './failures.js';
+import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { Listeners, type EventListener } from './listeners.js';
 import type { Logger } from './logger.js';
 import { camelCased, snakeCased } from './names.js';
 import { quiet } from './promises.js';
+import { decoded, encoded, speechOf, type Sound, type TextToSpeech } from './speech.js';
 import type {
   AgentInfo,
   EventType,
@@ -30,6 +31,29 @@ export interface CallOptions {
   timeout?: number | undefined;
   /** Gives the call up: it rejects with the signal's reason, and the session stays usable. */
   signal?: AbortSignal | undefined;
+}
+
+/** How something is said aloud. */
+export interface SayAudioOptions extends CallOptions {
+  /** What it says in words, for the turn's `text`. The agent does not get it. */
+  text?: string | undefined;
+  /** Samples per second of samples that do not tell theirs. 48,000 unless given. */
+  rate?: number | undefined;
+  /**
+   * Does not wait for the turn under way, but speaks over the agent once it has been heard for so many milliseconds. Both
+   * turns come back; this one's `voice.yieldMs` tells how long the agent took to fall silent.
+   */
+  interruptAfter?: number | undefined;
+}
+
+/** How something is said. */
+export interface SayOptions extends CallOptions {
+  /** Says the text aloud, in a session with audio. The agent gets the sound alone. Without it the agent gets the text. */
+  tts?: TextToSpeech | undefined;
+  /** As for `sayAudio`, for what `tts` gives. */
+  rate?: number | undefined;
+  /** As for `sayAudio`, with `tts`. */
+  interruptAfter?: number | undefined;
 }
 
 /** What a simulation thinks so far. */
@@ -95,9 +119,54 @@ export class Session {
    * The deadline, 120 s unless `timeout` says otherwise, includes the wait for earlier turns. A turn that is given up
    * goes on in the agent: what it still says comes as events that are marked `late`.
    */
-  say(text: string, options?: CallOptions): Promise<Turn> {
-    const operation = () => ({ op: 'say', text: requireText('the text to say', text) });
-    return this.#call(operation, options, turnOf) as Promise<Turn>;
+  say(text: string, options: SayOptions = {}): Promise<Turn> {
+    const { tts, rate, interruptAfter, ...call } = options;
+    if (tts !== undefined) return quiet(this.#sayAloud(text, tts, { rate, interruptAfter, ...call }));
+    const operation = () => {
+      if (interruptAfter !== undefined) {
+        throw invalid('interruptAfter is for what is said aloud; give tts too, or use sayAudio');
+      }
+      return { op: 'say', text: requireText('the text to say', text) };
+    };
+    return this.#call(operation, call, turnOf) as Promise<Turn>;
+  }
+
+  /**
+   * Speaks to the agent, in a session with audio, and waits until it has been heard out.
+   *
+   * Nothing on the wire ends such a turn. It is over once the agent has heard all of it, has answered and is silent again;
+   * else after 10 s in which it shows no sign of having heard, or 3 s in which it begins no answer. The deadline is 120 s
+   * and as long as the sound lasts, 3 minutes at most, unless `timeout` says otherwise.
+   *
+   * Rejects with `Unsupported` in a session without audio, and with `SessionTimeout` where the agent was done speaking
+   * before it was to be interrupted.
+   */
+  sayAudio(sound: Sound, options: SayAudioOptions = {}): Promise<Turn> {
+    return quiet(this.#sayAudio(sound, options));
+  }
+
+  async #sayAloud(text: string, tts: TextToSpeech, options: SayAudioOptions): Promise<Turn> {
+    return this.#sayAudio(await tts(requireText('the text to say', text)), { ...options, text });
+  }
+
+  async #sayAudio(sound: Sound, { text = '', rate, interruptAfter, ...call }: SayAudioOptions): Promise<Turn> {
+    if (interruptAfter !== undefined && !(Number.isFinite(interruptAfter) && interruptAfter >= 0)) {
+      throw invalid(`interruptAfter is ${shown(interruptAfter)}; give a number of milliseconds, 0 or more`);
+    }
+    // Kept before anything is awaited: nobody else keeps Node running meanwhile.
+    this.#hold();
+    try {
+      const audio = encoded(await speechOf(sound, rate));
+      const operation = {
+        op: 'say_audio',
+        audio,
+        text: requireText('text', text),
+        ...(interruptAfter === undefined ? {} : { interrupt_after_ms: interruptAfter }),
+      };
+      return (await this.#call(operation, call, turnOf)) as Turn;
+    } finally {
+      this.#release();
+    }
   }
 
   /** The whole conversation, oldest first. */
@@ -332,6 +401,8 @@ function nothing(): void {}
 /** `toolCalls` repeats events, so that it is left out where a turn is printed, compared or made JSON of. */
 function turnOf(answer: Record<string, unknown>): Turn {
   const turn = whole(answer) as Turn;
+  const audio: unknown = turn.voice?.audio;
+  if (turn.voice !== undefined && typeof audio === 'string') turn.voice.audio = decoded(audio);
   const toolCalls = turn.events.filter((event) => event.type === 'tool_call' && !event.earlier);
   return Object.defineProperty(turn, 'toolCalls', { value: toolCalls });
 }

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { millis, shown } from './checks.js';
-import { START_TIMEOUT_MS, SYNC } from './defaults.js';
+import { AUDIO, START_TIMEOUT_MS, SYNC } from './defaults.js';
 import { invalid } from './failures.js';
 import type { Logger } from './logger.js';
 import { native } from './native.cjs';
@@ -36,6 +36,13 @@ export interface StartOptions extends CallOptions {
   sync?: boolean | undefined;
   /** After how long without a call the session ends by itself, in milliseconds. Never unless given. */
   idleTimeout?: number | undefined;
+  /**
+   * Whether the agent keeps its ears and its mouth, for `sayAudio`. Its speech is heard in its time then, so turns take as
+   * long as it speaks. Unless given its audio is turned off.
+   */
+  audio?: boolean | undefined;
+  /** A WAV file to record a session with audio into: the user left, the agent right. An existing one is replaced. */
+  recording?: string | undefined;
   /** Where the package logs: `console`, a pino logger or the like. Nowhere unless given. */
   logger?: Logger | false | undefined;
 }
@@ -78,6 +85,8 @@ function request(file: string | URL | null | undefined, options: StartOptions): 
     start_timeout_ms: millis('timeout', options.timeout) ?? START_TIMEOUT_MS,
     idle_timeout_ms: millis('idleTimeout', options.idleTimeout),
     log: options.log === undefined ? null : resolve(options.log),
+    audio: options.audio ?? AUDIO,
+    recording: recording(options),
   };
 }
 
@@ -96,6 +105,12 @@ function interpreter(entry: string | null, { python, node }: StartOptions): stri
     throw invalid('both python and node are given but no file; name the file, or give the one of its language');
   }
   return python ?? node ?? null;
+}
+
+function recording({ audio, recording: file }: StartOptions): string | null {
+  if (file === undefined) return null;
+  if (!audio) throw invalid('recording is given for a session without audio; start it with audio: true');
+  return resolve(file);
 }
 
 function port(value: number | undefined): number | null {

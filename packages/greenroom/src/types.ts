@@ -4,6 +4,8 @@
  * durations that the agent itself measured are seconds, as its SDK gives them.
  */
 
+import type { Speech } from './speech.js';
+
 /** A value newer than this version knows, by its number on the wire. */
 export type Newer = `unknown_${number}`;
 
@@ -310,8 +312,33 @@ export interface Turn {
   replyDelayMs?: number;
   /** How long the turn waited for those before it. */
   queuedMs: number;
+  /** What the agent's speech recognition made of what the user said aloud; absent in a turn of text. */
+  heard?: string;
+  /** What could be heard, in a session with audio. */
+  voice?: Voice;
   /** The tools that were called in this turn, with their outputs, in order. Not enumerable: they are among the events. */
   readonly toolCalls: readonly Event<'tool_call'>[];
+}
+
+/** What could be heard in a turn of a session with audio. */
+export interface Voice {
+  /** How long the user spoke, from the first sound to the last; 0 in a turn of text. */
+  userMs: number;
+  /** How long the agent spoke. */
+  agentMs: number;
+  /**
+   * From the user's last sound, or from the request of a turn of text, to the agent's next word; absent if it said nothing
+   * after it.
+   */
+  responseMs?: number;
+  /** How much of what the agent was saying had been heard when it was cut off. */
+  cutMs?: number;
+  /** In a turn that interrupts: from the user's first sound to the agent's silence; absent if it did not yield. */
+  yieldMs?: number;
+  /** How much of the agent's speech is not in `audio`, since there was too much of it. */
+  lostMs: number;
+  /** What the agent said, as it was heard: from its first word to its last, with the pauses between. */
+  audio?: Speech;
 }
 
 /** A session that is ready for its first turn. */
@@ -401,6 +428,15 @@ export interface Status {
   logPath?: string | null;
   /** Why the log file is not whole. */
   logError?: string | null;
+  /** The file that the session is recorded into. */
+  recording?: string | null;
+  /** Why the recording is not whole; known once the session has ended. */
+  recordingError?: string | null;
+  /**
+   * What was lost of the session's audio: `lateMs` that the user's was put off, `liveMs` that a live source gave too fast,
+   * `linkMs` that the link did not take; `oddFrames` of the agent's in another format.
+   */
+  audioLosses?: { lateMs: number; liveMs: number; linkMs: number; oddFrames: number };
   startedAt?: string;
   uptimeMs?: number;
   /** How long ago the last call was. */

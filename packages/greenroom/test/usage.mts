@@ -13,6 +13,7 @@ import {
   type Session,
   type Turn,
 } from 'greenroom';
+import { capture, devices, Frame, playback, type AudioEvent, type Capture, type Device } from 'greenroom/audio';
 
 export async function conversation(): Promise<string> {
   await using session: Session = await start('agent.py', { python: 'python3', timeout: 30_000, logger: console });
@@ -28,6 +29,33 @@ export async function conversation(): Promise<string> {
   // @ts-expect-error: a text is needed
   await session.say();
   return `${turn.reply} ${turn.durationMs.toFixed()} ${items.length} ${success} ${calls.join()}`;
+}
+
+/** As that of @livekit/rtc-node. */
+declare class AudioFrame {
+  data: Int16Array;
+  sampleRate: number;
+  channels: number;
+  samplesPerChannel: number;
+  constructor(data: Int16Array, sampleRate: number, channels: number, samplesPerChannel: number);
+}
+
+export async function sound(): Promise<AudioFrame | undefined> {
+  await using mic: Capture = await capture({ device: 'tone:440', rate: 48_000, clock: 'fast', latency: 'low' });
+  await using speaker = await playback({ signal: AbortSignal.timeout(1_000) });
+  for await (const frame of mic) await speaker.write(frame, { timeout: 500 });
+  const heard = (event: AudioEvent) => (event.type === 'gap' ? event.samples : event.type === 'reopened' ? event.afterMs : 0);
+  for await (const event of mic.events()) heard(event).toFixed();
+  mic.readable().pipe(speaker.writable());
+  const [first]: Device[] = await devices();
+  await speaker.drain();
+  const frame = await mic.read({ timeout: 1_000 });
+  await speaker.write(Frame.fromRtc(new AudioFrame(new Int16Array(480), 48_000, first?.channels ?? 1, 480)));
+  // @ts-expect-error: samples are 16-bit integers
+  await speaker.write(new Float32Array(480));
+  // @ts-expect-error: there is no such clock
+  await capture({ clock: 'slow' });
+  return frame?.toRtc(AudioFrame);
 }
 
 /** The union is told apart by `type`, to the last. */

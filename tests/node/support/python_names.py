@@ -6,6 +6,7 @@ import json
 import typing
 
 import greenroom
+import greenroom.audio
 import greenroom.livekit
 
 
@@ -71,6 +72,21 @@ print(
             },
             "session_properties": [name for name in public if isinstance(getattr(greenroom.Session, name), property)],
             "gate": methods(greenroom.Gate),
+            "audio": {
+                "names": greenroom.audio.__all__,
+                "functions": {name: parameters(getattr(greenroom.audio, name)) for name in ("capture", "playback")},
+                "methods": {
+                    name: [*methods(getattr(greenroom.audio, name)), *methods(greenroom.audio.Capture.__base__)]
+                    for name in ("Capture", "Playback")
+                },
+                "types": {
+                    name: fields(getattr(greenroom.audio, name)) for name in ("Device", "Position", "Recorded", "Frame")
+                },
+                "events": {
+                    cls.__dataclass_fields__["type"].default: fields(cls)
+                    for cls in typing.get_args(greenroom.audio.AudioEvent)
+                },
+            },
             "livekit": {
                 "names": list(rooms),
                 "methods": {name: methods(cls) for name, cls in rooms.items() if inspect.isclass(cls)},

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// How many samples of sound, at 48 kHz, the scripted agent hears before it answers aloud, and answers with: half a second.
+pub const SPOKEN: usize = 24_000;
+
 /// The built binary of the scripted agent.
 ///
 /// # Panics

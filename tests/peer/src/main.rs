@@ -2,7 +2,8 @@
 //! then speaks the wire itself. It holds no SDK, so that a test can have fifty of it and make it do what no SDK does.
 //!
 //! `GREENROOM_PEER` picks how it behaves before the first request: `normal` (default), `never` (does not connect), `mute` (connects and
-//! never answers), `crash` (ends at once with a traceback), `marker` (logs that the job crashed and stays), `greet` (greets).
+//! never answers), `crash` (ends at once with a traceback), `marker` (logs that the job crashed and stays), `greet` (greets), `voice`
+//! (answers aloud, at once, when it has heard half a second of sound).
 //! Later on the text of a turn does: see [`Peer::run`].
 
 mod wire;
@@ -51,13 +52,22 @@ fn main() {
     if mode == "mute" {
         sleep_for_ever();
     }
-    Peer { stream, items: Vec::new(), next_item: 0 }.serve(mode == "greet");
+    let voice = (mode == "voice").then(Voice::default);
+    Peer { stream, items: Vec::new(), next_item: 0, voice }.serve(mode == "greet");
 }
 
 struct Peer {
     stream: TcpStream,
     items: Vec<proto::chat_context::ChatItem>,
     next_item: u64,
+    voice: Option<Voice>,
+}
+
+/// What a peer that hears has heard.
+#[derive(Default)]
+struct Voice {
+    /// Samples that could be heard since it last answered.
+    heard: usize,
 }
 
 impl Peer {
@@ -180,6 +190,23 @@ impl Peer {
         item
     }
 
+    /// Answers with half a second of sound as soon as it has heard as much.
+    fn hear(&mut self, samples: &[u8]) {
+        let Some(voice) = &mut self.voice else { return };
+        voice.heard +=
+            samples.chunks_exact(2).filter(|pair| pair[1].cast_signed().unsigned_abs() >= 4).count();
+        if voice.heard < greenroom_test_peer::SPOKEN {
+            return;
+        }
+        voice.heard = 0;
+        let said = wire::message(&self.new_id(), ChatRole::User, "a sound");
+        self.event(wire::transcribed("a sound"));
+        self.event(wire::item_added(said));
+        self.event(wire::agent_state(AgentState::AsListening, AgentState::AsSpeaking));
+        self.send(wire::speech(greenroom_test_peer::SPOKEN));
+        self.send(Message::AudioPlaybackFlush(Default::default()));
+    }
+
     fn new_id(&mut self) -> String {
         self.next_item += 1;
         format!("item_{}", self.next_item)
@@ -218,8 +245,14 @@ impl Peer {
             let mut message = vec![0; u32::from_be_bytes(prefix) as usize];
             self.stream.read_exact(&mut message).ok()?;
             let message = <proto::AgentSessionMessage as prost::Message>::decode(message.as_slice()).ok()?;
-            if let Some(Message::Request(request)) = message.message {
-                return Some(request);
+            match message.message {
+                Some(Message::Request(request)) => return Some(request),
+                Some(Message::AudioInput(frame)) => self.hear(&frame.data),
+                Some(Message::AudioPlaybackFinished(_)) if self.voice.is_some() => {
+                    self.say("heard");
+                    self.event(wire::agent_state(AgentState::AsSpeaking, AgentState::AsListening));
+                }
+                _ => {}
             }
         }
     }

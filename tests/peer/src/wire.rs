@@ -24,3 +24,23 @@ pub(crate) fn item_added(item: ChatItem) -> Event {
 pub(crate) fn agent_state(from: proto::AgentState, to: proto::AgentState) -> Event {
     Event::AgentStateChanged(event::AgentStateChanged { old_state: from.into(), new_state: to.into() })
 }
+
+pub(crate) fn transcribed(text: &str) -> Event {
+    Event::UserInputTranscribed(event::UserInputTranscribed {
+        transcript: text.to_owned(),
+        is_final: true,
+        language: None,
+    })
+}
+
+/// Sound of so many samples.
+pub(crate) fn speech(samples: usize) -> proto::agent_session_message::Message {
+    let data = 8_000_i16.to_le_bytes().repeat(samples).into();
+    let frame = proto::agent_session_message::console_io::AudioFrame {
+        data,
+        sample_rate: 48_000,
+        num_channels: 1,
+        samples_per_channel: samples as u32,
+    };
+    proto::agent_session_message::Message::AudioOutput(frame)
+}

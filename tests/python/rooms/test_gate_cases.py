@@ -8,6 +8,8 @@ import pytest
 from .support.cases import CASES, Case, Outcome, play
 from .support.server import Server
 
+# The first test waits for all cases, each of which has a deadline of its own.
+pytestmark = pytest.mark.timeout(600)
 # Cases at a time: they wait for each other's processor time, not for each other.
 _AT_A_TIME = 8
 # How long one may take, in seconds.

@@ -249,18 +249,23 @@ impl Listening {
 
 /// Tells on the side what happened to a stream.
 fn tell(event: &Event, out: &Output) {
-    match event {
-        // The command ends with it as an error, unless a `Reopened` follows.
-        Event::Lost { device, why } => out.note(&format!("Lost {device}: {why}")),
-        Event::Reopened { device, after } => {
-            out.note(&format!("Reopened {device} after {:.1} s.", after.as_secs_f64()));
-        }
-        Event::DeviceChanged { from, to } => {
-            out.note(&format!("The default device is {to}; it was {from}."));
-        }
-        Event::Gap { samples, .. } => out.note(&format!("{samples} samples are missing.")),
-        _ => {}
+    if let Some(told) = told(event) {
+        out.note(&told);
     }
+}
+
+/// What happened to a stream, for people.
+pub(super) fn told(event: &Event) -> Option<String> {
+    Some(match event {
+        // The command ends with it as an error, unless a `Reopened` follows.
+        Event::Lost { device, why } => format!("Lost {device}: {why}"),
+        Event::Reopened { device, after } => {
+            format!("Reopened {device} after {:.1} s.", after.as_secs_f64())
+        }
+        Event::DeviceChanged { from, to } => format!("The default device is {to}; it was {from}."),
+        Event::Gap { samples, .. } => format!("{samples} samples are missing."),
+        _ => return None,
+    })
 }
 
 const fn clock(fast: bool) -> Clock {

@@ -11,6 +11,7 @@ mod logs;
 mod say;
 mod start;
 mod status;
+mod talk;
 mod token;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
         Command::Token(token) => token::token(token, out),
         Command::Restart(restart) => start::restart(name, &restart, out),
         Command::Say(say) => say::say(name, say, out),
+        Command::Talk(talk) => talk::talk(&talk, out),
         Command::End(end) => end::end(name, &end, out),
         Command::Status => status::status(name, out),
         Command::List(list) => list::list(&list, out),

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
 use greenroom_control::SessionName;
-use greenroom_protocol::message::{Answer, Operation};
+use greenroom_engine::voice;
+use greenroom_protocol::message::{Answer, Operation, SpokenTurn};
 use greenroom_protocol::{Code, Error, Limits};
 
 use crate::args::Say;
@@ -12,6 +13,38 @@ use crate::output::Output;
 use crate::render::Renderer;
 
 pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<ExitCode, Error> {
+    let operation = match &say.audio {
+        Some(file) => Operation::SayAudio(SpokenTurn {
+            audio: voice::speech_from_wav(file)?,
+            text: say.text.join(" "),
+            interrupt_after_ms: say.interrupt_after.map(|after| after.as_secs_f64() * 1e3),
+        }),
+        None => Operation::Say { text: text(&say)? },
+    };
+    let mut client = super::connect(name)?;
+    let Answer::Turn(mut turn) = client.call(operation, Some(say.timeout))? else {
+        return Err(super::mismatch());
+    };
+    // A document is for reading: what was heard is in the file.
+    let audio = turn.voice.as_mut().and_then(|voice| voice.audio.take());
+    if let Some(file) = &say.reply {
+        let audio = audio.ok_or_else(|| nothing_heard(turn.voice.is_some()))?;
+        voice::write_wav(file, &audio)?;
+    }
+    if out.is_json() {
+        out.document(&turn)?;
+    } else {
+        out.print(&Renderer { full: say.full }.turn(&turn))?;
+    }
+    Ok(if turn.error.is_some() { ExitCode::from(Code::AgentError.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+fn nothing_heard(has_audio: bool) -> Error {
+    let why = if has_audio { "the agent said nothing" } else { "the session was started without --audio" };
+    Error::new(Code::AgentError, format!("there is no speech to write into the file after --reply: {why}"))
+}
+
+fn text(say: &Say) -> Result<String, Error> {
     let text = if say.text.is_empty() { from_stdin()? } else { say.text.join(" ") };
     if text.trim().is_empty() {
         return Err(Error::new(Code::InvalidArgument, "the text to say is empty; give at least one word"));
@@ -22,16 +55,7 @@ pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<Exit
             format!("the text to say is {} bytes long; the agent's SDK takes at most {most}", text.len());
         return Err(Error::new(Code::TooLarge, message));
     }
-    let mut client = super::connect(name)?;
-    let Answer::Turn(turn) = client.call(Operation::Say { text }, Some(say.timeout))? else {
-        return Err(super::mismatch());
-    };
-    if out.is_json() {
-        out.document(&turn)?;
-    } else {
-        out.print(&Renderer { full: say.full }.turn(&turn))?;
-    }
-    Ok(if turn.error.is_some() { ExitCode::from(Code::AgentError.exit_code()) } else { ExitCode::SUCCESS })
+    Ok(text)
 }
 
 fn from_stdin() -> Result<String, Error> {

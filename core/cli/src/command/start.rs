@@ -1,5 +1,6 @@
 //! `start` and `restart`, and how a daemon is started
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use greenroom_control::credentials::Secret;
@@ -18,13 +19,25 @@ use crate::output::Output;
 use crate::render::Renderer;
 
 pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Result<ExitCode, Error> {
-    let Start { file, port, timeout, idle_timeout, python, node, no_sync, record, log, full, args } = start;
+    let Start {
+        file,
+        port,
+        timeout,
+        idle_timeout,
+        python,
+        node,
+        no_sync,
+        audio,
+        recording,
+        record,
+        log,
+        full,
+        args,
+    } = start;
     let dir = std::env::current_dir()
         .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
-    let log = log.map(std::path::absolute).transpose();
-    let log = log.map_err(|error| {
-        Error::new(Code::InvalidArgument, format!("the path after --log cannot be used: {error}"))
-    })?;
+    let log = absolute("--log", log)?;
+    let recording = absolute("--recording", recording)?;
     let agent = AgentSpec {
         entry: file,
         interpreter: python.or(node),
@@ -38,9 +51,17 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         start_timeout_ms: timeout.as_millis() as u64,
         idle_timeout_ms: (!idle_timeout.is_zero()).then_some(idle_timeout.as_millis() as u64),
         log,
+        audio,
+        recording,
         ..Launch::new(agent)
     };
     run(&Registry::open()?, name, &launch, None, full, out)
+}
+
+fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
+    path.map(std::path::absolute).transpose().map_err(|error| {
+        Error::new(Code::InvalidArgument, format!("the path after {option} cannot be used: {error}"))
+    })
 }
 
 pub(super) fn restart(name: &SessionName, restart: &Restart, out: &mut Output) -> Result<ExitCode, Error> {

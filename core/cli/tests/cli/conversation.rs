@@ -1,5 +1,7 @@
 //! What a person does: start, say, look, end.
 
+use greenroom_audio::{Format, wav};
+
 use crate::stage::{Stage, eventually, finish, runs, signal, wait_with};
 
 #[test]
@@ -250,4 +252,100 @@ fn catches_interrupts(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
     u64::from_str_radix(caught.trim(), 16).is_ok_and(|mask| mask & 0b10 != 0)
+}
+
+#[test]
+fn a_wav_file_is_said_aloud_and_the_reply_kept() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let question = stage.path().join("question.wav");
+    let samples = vec![0.5; greenroom_test_peer::SPOKEN];
+    wav::write(&question, Format::WIRE, &samples).unwrap();
+    let mut start =
+        stage.command(&["start", "--audio", "--recording", "all.wav", "--python", peer.to_str().unwrap()]);
+    start.env("GREENROOM_PEER", "voice");
+    wait_with(start, &[]).ok();
+    let status = stage.json(&["status", "--json"]);
+    assert_eq!(status["audio"], true);
+    assert!(status["recording"].as_str().unwrap().ends_with("all.wav"));
+    let reply = stage.path().join("reply.wav");
+    let (question, reply) = (question.to_str().unwrap(), reply.to_str().unwrap());
+    let said = stage.run(&["say", "--audio", question, "--reply", reply]).ok();
+    assert!(
+        said.stdout.starts_with("\n  ● You\n    a sound\n\n  ● Agent\n    heard\n    (answered after "),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(wav::read(reply.as_ref()).unwrap().1.len(), greenroom_test_peer::SPOKEN);
+    let turn = stage.json(&["say", "--json", "--audio", question, "--", "beep"]);
+    assert_eq!((turn["text"].as_str(), turn["heard"].as_str()), (Some("beep"), Some("a sound")));
+    assert!(turn["voice"]["agent_ms"].is_number());
+    assert!(turn["voice"]["audio"].is_null(), "sound is for files");
+    stage.run(&["say", "--audio", "missing.wav"]).code(3).told("missing.wav");
+    stage.run(&["end"]).ok();
+    assert_eq!(wav::read(&stage.path().join("all.wav")).unwrap().0, Format::new(48_000, 2).unwrap());
+}
+
+#[test]
+fn a_session_of_text_is_not_spoken_to() {
+    let stage = Stage::started();
+    let question = stage.path().join("question.wav");
+    wav::write(&question, Format::WIRE, &[0.5; 480]).unwrap();
+    stage.run(&["say", "--audio", question.to_str().unwrap()]).code(2).told("start it with audio");
+    stage.run(&["say", "hello", "--reply", "x.wav"]).code(1).told("started without --audio");
+}
+
+#[test]
+fn talk_carries_sound_between_devices_and_the_agent_and_takes_typed_lines() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let question = stage.path().join("question.wav");
+    // Half a second is heard whatever a busy machine skips.
+    wav::write(&question, Format::WIRE, &[0.5; 2 * greenroom_test_peer::SPOKEN]).unwrap();
+    let mut command = stage.command(&[
+        "talk",
+        "--input",
+        "file:question.wav",
+        "--output",
+        "file:reply.wav",
+        "--recording",
+        "both.wav",
+        "--python",
+        peer.to_str().unwrap(),
+    ]);
+    command.env("GREENROOM_PEER", "voice");
+    wait_with(command, b"hello\n")
+        .ok()
+        .printed("● You\n    a sound\n")
+        .printed("● Agent\n    heard\n")
+        .printed("● Agent\n    echo: hello\n")
+        .told("Listening to file:question.wav, playing to file:reply.wav.");
+    let loud = |samples: Vec<f32>| samples.iter().filter(|sample| sample.abs() > 0.1).count();
+    let (_, reply) = wav::read(&stage.path().join("reply.wav")).unwrap();
+    assert!(loud(reply) >= greenroom_test_peer::SPOKEN);
+    let (format, both) = wav::read(&stage.path().join("both.wav")).unwrap();
+    assert_eq!(format, Format::new(48_000, 2).unwrap());
+    assert!(loud(both) >= 2 * greenroom_test_peer::SPOKEN, "the user and the agent");
+}
+
+#[test]
+fn talk_tells_of_devices_that_cannot_be_had_and_leaves_no_agent() {
+    let stage = Stage::new();
+    let peer = greenroom_test_peer::binary();
+    let talk = |input: &str, output: &str| {
+        let mut command = stage.command(&[
+            "talk",
+            "--input",
+            input,
+            "--output",
+            output,
+            "--python",
+            peer.to_str().unwrap(),
+        ]);
+        command.env("GREENROOM_PEER", "voice");
+        wait_with(command, &[])
+    };
+    talk("file:missing.wav", "null").code(3).told("missing.wav");
+    talk("null", "tone:440").code(2).told("tone:440");
+    talk("fail:after=100ms", "null").code(3).told("fail");
 }

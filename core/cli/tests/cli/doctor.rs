@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::server::{KEY, SECRET};
+use crate::server::{KEY, SECRET, Server, free_port, free_udp_port, usual_config};
 use crate::stage::{Outcome, Stage, wait};
 use crate::venue::Venue;
 
@@ -39,10 +39,35 @@ fn a_server_that_is_well() {
         ("token", "ok"),
         ("grant", "ok"),
         ("media", "ok"),
+        ("tcp", "skipped"),
         ("turn", "skipped"),
     ];
     assert_eq!(outcomes(&report), expected);
     run(&stage, &url, &[]).ok().printed("✓ signal").told("Nothing stands in the way.");
+}
+
+#[test]
+fn the_ways_of_those_who_have_no_udp_are_tried_too() {
+    let stage = Stage::new();
+    let (tcp, turn) = (free_port(), free_udp_port());
+    let config = usual_config().replace("tcp_port: 0", &format!("tcp_port: {tcp}"));
+    let relays = "allow_restricted_peer_cidrs: [127.0.0.0/8]";
+    let server = Server::start(format!(
+        "{config}turn:\n  enabled: true\n  bind_addresses: [\"127.0.0.1\"]\n  {relays}\n  udp_port: {turn}\n"
+    ));
+    let report = run(&stage, &server.url(), &["--json"]).ok().json();
+    assert_eq!(outcomes(&report)[6..], [("media", "ok"), ("tcp", "ok"), ("turn", "ok")]);
+    assert!(step(&report, "media")["found"].as_str().unwrap().contains("by UDP"), "{report}");
+    assert!(step(&report, "tcp")["found"].as_str().unwrap().contains(&tcp.to_string()), "{report}");
+
+    // One that is named, and relays nothing.
+    let nobody =
+        format!("{{host: 127.0.0.1, port: {}, protocol: udp, username: u, credential: p}}", free_udp_port());
+    let config = usual_config().replace("tcp_port: 0", &format!("tcp_port: 0\n  turn_servers: [{nobody}]"));
+    let server = Server::start(config);
+    let report = run(&stage, &server.url(), &["--json"]).ok().json();
+    assert_eq!(outcomes(&report)[7..], [("tcp", "skipped"), ("turn", "warning")]);
+    assert!(step(&report, "turn")["advice"].as_str().unwrap().contains("firewall"), "{report}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use greenroom_engine::driver::{Driver, Listener};
-use greenroom_engine::{JoinOptions, LogTarget, Session, StartOptions};
+use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
@@ -163,6 +163,10 @@ impl Daemon {
                         drop(to_callers.try_send(stream));
                     })),
                     idle_timeout: order.launch.idle_timeout(),
+                    audio: order.launch.audio.then(|| AudioOptions {
+                        recording: order.launch.recording.clone(),
+                        ..AudioOptions::default()
+                    }),
                     ..StartOptions::new(agent.clone())
                 })?;
                 (log_path, session, None)

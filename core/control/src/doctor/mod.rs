@@ -76,9 +76,11 @@ pub enum StepName {
     Token,
     /// The token grants what driving an agent needs.
     Grant,
-    /// Media and data get through, by UDP or by TCP.
+    /// Media and data get through, by UDP unless that is closed.
     Media,
-    /// Media and data get through by a TURN server.
+    /// They get through by TCP to the server.
+    Tcp,
+    /// They get through by a TURN server.
     Turn,
 }
 
@@ -121,6 +123,7 @@ impl StepName {
             Self::Token => "token",
             Self::Grant => "grant",
             Self::Media => "media",
+            Self::Tcp => "tcp",
             Self::Turn => "turn",
         }
     }

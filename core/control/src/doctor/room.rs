@@ -1,16 +1,20 @@
 //! A room on the server: whether it takes the token, what that grants, and by which ways the media go.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greenroom_engine::RoomOptions;
-use greenroom_engine::room::Room;
+use greenroom_engine::room::{IcePolicy, Room, Way};
 use greenroom_protocol::{Code, Error};
 
 use super::{Checkup, Notes, StepName};
 use crate::credentials::Said;
 
 /// What is looked at here.
-pub(super) const STEPS: [StepName; 4] = [StepName::Token, StepName::Grant, StepName::Media, StepName::Turn];
+pub(super) const STEPS: [StepName; 5] =
+    [StepName::Token, StepName::Grant, StepName::Media, StepName::Tcp, StepName::Turn];
+
+/// How long a way may take that is there for those who need it.
+const DETOUR: Duration = Duration::from_secs(5);
 
 pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
     let token = match &checkup.token {
@@ -24,12 +28,12 @@ pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
     };
     let mut options = RoomOptions::new(checkup.address.as_str(), token.reveal());
     options.connect_timeout = checkup.timeout;
-    match Room::connect(options).await {
+    match Room::connect(options.clone()).await {
         Ok((room, _)) => {
             let (identity, name) = (room.local().identity, room.info().name);
             notes.ok(StepName::Token, began, format!("it lets {identity} into the room {name}"));
             grant(notes, &said, &room);
-            notes.ok(StepName::Media, began, "data gets through, by UDP or where that is closed by TCP");
+            media(notes, began, &room);
             room.disconnect().await;
         }
         Err(error) if matches!(error.code, Code::PermissionDenied | Code::InvalidArgument) => {
@@ -40,9 +44,45 @@ pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
             notes.skip(StepName::Grant, "there is no room to look at");
             let advice = "let UDP and TCP through to the ports of the server's `rtc` settings";
             notes.fail(StepName::Media, error.code, began, error.message, advice);
+            return skip(notes, &STEPS[3..], "it was tried, and nothing got through");
         }
     }
-    skip(notes, &[StepName::Turn], "this version of Greenroom uses no TURN server");
+    options.connect_timeout = checkup.timeout.min(DETOUR);
+    let close_to = "networks without UDP need it; let it through a firewall, or see the server's ";
+    options.ice_policy = IcePolicy::Tcp;
+    detour(notes, StepName::Tcp, options.clone(), &format!("{close_to}`rtc.tcp_port`")).await;
+    options.ice_policy = IcePolicy::Relay;
+    detour(notes, StepName::Turn, options, &format!("{close_to}`turn`")).await;
+}
+
+/// By which way the data of this room goes.
+fn media(notes: &mut Notes<'_>, began: Instant, room: &Room) {
+    let advice =
+        "let UDP through to the ports of the server's `rtc` settings: by any other way speech stutters";
+    match room.path() {
+        Some(path) if path.way == Way::Udp => {
+            notes.ok(StepName::Media, began, format!("data gets through by UDP to {}", path.server));
+        }
+        Some(path) if path.way == Way::Tcp => {
+            let found = format!("data gets through by TCP to {} alone, and not by UDP", path.server);
+            notes.warn(StepName::Media, began, found, advice);
+        }
+        _ => notes.warn(StepName::Media, began, "data gets through by a TURN server alone", advice),
+    }
+}
+
+/// Whether data would get through this way too. That it does not stands in nobody's way here.
+async fn detour(notes: &mut Notes<'_>, name: StepName, options: RoomOptions, advice: &str) {
+    let began = Instant::now();
+    match Room::connect(options).await {
+        Ok((room, _)) => {
+            let to = room.path().map_or_else(String::new, |path| format!(" to {}", path.server));
+            room.disconnect().await;
+            notes.ok(name, began, format!("data gets through{to}"));
+        }
+        Err(error) if error.code == Code::Unsupported => notes.skip(name, error.message),
+        Err(error) => notes.warn(name, began, error.message, advice),
+    }
 }
 
 fn skip(notes: &mut Notes<'_>, names: &[StepName], why: &str) {

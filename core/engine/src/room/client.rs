@@ -20,14 +20,17 @@ use str0m::RtcError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
+use super::dial::{Dialer, Proxy};
 use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use super::lanes::{Lanes, Sender};
-use super::network::{Arrival, Network};
+use super::network::{Arrival, IcePolicy, Means, Network};
 use super::participant::{Changes, Participant};
 use super::peer::{Channel, Come, Peer};
+use super::relay::RelayServer;
 use super::signal::{self, Address};
+use super::socket::Faults;
 use super::streams::Inflow;
-use super::{RoomInfo, RoomOptions, Shared};
+use super::{RoomInfo, RoomOptions, Shared, websocket};
 
 /// Called when what was given to be sent has left, or never will.
 pub(super) type Sent = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -44,8 +47,8 @@ pub(super) enum Command {
 
 /// Datagrams that are read before the task looks at anything else.
 const BURST: usize = 32;
-/// Until there is a way by UDP, before TCP is tried too.
-const TCP_AFTER: Duration = Duration::from_millis(1_500);
+/// Until there is a way by UDP, before TCP and TURN servers are tried too.
+const DETOUR_AFTER: Duration = Duration::from_millis(1_500);
 /// How long a connection may be silent before it is made anew.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How long a resumed connection may take to be whole again.
@@ -81,9 +84,13 @@ struct Connection {
     is_reachable: bool,
     /// Since when datagrams do not get through any more.
     silent_since: Option<Instant>,
-    /// Where the server takes TCP.
+    /// Where the server takes TCP, as far as it was not called there.
     by_tcp: Vec<std::net::SocketAddr>,
+    /// Whether it takes TCP anywhere.
+    takes_tcp: bool,
     candidates: usize,
+    /// Why TURN servers do not relay.
+    not_relayed: Vec<String>,
     began: Instant,
 }
 
@@ -115,6 +122,7 @@ pub(super) struct Client {
     shared: Arc<Shared>,
     options: RoomOptions,
     address: Address,
+    means: Means,
     connection: Connection,
     lanes: Lanes<Sent>,
     inflow: Inflow,
@@ -137,7 +145,18 @@ impl Client {
     /// Joins: the signal connection, and the server's word that we are in. [`Client::run`] does the rest.
     pub(super) async fn join(shared: Arc<Shared>, options: RoomOptions) -> Result<Self, Error> {
         let address = Address::parse(&options.url)?;
-        let (connection, response) = Connection::join(&address, &options.token, &options).await?;
+        let dialer = Arc::new(Dialer::new(&options.proxy, options.ca.as_deref())?);
+        websocket::install(options.ca.is_some() || !matches!(options.proxy, Proxy::Environment))?;
+        let faults = Faults { impairment: options.impairment, impaired: Arc::clone(&shared.impaired) };
+        let means = Means {
+            policy: options.ice_policy,
+            dialer,
+            faults,
+            is_local: address.is_loopback(),
+            path: Arc::clone(&shared.path),
+        };
+        let (connection, response) =
+            Connection::join(&address, &options.token, &means, options.connect_timeout).await?;
         let inflow = Inflow::start(Arc::clone(&shared.topics), &options.limits);
         let lanes = Lanes::new(sender(&response));
         let open_by = Some(connection.began + options.connect_timeout);
@@ -145,6 +164,7 @@ impl Client {
             shared,
             options,
             address,
+            means,
             connection,
             lanes,
             inflow,
@@ -283,21 +303,29 @@ impl Client {
     /// When there is something to do though nothing comes.
     fn alarm(&self) -> Instant {
         let connection = &self.connection;
-        let tcp = (!connection.is_reachable && !connection.by_tcp.is_empty())
-            .then(|| connection.began + TCP_AFTER)
+        let detour = (!connection.is_reachable && connection.has_detour())
+            .then(|| self.detour_at())
             .filter(|at| *at > Instant::now());
         let silence =
             connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
         let answers = self.changes.values().map(|change| change.by);
-        answers.chain(tcp).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
+        answers.chain(detour).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
+    }
+
+    /// When TCP and TURN servers are to be tried, where nothing else has got through.
+    fn detour_at(&self) -> Instant {
+        let wait = if self.means.policy == IcePolicy::All { DETOUR_AFTER } else { Duration::ZERO };
+        self.connection.began + wait
     }
 
     fn let_pass(&mut self, now: Instant) -> Result<(), End> {
+        let is_time = now >= self.detour_at();
         let connection = &mut self.connection;
-        if !connection.is_reachable && now >= connection.began + TCP_AFTER {
+        if !connection.is_reachable && is_time && connection.has_detour() {
             for server in std::mem::take(&mut connection.by_tcp) {
                 connection.network.call(server);
             }
+            connection.network.call_relays();
         }
         if self.open_by.is_some_and(|by| by <= now) {
             self.open_by = None;
@@ -319,6 +347,11 @@ impl Client {
         let connection = &self.connection;
         let within = humantime::format_duration(self.options.connect_timeout);
         let host = self.address.host();
+        if self.means.policy == IcePolicy::Tcp && !connection.takes_tcp {
+            let message =
+                format!("{host} names no address for media by TCP; enable its tcp_port, or allow other ways");
+            return Error::new(Code::Unsupported, message);
+        }
         let message = if connection.is_reachable {
             format!(
                 "{host} can be reached, but its data channels did not open within {within}; look at the server's log"
@@ -328,8 +361,14 @@ impl Client {
                 "{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)"
             )
         } else {
+            let waiting = connection.network.waiting_relays();
+            let reasons: Vec<String> = connection.not_relayed.iter().cloned().chain(waiting).collect();
+            let turn = match reasons.as_slice() {
+                [] => String::new(),
+                reasons => format!(" No TURN server relays: {}.", reasons.join("; ")),
+            };
             format!(
-                "no way to the media of {host} within {within}, of {} by UDP and TCP that it named; open its UDP ports in the firewall, or enable its tcp_port",
+                "no way to the media of {host} within {within}, of {} by UDP and TCP that it named; open its UDP ports in the firewall, or enable its tcp_port or its turn.{turn}",
                 connection.candidates
             )
         };
@@ -348,6 +387,11 @@ impl Client {
                     self.drain()?;
                 }
                 Some(Arrival::Connected(address)) => self.connection.peer.add_tcp(address),
+                Some(Arrival::Relayed(address)) => self.connection.peer.add_relay(address),
+                Some(Arrival::NotRelayed(why)) => {
+                    tracing::warn!(why, "a TURN server does not relay");
+                    self.connection.not_relayed.push(why);
+                }
                 None => break,
             }
             next = self.connection.network.try_arrival();
@@ -370,7 +414,8 @@ impl Client {
     fn reachable(&mut self, is_reachable: bool) {
         let connection = &mut self.connection;
         connection.is_reachable = is_reachable;
-        connection.silent_since = (!is_reachable).then(Instant::now);
+        // While it comes about, its own deadline counts.
+        connection.silent_since = (!is_reachable && self.open_by.is_none()).then(Instant::now);
         if is_reachable && self.is_interrupted && self.resuming.is_none() && self.rejoins == 0 {
             self.is_interrupted = false;
             self.open_by = None;
@@ -571,7 +616,8 @@ impl Client {
             self.shared.tell(RoomEvent::Reconnecting);
         }
         let signal = Arc::clone(&self.connection.signal);
-        self.resuming = Some(Box::pin(async move {
+        let dialer = Arc::clone(&self.means.dialer);
+        self.resuming = Some(Box::pin(websocket::through(dialer, async move {
             let mut last = SignalError::Closed;
             for pause in RETRIES {
                 sleep(pause).await;
@@ -585,7 +631,7 @@ impl Client {
                 }
             }
             Err(last)
-        }));
+        })));
     }
 
     fn resumed(&mut self, outcome: Result<proto::ReconnectResponse, SignalError>) -> Result<(), End> {
@@ -623,6 +669,7 @@ impl Client {
         }));
         connection.is_reachable = false;
         connection.began = Instant::now();
+        connection.network.use_relays(RelayServer::read(&response.ice_servers));
         if let Some(offer) = connection.peer.restart_ice() {
             connection.ask(Request::Offer(offer));
         }
@@ -643,6 +690,7 @@ impl Client {
         self.inflow.abort_all();
         if let Some(url) = other {
             self.address = Address::parse(&url).unwrap_or_else(|_| self.address.clone());
+            self.means.is_local = self.address.is_loopback();
         }
         let shared = Arc::clone(&self.shared);
         let token = self.connection.signal.token();
@@ -654,7 +702,7 @@ impl Client {
         for pause in RETRIES.into_iter().skip(self.rejoins - 1) {
             let attempt = async {
                 sleep(pause).await;
-                Connection::join(&self.address, &token, &self.options).await
+                Connection::join(&self.address, &token, &self.means, self.options.connect_timeout).await
             };
             let joined = tokio::select! {
                 () = shared.stopped() => return Err(Disconnected::new(DisconnectReason::ClientInitiated)),
@@ -730,14 +778,24 @@ impl Connection {
     async fn join(
         address: &Address,
         token: &str,
-        options: &RoomOptions,
+        means: &Means,
+        connect_timeout: Duration,
     ) -> Result<(Self, proto::JoinResponse), Error> {
         let began = Instant::now();
-        let network = Network::open(address.is_loopback())
+        let mut network = Network::open(means.clone())
             .await
             .map_err(|error| Error::new(Code::Io, format!("no UDP socket can be opened: {error}")))?;
         let (peer, offer) = Peer::new(&network.addresses(), began);
-        let (client, response, events) = signal::join(address, token, offer, options.connect_timeout).await?;
+        let join = signal::join(address, token, offer, connect_timeout);
+        let (client, response, events) = websocket::through(Arc::clone(&means.dialer), join).await?;
+        let relays = RelayServer::read(&response.ice_servers);
+        if means.policy == IcePolicy::Relay && relays.is_empty() {
+            client.close().await;
+            let host = address.host();
+            let message = format!("{host} names no TURN server; enable its turn, or allow other ways");
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        network.use_relays(relays);
         let signal = Arc::new(client);
         let (requests, mut to_send) = mpsc::unbounded_channel();
         let writer = Arc::clone(&signal);
@@ -756,7 +814,9 @@ impl Connection {
             is_reachable: false,
             silent_since: None,
             by_tcp: Vec::new(),
+            takes_tcp: false,
             candidates: 0,
+            not_relayed: Vec::new(),
             began,
         };
         Ok((connection, response))
@@ -774,9 +834,19 @@ impl Connection {
         }
         let Ok(Init { candidate }) = serde_json::from_str(init) else { return };
         self.candidates += 1;
-        if let Some(server) = self.peer.add_remote(&candidate) {
-            self.by_tcp.push(server);
+        if let Some((server, by_tcp)) = self.peer.add_remote(&candidate) {
+            if by_tcp {
+                self.by_tcp.push(server);
+                self.takes_tcp = true;
+            } else {
+                self.network.add_peer(server);
+            }
         }
+    }
+
+    /// Whether there are ways that were not tried yet.
+    fn has_detour(&self) -> bool {
+        !self.by_tcp.is_empty() || self.network.has_more_relays()
     }
 }
 

@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `client` | the task that owns a room's connection: sockets, clock, signal messages, reconnects |
 //! | `peer` | the peer connection without IO: ICE, DTLS, SCTP, data channels |
-//! | `network` | the sockets: UDP on each interface, TCP to the server |
+//! | `network` | the sockets: UDP on each interface, TCP to the server, TURN servers |
+//! | `socket`, `pipe`, `relay` | one UDP socket, one byte stream, one TURN server |
+//! | `dial`, `websocket` | TCP and TLS to a name, through a proxy or not, and the signal connection over that |
+//! | `impairment` | a bad network, for tests |
 //! | `signal` | how a room is joined, and what it means when that fails |
 //! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
 //! | `streams` | byte and text streams that come in, bounded |
@@ -16,14 +19,20 @@
 
 mod calls;
 mod client;
+mod dial;
 mod event;
+mod impairment;
 mod lanes;
 mod network;
 mod participant;
 mod peer;
+mod pipe;
+mod relay;
 mod session;
 mod signal;
+mod socket;
 mod streams;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +49,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
+pub use self::dial::Proxy;
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
+pub use self::impairment::Impairment;
+pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions};
 use self::peer::{Channel, PACKET};
@@ -70,6 +82,14 @@ pub struct RoomOptions {
     pub connect_timeout: Duration,
     /// What may come in. Of the bounds, those of streams count here.
     pub limits: Limits,
+    /// Certificates, in PEM, of the authorities to trust instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Through which HTTP proxy the server is reached.
+    pub proxy: Proxy,
+    /// Which ways the media may take.
+    pub ice_policy: IcePolicy,
+    /// Makes the network bad, for tests.
+    pub impairment: Option<Impairment>,
 }
 
 impl RoomOptions {
@@ -80,6 +100,10 @@ impl RoomOptions {
             token: token.into(),
             connect_timeout: Duration::from_secs(15),
             limits: Limits::default(),
+            ca: None,
+            proxy: Proxy::default(),
+            ice_policy: IcePolicy::default(),
+            impairment: None,
         }
     }
 }
@@ -117,6 +141,8 @@ pub struct RoomCounts {
     pub data_packets: u64,
     /// Packets of streams that came in, wanted or not.
     pub stream_packets: u64,
+    /// Datagrams that [`RoomOptions::impairment`] lost, delayed or had overtaken.
+    pub impaired: u64,
 }
 
 /// How to send a stream.
@@ -172,6 +198,8 @@ pub(in crate::room) struct Shared {
     ended: watch::Sender<Option<Disconnected>>,
     data_packets: AtomicU64,
     stream_packets: AtomicU64,
+    impaired: Arc<AtomicU64>,
+    path: Arc<Mutex<Option<Path>>>,
 }
 
 impl Room {
@@ -259,7 +287,13 @@ impl Room {
         RoomCounts {
             data_packets: self.shared.data_packets.load(Ordering::Relaxed),
             stream_packets: self.shared.stream_packets.load(Ordering::Relaxed),
+            impaired: self.shared.impaired.load(Ordering::Relaxed),
         }
+    }
+
+    /// How what we send gets to the server's media.
+    pub fn path(&self) -> Option<Path> {
+        *lock(&self.shared.path)
     }
 
     /// Why the room was left, once it was.
@@ -468,6 +502,8 @@ impl Shared {
             ended: watch::channel(None).0,
             data_packets: AtomicU64::new(0),
             stream_packets: AtomicU64::new(0),
+            impaired: Arc::default(),
+            path: Arc::default(),
         })
     }
 

@@ -68,10 +68,8 @@ impl Peer {
             .clear_codecs()
             .set_sctp_max_buffered_amount(BUFFER)
             .build(now);
-        for address in addresses {
-            if let Ok(candidate) = Candidate::host(*address, Protocol::Udp) {
-                rtc.add_local_candidate(candidate);
-            }
+        for candidate in addresses.iter().flat_map(|address| Candidate::host(*address, Protocol::Udp)) {
+            rtc.add_local_candidate(candidate);
         }
         let mut api = rtc.sdp_api();
         let reliable = api.add_channel_with_config(channel("_reliable", Channel::Reliable));
@@ -141,19 +139,28 @@ impl Peer {
         self.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)
     }
 
-    /// The server can be reached here. Gives the address of one that is to be called by TCP.
-    pub(super) fn add_remote(&mut self, candidate: &str) -> Option<SocketAddr> {
+    /// The server can be reached here: gives the address, and whether it is to be called by TCP.
+    pub(super) fn add_remote(&mut self, candidate: &str) -> Option<(SocketAddr, bool)> {
         let candidate = Candidate::from_sdp_string(candidate).ok()?;
         let by_tcp = candidate.proto() == Protocol::Tcp && candidate.tcptype() == Some(TcpType::Passive);
-        let address = by_tcp.then(|| candidate.addr());
+        let address = candidate.addr();
         self.rtc.add_remote_candidate(candidate);
-        address
+        Some((address, by_tcp))
     }
 
     /// A TCP connection to the server has come about, which is at this address on our side.
     pub(super) fn add_tcp(&mut self, address: SocketAddr) {
-        let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build();
-        if let Ok(candidate) = candidate {
+        self.add_local(Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build().ok());
+    }
+
+    /// A TURN server relays what comes to this address.
+    pub(super) fn add_relay(&mut self, address: SocketAddr) {
+        self.add_local(Candidate::relayed(address, address, Protocol::Udp).ok());
+    }
+
+    /// None for an address that nobody can be at.
+    fn add_local(&mut self, candidate: Option<Candidate>) {
+        if let Some(candidate) = candidate {
             self.rtc.add_local_candidate(candidate);
         }
     }
@@ -256,5 +263,104 @@ fn channel(label: &str, channel: Channel) -> ChannelConfig {
         },
         negotiated: None,
         protocol: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a server may say, whoever it is. Cases that ever failed lie in `proptest-regressions` and are tried first.
+
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OURS: &str = "127.0.0.1:5000";
+    const THEIRS: &str = "127.0.0.1:6000";
+
+    fn peer() -> Peer {
+        Peer::new(&[OURS.parse().unwrap()], Instant::now()).0
+    }
+
+    /// Lets it do all it wants now.
+    fn drain(peer: &mut Peer) {
+        let _ = peer.handle_timeout(Instant::now());
+        while let Ok(come) = peer.poll() {
+            if matches!(come, Come::Until(_)) {
+                return;
+            }
+        }
+    }
+
+    /// Lines of an answer, in any order and with anything in them.
+    fn sdp() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just("v=0".to_owned()),
+            Just("o=- 1 2 IN IP4 127.0.0.1".to_owned()),
+            Just("s=-".to_owned()),
+            Just("t=0 0".to_owned()),
+            Just("a=group:BUNDLE 0".to_owned()),
+            Just("m=application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned()),
+            Just("m=audio 9 UDP/TLS/RTP/SAVPF 111".to_owned()),
+            Just("c=IN IP4 0.0.0.0".to_owned()),
+            Just("a=setup:active".to_owned()),
+            Just("a=rtpmap:111 opus/48000/2".to_owned()),
+            "a=mid:[0-9a-z]{0,4}",
+            "a=ice-ufrag:[ -~]{0,20}",
+            "a=ice-pwd:[ -~]{0,40}",
+            "a=fingerprint:sha-256 ([0-9A-F]{2}:){0,33}[0-9A-F]{0,2}",
+            "a=sctp-port:[0-9]{0,12}",
+            "a=candidate:[ -~]{0,60}",
+            "a=[ -~]{0,40}",
+            "\\PC{0,40}",
+        ];
+        proptest::collection::vec(line, 0..24).prop_map(|lines| lines.join("\r\n") + "\r\n")
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_it(sdp in sdp(), id in 0_u32..3) {
+            let mut peer = peer();
+            let _ = peer.take_answer(&proto::SessionDescription { sdp, id, ..Default::default() });
+            drain(&mut peer);
+            let _ = peer.restart_ice();
+            drain(&mut peer);
+        }
+
+        #[test]
+        fn no_candidate_breaks_it(candidates in proptest::collection::vec(
+            "(candidate:)?[0-9]{0,3} [0-9]{0,11} (udp|tcp|UDP|\\PC{0,4}) [0-9]{0,12} ([0-9.]{0,16}|[0-9a-f:]{0,40}) [0-9]{0,6} typ (host|srflx|relay|\\PC{0,6})( \\PC{0,30})?",
+            0..8,
+        )) {
+            let mut peer = peer();
+            for candidate in candidates {
+                let _ = peer.add_remote(&candidate);
+            }
+            drain(&mut peer);
+        }
+
+        #[test]
+        fn no_datagram_breaks_it(datagrams in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                // What looks like STUN, DTLS and RTP.
+                proptest::collection::vec(any::<u8>(), 0..120).prop_map(|rest| {
+                    [&[0, 1, 0, rest.len() as u8, 0x21, 0x12, 0xa4, 0x42][..], &rest].concat()
+                }),
+                proptest::collection::vec(any::<u8>(), 0..120).prop_map(|rest| {
+                    [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, rest.len() as u8][..], &rest].concat()
+                }),
+                proptest::collection::vec(any::<u8>(), 0..60).prop_map(|rest| [&[0x90, 111][..], &rest].concat()),
+            ],
+            0..16,
+        )) {
+            let mut peer = peer();
+            let (ours, theirs) = (OURS.parse().unwrap(), THEIRS.parse().unwrap());
+            for datagram in datagrams {
+                let _ = peer.receive(Protocol::Udp, theirs, ours, &datagram, Instant::now());
+            }
+            drain(&mut peer);
+        }
     }
 }

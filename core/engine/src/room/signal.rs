@@ -1,6 +1,5 @@
 //! The signal connection: how a room is joined, and what it means when it fails.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use greenroom_protocol::{Code, Error};
@@ -10,8 +9,11 @@ use livekit_signaling::{
 };
 use url::{Host, Url};
 
-/// The oldest server that has what we use: one peer connection that the client offers with its join.
-const OLDEST_SERVER: &str = "1.9.2";
+use super::dial::is_loopback;
+
+/// The protocol that we speak, and the oldest of a server that has what we use. With the next one data channels have fixed
+/// numbers; of this one each side opens its own, which servers of the next still take.
+const PROTOCOL: i32 = NEGOTIATED_DATA_CHANNELS_PROTOCOL.cast_signed() - 1;
 
 /// The address of a server.
 #[derive(Clone, Debug)]
@@ -45,12 +47,7 @@ impl Address {
 
     /// Whether the server is on this machine.
     pub fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        }
+        self.0.host().is_some_and(|host| is_loopback(&host))
     }
 
     /// The url as it was read.
@@ -87,16 +84,14 @@ pub(super) async fn join(
     options.connect_timeout = step_timeout;
     // Tracks are received where somebody asks for them.
     options.auto_subscribe = false;
-    // The data channels of later versions have fixed numbers; of this one each side opens its own.
-    options.protocol_version = NEGOTIATED_DATA_CHANNELS_PROTOCOL - 1;
+    options.protocol_version = PROTOCOL.unsigned_abs();
     options.client_capabilities = vec![proto::client_info::Capability::CapCompressionDeflateRaw];
     options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
-    // LiveKit's connection takes the process's own, and there is none unless somebody has chosen: two are linked.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let joined = SignalClient::connect(address.as_str(), token, options, Some(offer)).await;
     let (client, response, events) = joined.map_err(|error| explain(&error, address))?;
-    if !client.is_single_pc_mode_active() {
+    let protocol = response.server_info.as_ref().map_or(0, |server| server.protocol);
+    if !client.is_single_pc_mode_active() || protocol < PROTOCOL {
         client.close().await;
         return Err(too_old(&response));
     }
@@ -115,7 +110,7 @@ fn too_old(response: &proto::JoinResponse) -> Error {
     let server = response.server_info.clone().unwrap_or_default();
     let version = if server.version.is_empty() { &response.server_version } else { &server.version };
     let message = format!(
-        "the LiveKit server is version {version} (protocol {}), and joining a room by itself needs {OLDEST_SERVER} or newer; update the server, or attach to a Room of LiveKit's SDK",
+        "the LiveKit server is version {version} (protocol {}), and joining a room by itself needs one of protocol {PROTOCOL} or newer; update the server, or attach to a Room of LiveKit's SDK",
         server.protocol
     );
     Error::new(Code::Unsupported, message)
@@ -158,6 +153,12 @@ pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
                 "{host} did not answer the signal connection in time; check the url, and that a firewall lets it through"
             );
             Error::new(Code::Timeout, message)
+        }
+        SignalError::Connection(why) if why.contains("invalid peer certificate") => {
+            let message = format!(
+                "the certificate of {host} is not trusted: {why}; give the certificate of the authority that signed it, or add it to the system's"
+            );
+            Error::new(Code::Io, message)
         }
         SignalError::Connection(why) => {
             let message = format!(

@@ -4,7 +4,8 @@ use greenroom_engine::Room;
 use greenroom_engine::protocol::Code;
 use greenroom_engine::room::{DisconnectReason, RoomEvent, RoomEvents};
 
-use crate::server::Server;
+use crate::server::{Server, usual_config};
+use crate::told::back;
 use crate::venue::{Venue, event, gather, within};
 
 async fn end(events: &mut RoomEvents) -> DisconnectReason {
@@ -36,9 +37,7 @@ async fn we_leave() {
 #[tokio::test]
 async fn what_was_sent_before_a_leave_arrives() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, _) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (bob, _)) = venue.pair().await;
     let mut to_bob = bob.receive("files").unwrap();
     let content = vec![7; 1 << 20];
     let mut options = greenroom_engine::room::SendOptions::new("files");
@@ -79,7 +78,7 @@ async fn another_joins_under_our_identity() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_for_good() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(usual_config());
     let (ada, mut events) = Venue::on(&server).join("ada").await;
     server.kill();
     event(&mut events, "an interruption", |event| matches!(event, RoomEvent::Reconnecting).then_some(()))
@@ -96,17 +95,12 @@ async fn a_server_that_is_gone_for_good() {
 
 #[tokio::test]
 async fn a_server_that_comes_back() {
-    let server = Server::start(&[]);
+    let server = Server::start(usual_config());
     let venue_name = Venue::on(&server).name;
     let (ada, mut events) = Venue { server: &server, name: venue_name.clone() }.join("ada").await;
     let before = ada.local().sid;
     let server = server.start_again();
-    event(&mut events, "an interruption", |event| matches!(event, RoomEvent::Reconnecting).then_some(()))
-        .await;
-    event(&mut events, "the way back", |event| {
-        matches!(event, RoomEvent::Reconnected { fresh: true }).then_some(())
-    })
-    .await;
+    assert!(back(&mut events).await, "another stay");
     assert_ne!(ada.local().sid, before);
     let venue = Venue { server: &server, name: venue_name };
     let (bob, mut of_bob) = venue.join("bob").await;

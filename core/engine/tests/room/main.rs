@@ -3,12 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod coturn;
 mod faults;
+mod front;
 mod host;
 mod joining;
+mod middle;
+mod networks;
 mod packets;
 mod resume;
 mod server;
 mod session;
 mod streams;
+mod told;
 mod venue;
+mod weather;
+mod witness;

@@ -17,9 +17,7 @@ async fn data(events: &mut RoomEvents) -> Data {
 #[tokio::test]
 async fn reliable_packets_arrive_all_and_in_order() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, mut events) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (_bob, mut events)) = venue.pair().await;
     for n in 0..200_u32 {
         within("a packet", ada.publish("count", n.to_be_bytes().to_vec(), &[], true)).await.unwrap();
     }
@@ -33,9 +31,7 @@ async fn reliable_packets_arrive_all_and_in_order() {
 #[tokio::test]
 async fn lossy_packets_arrive_too() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, mut events) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (_bob, mut events)) = venue.pair().await;
     within("a lossy packet of many", async {
         loop {
             ada.publish("level", "0.5", &[], false).await.unwrap();

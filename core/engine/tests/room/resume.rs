@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use greenroom_engine::Room;
-use greenroom_engine::room::{RoomEvent, RoomEvents, RoomOptions, SendOptions};
+use greenroom_engine::room::{RoomEvent, RoomOptions, SendOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::told::back;
 use crate::venue::{Venue, event, gather, within};
 
 /// Passes signal connections on, until it is told to cut them.
@@ -41,15 +42,6 @@ impl Proxy {
     fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
-}
-
-async fn back(events: &mut RoomEvents) -> bool {
-    event(events, "an interruption", |event| matches!(event, RoomEvent::Reconnecting).then_some(())).await;
-    event(events, "the way back", |event| match event {
-        RoomEvent::Reconnected { fresh } => Some(fresh),
-        _ => None,
-    })
-    .await
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A livekit-server of the tests' own on free loopback ports, which ends with the process that started it, however that ends.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     child: Child,
     port: u16,
     udp_port: u16,
+    config: String,
     folder: tempfile::TempDir,
 }
 
@@ -26,47 +27,40 @@ impl Server {
     /// The server that most tests share; each has a room of its own on it.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
-        SERVER.get_or_init(|| Self::start(&[]))
+        SERVER.get_or_init(|| Self::start(usual_config()))
     }
 
-    /// A server for a test that does it harm, with more options than the configuration has.
-    pub(crate) fn start(options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// A server for a test that does it harm, or wants another [configuration](usual_config).
+    pub(crate) fn start(config: String) -> Self {
         // Somebody else may take a port between our look and the server's.
         for _ in 0..2 {
-            if let Ok(server) =
-                Self::try_start(tempfile::tempdir().unwrap(), free_port(), free_udp_port(), options)
-            {
+            if let Ok(server) = Self::try_start(free_port(), free_udp_port(), config.clone()) {
                 return server;
             }
         }
-        Self::try_start(folder, free_port(), free_udp_port(), options).unwrap()
+        Self::try_start(free_port(), free_udp_port(), config).unwrap()
     }
 
     /// Starts it again on the same ports, after it was killed.
     pub(crate) fn start_again(mut self) -> Self {
         self.kill();
-        let folder = tempfile::tempdir().unwrap();
-        Self::try_start(folder, self.port, self.udp_port, &[]).unwrap()
+        Self::try_start(self.port, self.udp_port, self.config.clone()).unwrap()
     }
 
-    fn try_start(
-        folder: tempfile::TempDir,
-        port: u16,
-        udp_port: u16,
-        options: &[&str],
-    ) -> Result<Self, String> {
+    fn try_start(port: u16, udp_port: u16, config: String) -> Result<Self, String> {
+        let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        std::fs::write(folder.path().join("config.yaml"), &config).unwrap();
         let child = Command::new(root().join("tests/livekit-server/run"))
             .arg(program())
             .args([port.to_string(), udp_port.to_string()])
-            .args(options)
+            .arg(folder.path().join("config.yaml"))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut server = Self { child, port, udp_port, folder };
+        let mut server = Self { child, port, udp_port, config, folder };
         let begun = Instant::now();
         while server.request("GET", "/", "", "").is_none() {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -79,7 +73,22 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.port)
+        format!("ws://{}", self.address())
+    }
+
+    /// Where it listens for signal connections.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let ip: IpAddr = if self.config.contains(r#"bind_addresses: ["::1"]"#) {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        };
+        SocketAddr::new(ip, self.port)
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as a crash would.
@@ -101,7 +110,7 @@ impl Server {
     }
 
     fn request(&self, verb: &str, path: &str, token: &str, body: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let mut stream = TcpStream::connect(self.address()).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         let length = body.len();
         write!(
@@ -122,6 +131,11 @@ impl Drop for Server {
     }
 }
 
+/// What servers of tests are configured with.
+pub(crate) fn usual_config() -> String {
+    std::fs::read_to_string(root().join("tests/livekit-server/config.yaml")).unwrap()
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -137,10 +151,10 @@ fn program() -> PathBuf {
     path
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn free_udp_port() -> u16 {
+pub(crate) fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -4,19 +4,7 @@ use greenroom_engine::protocol::Code;
 use greenroom_engine::room::{IncomingStream, IncomingStreams, SendOptions};
 use sha2::{Digest, Sha256};
 
-use crate::venue::{Venue, eventually, gather, within};
-
-/// Bytes that do not compress.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    (0..size).map(|_| next()).collect()
-}
+use crate::venue::{Venue, eventually, gather, noise, within};
 
 async fn next(streams: &mut IncomingStreams) -> IncomingStream {
     within("a stream", streams.next()).await.unwrap()
@@ -25,9 +13,7 @@ async fn next(streams: &mut IncomingStreams) -> IncomingStream {
 #[tokio::test]
 async fn four_mebibytes_both_ways_compressed_and_not() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, _) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (bob, _)) = venue.pair().await;
     let mut to_ada = ada.receive("files").unwrap();
     let mut to_bob = bob.receive("files").unwrap();
     let random = noise(4 << 20);
@@ -60,9 +46,7 @@ async fn four_mebibytes_both_ways_compressed_and_not() {
 #[tokio::test]
 async fn text_arrives_as_text() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, _) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (bob, _)) = venue.pair().await;
     let mut to_bob = bob.receive("chat").unwrap();
     for text in ["", "héllo ✓", &"✓".repeat(50_000)] {
         within("a send", ada.send_text(text, SendOptions::new("chat"))).await.unwrap();
@@ -95,9 +79,7 @@ async fn a_stream_for_one_shows_nobody_else_a_byte_of_it() {
 #[tokio::test]
 async fn a_long_stream_does_not_hold_up_a_short_one() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, _) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (bob, _)) = venue.pair().await;
     let mut long = bob.receive("long").unwrap();
     let mut short = bob.receive("short").unwrap();
     let content = noise(16 << 20);
@@ -140,9 +122,7 @@ async fn a_stream_that_nobody_reads_is_broken_off() {
 #[tokio::test]
 async fn a_stream_ends_with_its_sender() {
     let venue = Venue::new();
-    let (ada, _) = venue.join("ada").await;
-    let (bob, _) = venue.join("bob").await;
-    gather(&[&ada, &bob]).await;
+    let ((ada, _), (bob, _)) = venue.pair().await;
     let mut to_bob = bob.receive("files").unwrap();
     let sending = tokio::spawn({
         let ada = ada.clone();

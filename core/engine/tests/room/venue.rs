@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use greenroom_engine::room::{Participant, Room, RoomEvent, RoomEvents, RoomOptions};
+use greenroom_engine::room::{Participant, Room, RoomEvent, RoomEvents, RoomOptions, SendOptions};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 
@@ -76,9 +76,21 @@ impl<'a> Venue<'a> {
         joined
     }
 
+    /// Ada and bob, who know each other.
+    pub(crate) async fn pair(&self) -> ((Room, RoomEvents), (Room, RoomEvents)) {
+        let (ada, bob) = (self.join("ada").await, self.join("bob").await);
+        gather(&[&ada.0, &bob.0]).await;
+        (ada, bob)
+    }
+
     /// Makes the server tell the others of a newcomer at once, which it else does every 3 s: changes its metadata.
     pub(crate) fn announce(&self, identity: &str) {
         self.update(identity, &json!({ "metadata": "announced" }));
+    }
+
+    /// Gives a participant another name.
+    pub(crate) fn rename(&self, identity: &str, name: &str) {
+        self.update(identity, &json!({ "name": name }));
     }
 
     pub(crate) fn set_permission(&self, identity: &str, permission: &Value) {
@@ -154,6 +166,32 @@ pub(crate) async fn knows(room: &Room, identity: &str, mut is_meant: impl FnMut(
         }
     })
     .await;
+}
+
+/// Has `from` send a stream of this size to `to`, which nothing compresses, and checks what comes.
+pub(crate) async fn carries(from: &Room, to: &Room, size: usize) {
+    let content = noise(size);
+    let mut incoming = to.receive("carried").unwrap();
+    let options = SendOptions::new("carried").to([to.local().identity]);
+    let receive = async {
+        let stream = within("a stream", incoming.next()).await.unwrap();
+        within("all of it", stream.read_all()).await.unwrap()
+    };
+    let (sent, received) = tokio::join!(from.send_bytes(&content, options), receive);
+    sent.unwrap();
+    assert!(received == content, "{} bytes of {size} came, or others", received.len());
+}
+
+/// Bytes that do not compress.
+pub(crate) fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..size).map(|_| next()).collect()
 }
 
 /// Waits until all of these know each other.

@@ -20,7 +20,8 @@ pub use self::event::{
 pub use self::item::{ChatMessage, ConfigUpdate, Handoff, Item, Metrics, Role, ToolCall};
 pub(crate) use self::operation::Payload;
 pub use self::operation::{
-    AgentInfo, Answer, FrameworkInfo, IoUpdate, Operation, RtcStats, SessionState, Started, Verdict,
+    AgentInfo, Answer, FrameworkInfo, IoUpdate, Operation, RtcStats, SessionState, SpokenTurn, Started,
+    Verdict,
 };
 pub use self::splice::{Envelope, Kind, SpliceError, peek_id};
 pub use self::usage::{ModelUsage, Used};
@@ -135,7 +136,7 @@ impl Inbound {
     }
 }
 
-/// One request, encoded. [`Operation::Start`] is none: it gives `None`.
+/// One request, encoded. [`Operation::Start`] and [`Operation::SayAudio`] are none: they give `None`.
 pub fn encode_request(request_id: &str, operation: Operation) -> Option<Bytes> {
     let request = operation.into_wire()?;
     let request = wire::SessionRequest { request_id: request_id.to_owned(), request: Some(request) };
@@ -155,6 +156,18 @@ pub fn encode_error(request_id: &str, error: &str) -> Bytes {
 pub fn encode_playback_finished() -> Bytes {
     encode(wire::agent_session_message::Message::AudioPlaybackFinished(
         wire::agent_session_message::console_io::AudioPlaybackFinished {},
+    ))
+}
+
+/// A frame of the user's speech, mono.
+pub fn encode_audio_input(data: Bytes, sample_rate: u32, samples_per_channel: u32) -> Bytes {
+    encode(wire::agent_session_message::Message::AudioInput(
+        wire::agent_session_message::console_io::AudioFrame {
+            data,
+            sample_rate,
+            num_channels: 1,
+            samples_per_channel,
+        },
     ))
 }
 

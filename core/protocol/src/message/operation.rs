@@ -11,6 +11,7 @@ use super::usage::{self, ModelUsage};
 use super::value::{json, timestamp};
 use crate::time::Timestamp;
 use crate::turn::Turn;
+use crate::voice::Speech;
 use crate::wire;
 
 /// One call on a session, the same in every language: `{"op": "say", "text": "hi"}`.
@@ -25,6 +26,8 @@ pub enum Operation {
         /// What the user says.
         text: String,
     },
+    /// One turn of the user, aloud, in a session with audio. Answer: [`Answer::Turn`].
+    SayAudio(SpokenTurn),
     /// The whole conversation. Answer: [`Answer::History`].
     History,
     /// The agent's instructions, tools and context. Answer: [`Answer::AgentInfo`].
@@ -49,6 +52,20 @@ pub enum Operation {
     },
     /// Ask whether the session answers. Answer: [`Answer::Done`].
     Ping,
+}
+
+/// What a user says aloud.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpokenTurn {
+    /// The speech.
+    pub audio: Speech,
+    /// What it says in words, if that is known. It is not sent: the agent hears the speech.
+    #[serde(default)]
+    pub text: String,
+    /// Unset, the turn waits for those before it. Set, the user speaks while the agent does: as soon as it has been heard for so many
+    /// milliseconds without a pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_after_ms: Option<f64>,
 }
 
 /// Toggles of an agent's inputs and outputs; unset leaves one alone.
@@ -184,6 +201,7 @@ impl Operation {
         match self {
             Self::Start => "start",
             Self::Say { .. } => "say",
+            Self::SayAudio(_) => "say_audio",
             Self::History => "history",
             Self::AgentInfo => "agent_info",
             Self::SessionState => "session_state",
@@ -200,7 +218,7 @@ impl Operation {
         use wire::session_request as request;
         use wire::session_request::Request as Wire;
         Some(match self {
-            Self::Start => return None,
+            Self::Start | Self::SayAudio(_) => return None,
             Self::Say { text } => Wire::RunInput(request::RunInput { text }),
             Self::History => Wire::GetChatHistory(request::GetChatHistory {}),
             Self::AgentInfo => Wire::GetAgentInfo(request::GetAgentInfo {}),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::host::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
+use super::spoken::{Circumstances, Over, Spoken};
 use super::told::Told;
 use crate::error::{Code, Error};
 use crate::journal::Journal;
@@ -17,10 +18,11 @@ use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::message::{
     self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, Operation,
-    Payload, Response, Role, SessionState, Started, StateChange,
+    Payload, Response, Role, SessionState, SpokenTurn, Started, StateChange, UserState,
 };
 use crate::time::{Time, WallClock, in_words};
-use crate::turn::{Fold, WORDLESS};
+use crate::turn::{Fold, Turn, WORDLESS};
+use crate::voice::{Losses, Speech, Voice, VoiceConfig};
 
 /// How a controller behaves.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub id_prefix: String,
     /// Whether the agent's audio is turned off at the start, so that it works without speech models.
     pub text_mode: bool,
+    /// The session's audio over the wire, where it is kept on; then `text_mode` counts for nothing.
+    pub voice: Option<VoiceConfig>,
     /// Whether the history is fetched at the start, for what was said before the link was there.
     pub fetch_history: bool,
     /// How long the first ping may take. 10 s.
@@ -56,6 +60,7 @@ impl Default for Config {
             limits: Limits::default(),
             id_prefix: "gr".to_owned(),
             text_mode: true,
+            voice: None,
             fetch_history: true,
             ready_timeout: Duration::from_secs(10),
             greeting_timeout: Duration::from_secs(10),
@@ -87,6 +92,13 @@ pub struct Controller {
     waiting: BTreeMap<u64, Waiting>,
     queue: VecDeque<Queued>,
     active: Option<Active>,
+    /// A turn whose user speaks while the agent does, until the turn under way is over.
+    over: Option<Over>,
+    /// The audio, once the link is there.
+    voice: Option<Voice>,
+    /// The audio of a link that is gone: the end of its recording, and what was lost.
+    ended_voice: Option<Voice>,
+    user_state: Option<UserState>,
     /// Turns whose caller gave up before they were answered, oldest first.
     late: VecDeque<Late>,
     /// What turns said whose own user message has not been seen; it is not to be taken for somebody else's.
@@ -135,20 +147,26 @@ enum Purpose {
 }
 
 #[derive(Debug)]
-struct Queued {
-    call: CallId,
+pub(super) struct Queued {
+    pub(super) call: CallId,
     text: String,
-    submitted: Time,
-    timeout: Duration,
+    /// What the user says aloud; `None` in a turn of text.
+    speech: Option<Speech>,
+    pub(super) submitted: Time,
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug)]
-struct Active {
-    call: CallId,
-    request: u64,
-    fold: Fold,
-    submitted: Time,
-    timeout: Duration,
+pub(super) struct Active {
+    pub(super) call: CallId,
+    /// The number of the request that the agent is to answer; `None` where the user speaks, which is no request.
+    request: Option<u64>,
+    pub(super) fold: Fold,
+    pub(super) spoken: Option<Spoken>,
+    /// Where the agent was cut off, in samples of its segment.
+    pub(super) cut: Option<u64>,
+    pub(super) submitted: Time,
+    pub(super) timeout: Duration,
     /// Set once the answer is there and the turn may not be over yet.
     settling: Option<Settling>,
 }
@@ -166,6 +184,8 @@ struct Late {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Active,
+    /// The turn whose user speaks while that one is still under way.
+    Interrupter,
     /// A turn whose caller gave up, by its place among those.
     Late(usize),
     /// A turn that is over: it is that turn's own user message.
@@ -201,6 +221,10 @@ impl Controller {
             waiting: BTreeMap::new(),
             queue: VecDeque::new(),
             active: None,
+            over: None,
+            voice: None,
+            ended_voice: None,
+            user_state: None,
             late: VecDeque::new(),
             unheard: VecDeque::new(),
             backlog,
@@ -230,8 +254,9 @@ impl Controller {
             open_requests: 0,
             history: None,
         });
+        self.voice = self.config.voice.clone().map(|config| Voice::new(config, now));
         self.start_request(Operation::Ping, Purpose::StartPing, answered_by);
-        if self.config.text_mode {
+        if self.config.text_mode && self.voice.is_none() {
             let update = Operation::UpdateIo(IoUpdate::text_mode());
             self.start_request(update, Purpose::StartDetail, answered_by);
         }
@@ -253,6 +278,7 @@ impl Controller {
         let taken = match operation {
             Operation::Start => self.submit_start(call, timeout, now),
             Operation::Say { text } => self.submit_turn(call, text, timeout, now),
+            Operation::SayAudio(spoken) => self.submit_spoken(call, spoken, timeout, now),
             operation => self.submit_call(call, operation, timeout, now),
         };
         if let Err(error) = taken {
@@ -280,8 +306,17 @@ impl Controller {
                 }
             }
             Ok(Inbound::Response(response)) => self.response(response, now),
-            Ok(Inbound::PlaybackFlush) => self.transmits.push_back(message::encode_playback_finished()),
-            Ok(Inbound::Audio(_) | Inbound::PlaybackClear) => {}
+            Ok(Inbound::PlaybackFlush) => match &mut self.voice {
+                Some(voice) => voice.flush(now),
+                // Nobody listens, so it counts as heard.
+                None => self.transmits.push_back(message::encode_playback_finished()),
+            },
+            Ok(Inbound::Audio(frame)) => {
+                if let Some(voice) = &mut self.voice {
+                    voice.receive(frame, now);
+                }
+            }
+            Ok(Inbound::PlaybackClear) => self.cut_off(now),
             Ok(Inbound::Unknown { raw: None, .. }) => {}
             Ok(Inbound::Unknown { what, raw }) => {
                 self.event(EventKind::Unknown { what: what.to_owned() }, raw, now);
@@ -305,7 +340,7 @@ impl Controller {
             _ => None,
         };
         match request {
-            Some(request) if self.active.as_ref().is_some_and(|active| active.request == request) => {
+            Some(request) if self.active.as_ref().is_some_and(|active| active.request == Some(request)) => {
                 if let Some(active) = self.active.take() {
                     self.pass_late(self.late.len());
                     self.fail_turn(active, error);
@@ -340,6 +375,10 @@ impl Controller {
         self.journal.record(kind, false, None, now);
         self.phase = Phase::Closed(error.clone());
         self.transmits.clear();
+        self.ended_voice = self.voice.take().map(|mut voice| {
+            voice.end(now);
+            voice
+        });
         let calls = std::mem::take(&mut self.starts).into_iter().map(|(call, _)| call);
         let waiting =
             std::mem::take(&mut self.waiting).into_values().filter_map(|waiting| match waiting.purpose {
@@ -347,8 +386,9 @@ impl Controller {
                 _ => None,
             });
         let active = self.active.take().into_iter().map(|active| active.call);
+        let over = self.over.take().into_iter().map(|over| over.call());
         let queued = std::mem::take(&mut self.queue).into_iter().map(|queued| queued.call);
-        let failed: Vec<CallId> = calls.chain(waiting).chain(active).chain(queued).collect();
+        let failed: Vec<CallId> = calls.chain(waiting).chain(active).chain(over).chain(queued).collect();
         self.answers.extend(failed.into_iter().map(|call| (call, Err(error.clone()))));
         self.late.clear();
         self.unheard.clear();
@@ -356,7 +396,31 @@ impl Controller {
 
     /// The next message for the agent.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.transmits.pop_front()
+        self.transmits.pop_front().or_else(|| self.voice.as_mut()?.poll_frame())
+    }
+
+    /// Takes samples of a live source, such as a microphone: signed 16-bit little-endian, 48 kHz, mono. Its own clock paces it; what comes
+    /// faster than it can be said is dropped and counted.
+    pub fn feed(&mut self, samples: Bytes, now: Time) {
+        if let Some(voice) = &mut self.voice {
+            voice.feed(samples, now);
+        }
+    }
+
+    /// Gives a device up to `most` samples of the agent's to play, where the config says that one pulls. Fewer are all there is.
+    pub fn pull(&mut self, most: u64, now: Time) -> Bytes {
+        self.voice.as_mut().map(|voice| voice.pull(most, now)).unwrap_or_default()
+    }
+
+    /// The next stretch of the recording: signed 16-bit little-endian, 48 kHz, the user left and the agent right. It is to be taken at
+    /// every deadline.
+    pub fn poll_recording(&mut self) -> Option<Bytes> {
+        self.voice.as_mut().or(self.ended_voice.as_mut())?.poll_recording()
+    }
+
+    /// What was lost of the session's audio; `None` without any.
+    pub fn losses(&self) -> Option<Losses> {
+        self.voice.as_ref().or(self.ended_voice.as_ref()).map(Voice::losses)
     }
 
     /// The next answer.
@@ -373,13 +437,23 @@ impl Controller {
             Some(settling) => self.settled_at(settling),
             None => active.submitted + active.timeout,
         });
+        let over = self.over.iter().map(|over| self.over_at(over));
+        let voice = self.voice.iter().map(Voice::poll_timeout);
         let starting = match &self.phase {
             Phase::Starting(starting) if starting.open_requests == 0 => Some(self.started_at(starting)),
             _ => None,
         };
         let next_turn =
             if self.queue.is_empty() || self.active.is_some() { None } else { self.next_turn_at() };
-        waiting.chain(starts).chain(queued).chain(active).chain(starting).chain(next_turn).min()
+        waiting
+            .chain(starts)
+            .chain(queued)
+            .chain(active)
+            .chain(over)
+            .chain(voice)
+            .chain(starting)
+            .chain(next_turn)
+            .min()
     }
 
     /// Lets pass what is due.
@@ -403,7 +477,8 @@ impl Controller {
             .iter()
             .filter(|a| a.settling.is_none() && a.submitted + a.timeout <= now)
             .map(|a| a.call);
-        let turns: Vec<CallId> = queued.chain(active).collect();
+        let over = self.over.iter().filter(|over| over.deadline() <= now).map(Over::call);
+        let turns: Vec<CallId> = queued.chain(active).chain(over).collect();
         for call in starts {
             self.give_up(call, timed_out("start"), now);
         }
@@ -452,7 +527,7 @@ impl Controller {
 
     /// Whether a turn is under way.
     pub const fn in_turn(&self) -> bool {
-        self.active.is_some()
+        self.active.is_some() || self.over.is_some()
     }
 
     /// How many events of earlier turns the next turn would show.
@@ -502,6 +577,13 @@ impl Controller {
                 ),
             ));
         }
+        let timeout = timeout.unwrap_or(self.config.turn_timeout);
+        self.queue_turn(Queued { call, text, speech: None, submitted: now, timeout })?;
+        self.advance(now);
+        Ok(())
+    }
+
+    fn queue_turn(&mut self, turn: Queued) -> Result<(), Error> {
         let most = self.config.limits.queued_turns;
         if self.queue.len() >= most {
             return Err(Error::new(
@@ -509,8 +591,44 @@ impl Controller {
                 format!("{most} turns are waiting already; wait for one of them to end"),
             ));
         }
-        let timeout = timeout.unwrap_or(self.config.turn_timeout);
-        self.queue.push_back(Queued { call, text, submitted: now, timeout });
+        self.queue.push_back(turn);
+        Ok(())
+    }
+
+    fn submit_spoken(
+        &mut self,
+        call: CallId,
+        spoken: SpokenTurn,
+        timeout: Option<Duration>,
+        now: Time,
+    ) -> Result<(), Error> {
+        if self.config.voice.is_none() {
+            return Err(Error::new(
+                Code::Unsupported,
+                "this session has no audio; start it with audio to speak to the agent",
+            ));
+        }
+        let SpokenTurn { audio, text, interrupt_after_ms } = spoken;
+        let timeout = timeout.unwrap_or(self.config.turn_timeout + audio.duration());
+        let turn = Queued { call, text, speech: Some(audio), submitted: now, timeout };
+        match interrupt_after_ms {
+            None => self.queue_turn(turn)?,
+            Some(after) => {
+                let after = Duration::try_from_secs_f64(after / 1e3).map_err(|_| {
+                    Error::new(
+                        Code::InvalidArgument,
+                        format!("an agent cannot be interrupted after {after} ms; give 0 or more"),
+                    )
+                })?;
+                if self.over.is_some() {
+                    return Err(Error::new(
+                        Code::Busy,
+                        "another turn is waiting to interrupt the agent already; wait until it has",
+                    ));
+                }
+                self.over = Some(Over::waiting(turn, after));
+            }
+        }
         self.advance(now);
         Ok(())
     }
@@ -575,19 +693,29 @@ impl Controller {
         let queued = self.queue.len();
         self.queue.retain(|queued| queued.call != call);
         found |= self.queue.len() < queued;
-        if let Some(active) = self.active.take_if(|active| active.call == call) {
+        let over = self.over.take_if(|over| over.call() == call);
+        found |= over.is_some();
+        let over = over.and_then(Over::into_begun);
+        let active = self.active.take_if(|active| active.call == call);
+        for active in active.into_iter().chain(over) {
             found = true;
             let mut fold = active.fold;
             for event in fold.take_events() {
                 self.backlog.push(Event { late: true, ..event });
             }
-            if active.settling.is_some() {
-                self.remember_unheard(&fold);
-            } else {
-                self.late.push_back(Late { request: active.request, fold, is_past: false });
-                if self.late.len() > self.config.limits.late_turns {
-                    self.late.pop_front();
+            match (active.request, active.spoken) {
+                (Some(request), _) if active.settling.is_none() => {
+                    self.late.push_back(Late { request, fold, is_past: false });
+                    if self.late.len() > self.config.limits.late_turns {
+                        self.late.pop_front();
+                    }
                 }
+                (_, Some(spoken)) => {
+                    if let Some(voice) = &mut self.voice {
+                        voice.stop(spoken.utterance());
+                    }
+                }
+                _ => self.remember_unheard(&fold),
             }
         }
         // The request itself stays out: its answer, should it come, belongs to nobody.
@@ -617,6 +745,9 @@ impl Controller {
         if let EventKind::State(StateChange::Agent { to, .. }) = &kind {
             self.agent_state = Some(*to);
         }
+        if let EventKind::State(StateChange::User { to, .. }) = &kind {
+            self.user_state = Some(*to);
+        }
         if let Phase::Starting(starting) = &mut self.phase {
             starting.last_event = now;
         }
@@ -624,8 +755,15 @@ impl Controller {
         let late = matches!(owner, Owner::Late(_));
         let event = self.journal.record(kind, late, raw, now);
         match owner {
-            Owner::Active => {
-                if let Some(active) = &mut self.active {
+            Owner::Active | Owner::Interrupter => {
+                let active = match owner {
+                    Owner::Active => self.active.as_mut(),
+                    _ => self.over.as_mut().and_then(Over::begun_mut),
+                };
+                if let Some(active) = active {
+                    if let Some(spoken) = &mut active.spoken {
+                        spoken.note(&event.kind, now);
+                    }
                     // Where several drive an agent, a turn may have waited for somebody else's: what was seen so far is not of this one.
                     if active.fold.expects(&event.kind) {
                         active.fold.begin().into_iter().for_each(|event| self.backlog.push(event));
@@ -654,6 +792,9 @@ impl Controller {
         if let EventKind::Message(message) = kind
             && message.role == Role::User
         {
+            if self.over.as_ref().is_some_and(|over| over.has_begun()) {
+                return Owner::Interrupter;
+            }
             if let Some(at) = self.unheard.iter().position(|text| *text == message.text) {
                 self.unheard.remove(at);
                 return Owner::Over;
@@ -662,11 +803,18 @@ impl Controller {
                 self.pass_late(at);
                 return Owner::Late(at);
             }
-            if self.active.as_ref().is_some_and(|active| active.fold.expects(kind)) {
+            if self.active.as_ref().is_some_and(|active| active.fold.is_spoken() || active.fold.expects(kind))
+            {
                 self.pass_late(self.late.len());
                 self.told.forget_calls();
                 return Owner::Active;
             }
+        }
+        if let Some(over) = self.over.as_ref().and_then(Over::begun)
+            && (matches!(kind, EventKind::Transcript { .. })
+                || over.fold.is_heard() && !self.is_rest_of_interrupted(kind))
+        {
+            return Owner::Interrupter;
         }
         match self.late.iter().position(|late| !late.is_past) {
             Some(at) => Owner::Late(at),
@@ -688,7 +836,7 @@ impl Controller {
     }
 
     fn remember_unheard(&mut self, fold: &Fold) {
-        if fold.is_heard() {
+        if fold.is_heard() || fold.is_spoken() {
             return;
         }
         if self.unheard.len() == UNHEARD {
@@ -720,7 +868,7 @@ impl Controller {
             Some(Payload::RunInput(items)) => items,
             _ => Vec::new(),
         };
-        if let Some(mut active) = self.active.take_if(|active| active.request == request) {
+        if let Some(mut active) = self.active.take_if(|active| active.request == Some(request)) {
             self.pass_late(self.late.len());
             self.told.forget_calls();
             if let Some(refused) = response.error.as_deref().and_then(|error| refusal("say", error)) {
@@ -793,6 +941,17 @@ impl Controller {
 
     /// Ends what is over and begins what can begin.
     fn advance(&mut self, now: Time) {
+        if let Some(voice) = &mut self.voice {
+            let acknowledged = voice.advance(now);
+            let finished = std::iter::repeat_with(message::encode_playback_finished);
+            self.transmits.extend(finished.take(acknowledged));
+        }
+        if let Some(over) = &mut self.over
+            && self.active.is_some()
+        {
+            over.see_turn();
+        }
+        self.interrupt(now);
         if let Phase::Starting(starting) = &self.phase
             && starting.open_requests == 0
             && self.started_at(starting) <= now
@@ -804,10 +963,9 @@ impl Controller {
             && self.is_over(&active.fold, settling, now)
             && let Some(active) = self.active.take()
         {
-            self.remember_unheard(&active.fold);
-            let turn = active.fold.finish(self.backlog.take(), now);
-            self.answers.push_back((active.call, Ok(Answer::Turn(turn))));
+            self.finish_turn(active, now);
         }
+        self.finish_spoken(now);
         while self.is_ready()
             && self.active.is_none()
             && self.next_turn_at().is_none_or(|at| at <= now)
@@ -825,22 +983,153 @@ impl Controller {
     }
 
     fn begin_turn(&mut self, queued: Queued, now: Time) {
-        let request = self.next_request;
-        match self.request(Operation::Say { text: queued.text.clone() }) {
+        let request = match &queued.speech {
+            Some(_) => None,
+            None => Some(self.next_request),
+        };
+        let begun = match request {
+            Some(_) => self.request(Operation::Say { text: queued.text.clone() }),
+            None => Ok(()),
+        };
+        match begun {
             Ok(()) => {
-                self.turns += 1;
-                let waited = now.since(queued.submitted);
-                self.active = Some(Active {
-                    call: queued.call,
-                    request,
-                    fold: Fold::new(&self.config.limits, self.turns, queued.text, waited, now),
-                    submitted: queued.submitted,
-                    timeout: queued.timeout,
-                    settling: None,
-                });
+                if let Some(voice) = &mut self.voice {
+                    // What was heard before is of no turn.
+                    voice.take_heard(now);
+                }
+                self.active = Some(self.activate(queued, request, now));
             }
             Err(error) => self.answers.push_back((queued.call, Err(error))),
         }
+    }
+
+    /// Begins a turn, whose user begins to speak if that is how the turn goes.
+    fn activate(&mut self, queued: Queued, request: Option<u64>, now: Time) -> Active {
+        self.turns += 1;
+        let waited = now.since(queued.submitted);
+        let spoken = match (&mut self.voice, &queued.speech) {
+            (Some(voice), Some(speech)) => Some(Spoken::new(voice.say(speech, now), now)),
+            _ => None,
+        };
+        let limits = &self.config.limits;
+        let fold = match spoken {
+            Some(_) => Fold::spoken(limits, self.turns, queued.text, waited, now),
+            None => Fold::new(limits, self.turns, queued.text, waited, now),
+        };
+        Active {
+            call: queued.call,
+            request,
+            fold,
+            spoken,
+            cut: None,
+            submitted: queued.submitted,
+            timeout: queued.timeout,
+            settling: None,
+        }
+    }
+
+    fn finish_turn(&mut self, active: Active, now: Time) {
+        self.remember_unheard(&active.fold);
+        let voice = self.voice.as_mut().map(|voice| {
+            let asked = active.fold.asked();
+            super::spoken::report(voice, active.spoken.as_ref(), active.cut, asked, now)
+        });
+        let turn: Turn = active.fold.finish(self.backlog.take(), voice, now);
+        self.answers.push_back((active.call, Ok(Answer::Turn(turn))));
+    }
+
+    // ---- spoken turns --------------------------------------------------------------------------------------------------------------
+
+    /// The agent was told to be silent: what is not heard yet never will be.
+    fn cut_off(&mut self, now: Time) {
+        let Some(voice) = &mut self.voice else { return };
+        let Some(cut) = voice.clear(now) else { return };
+        let at = voice.time(cut.at);
+        let interrupter = self.over.as_mut().and_then(Over::begun_mut);
+        if let Some(spoken) = interrupter.and_then(|interrupter| interrupter.spoken.as_mut()) {
+            spoken.yielded(voice, at);
+        }
+        match &mut self.active {
+            // It interrupts what the agent says of itself, or after its turn.
+            Some(Active { spoken: Some(spoken), .. }) if spoken.interrupts() => spoken.yielded(voice, at),
+            Some(active) => active.cut = Some(cut.heard),
+            None => {}
+        }
+    }
+
+    /// When a turn that is to interrupt has to be looked at.
+    fn over_at(&self, over: &Over) -> Time {
+        let speaking = self.voice.as_ref().and_then(Voice::speaking_since);
+        over.due(speaking).map_or(over.deadline(), |due| due.min(over.deadline()))
+    }
+
+    /// Lets the user speak who waits for the agent to have spoken for so long.
+    fn interrupt(&mut self, now: Time) {
+        let Some(voice) = &self.voice else { return };
+        let speaking = voice.speaking_since();
+        if let Some(over) = &self.over
+            && over.due(speaking).is_some_and(|due| due <= now)
+            && let Some(queued) = self.over.take().and_then(Over::into_waiting)
+        {
+            let mut begun = self.activate(queued, None, now);
+            if let Some(spoken) = &mut begun.spoken {
+                spoken.interrupt();
+            }
+            if self.active.is_some() {
+                self.over = Some(Over::Begun(Box::new(begun)));
+            } else {
+                self.active = Some(begun);
+            }
+        }
+    }
+
+    /// What the agent still says of a turn that was interrupted: its message comes after it was cut off.
+    fn is_rest_of_interrupted(&self, kind: &EventKind) -> bool {
+        matches!(kind, EventKind::Message(message) if message.interrupted)
+            && self.active.as_ref().is_some_and(|active| active.fold.reply().is_empty())
+    }
+
+    /// Ends a spoken turn that is over, and makes the turn that interrupted it the one under way.
+    fn finish_spoken(&mut self, now: Time) {
+        let agent_is_busy = self.agent_is_busy();
+        let user_is_speaking = self.user_state == Some(UserState::Speaking);
+        if let Some(voice) = &mut self.voice {
+            let circumstances = Circumstances {
+                agent_is_busy,
+                user_is_speaking,
+                agent_is_heard: voice.is_speaking(now),
+                turn_settle: self.config.turn_settle,
+                introduction_timeout: self.config.introduction_timeout,
+            };
+            let is_interrupted = self.over.as_ref().is_some_and(Over::has_begun);
+            let mut is_over = |active: &mut Active, is_interrupted| match &mut active.spoken {
+                Some(spoken) => spoken.is_over(&active.fold, voice, &circumstances, is_interrupted, now),
+                None => false,
+            };
+            if self.active.as_mut().is_some_and(|active| is_over(active, is_interrupted))
+                && let Some(active) = self.active.take()
+            {
+                self.finish_turn(active, now);
+            }
+        }
+        if self.active.is_none() && self.over.as_ref().is_some_and(Over::has_begun) {
+            self.active = self.over.take().and_then(Over::into_begun);
+        }
+        if self.active.is_none()
+            && self.is_too_late_to_interrupt()
+            && let Some(over) = self.over.take()
+        {
+            let error = Error::new(
+                Code::Timeout,
+                "the agent was done speaking before it could be interrupted; interrupt it earlier, or let it say more",
+            );
+            self.answers.push_back((over.call(), Err(error)));
+        }
+    }
+
+    /// The turn that was to be interrupted is over.
+    fn is_too_late_to_interrupt(&self) -> bool {
+        self.over.as_ref().is_some_and(|over| over.saw_turn()) && self.active.is_none()
     }
 
     fn is_over(&self, fold: &Fold, settling: Settling, now: Time) -> bool {

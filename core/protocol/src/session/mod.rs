@@ -2,6 +2,7 @@
 
 mod controller;
 mod host;
+mod spoken;
 mod told;
 
 pub use self::controller::{CallId, Config, Controller};

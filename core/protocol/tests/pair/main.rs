@@ -11,3 +11,4 @@ mod stage;
 mod start;
 mod traces;
 mod turns;
+mod voice;

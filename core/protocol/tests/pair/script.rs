@@ -150,3 +150,32 @@ pub(crate) fn usage() -> Wire {
 pub(crate) fn error(message: &str) -> Wire {
     Wire::Error(event::Error { message: message.to_owned() })
 }
+
+/// Speech of the agent's: so many samples of this value.
+pub(crate) fn speech(samples: usize, value: i16) -> Message {
+    Message::AudioOutput(wire::agent_session_message::console_io::AudioFrame {
+        data: value.to_le_bytes().repeat(samples).into(),
+        sample_rate: 48_000,
+        num_channels: 1,
+        samples_per_channel: samples as u32,
+    })
+}
+
+/// A segment of speech is complete.
+pub(crate) fn flush() -> Message {
+    Message::AudioPlaybackFlush(Default::default())
+}
+
+/// What is not played yet must not be.
+pub(crate) fn clear() -> Message {
+    Message::AudioPlaybackClear(Default::default())
+}
+
+/// What the agent's speech recognition heard.
+pub(crate) fn transcript(text: &str, is_final: bool) -> WireEvent {
+    Wire::UserInputTranscribed(event::UserInputTranscribed {
+        transcript: text.to_owned(),
+        is_final,
+        language: None,
+    })
+}

@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     pub(crate) asked: Vec<Asked>,
     /// Acknowledged flushes.
     pub(crate) acks: usize,
+    /// The user's audio as it came to the agent: when, and the samples of one frame.
+    pub(crate) frames: Vec<(Time, Bytes)>,
     answers: BTreeMap<CallId, Result<Answer, Error>>,
     taken: Vec<CallId>,
 }
@@ -64,6 +66,7 @@ impl Stage {
             now: Time::ZERO,
             asked: Vec::new(),
             acks: 0,
+            frames: Vec::new(),
             answers: BTreeMap::new(),
             taken: Vec::new(),
         }
@@ -282,6 +285,11 @@ impl Stage {
                     self.asked.push(Asked { id: request.request_id, ask: request.request });
                 }
                 Some(Message::AudioPlaybackFinished(_)) => self.acks += 1,
+                Some(Message::AudioInput(frame)) => {
+                    assert_eq!((frame.sample_rate, frame.num_channels), (48_000, 1));
+                    assert_eq!(frame.data.len(), frame.samples_per_channel as usize * 2);
+                    self.frames.push((self.now, frame.data));
+                }
                 other => panic!("a controller does not send {other:?}"),
             }
         }

@@ -1,0 +1,151 @@
+"""`Speech`: what is said aloud, and what makes one of the many things that hold sound."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, TypeAlias
+
+from greenroom import _native
+from greenroom.errors import InvalidArgument, from_json
+
+__all__ = ["Sound", "Speech", "TextToSpeech"]
+
+_RATE = 48_000
+
+
+class Speech:
+    """Speech as it goes to an agent and comes from it: signed 16-bit little-endian samples, 48 kHz, mono.
+
+    Attributes:
+        samples: The samples, which numpy views without a copy: `numpy.frombuffer(speech.samples, "<i2")`.
+    """
+
+    rate = _RATE
+    """Samples per second."""
+
+    __slots__ = ("samples",)
+
+    def __init__(self, samples: bytes) -> None:
+        self.samples = _native_call(_native.speech_from_pcm, samples, _RATE, 1)
+
+    @property
+    def duration(self) -> float:
+        """How long it lasts, in seconds."""
+        return len(self.samples) / 2 / _RATE
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it into a WAV file.
+
+        Raises:
+            IoError: The system says no.
+        """
+        _native_call(_native.write_wav, os.fspath(path), self.samples)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Speech) and self.samples == other.samples
+
+    def __hash__(self) -> int:
+        return hash(self.samples)
+
+    def __repr__(self) -> str:
+        return f"<greenroom.Speech of {self.duration:.2f} s>"
+
+
+Sound: TypeAlias = Any
+"""Sound in any of these shapes:
+
+- a `Speech`;
+- the path of a WAV file, of any rate and number of channels, or its content as bytes;
+- signed 16-bit samples: bytes, an array of numpy (`int16`; of several channels, one row for each instant), at 48 kHz
+  unless `rate` says otherwise;
+- a frame of livekit (`rtc.AudioFrame`), or anything else with `data`, `sample_rate` and `num_channels`;
+- an iterable, or an async iterable, of such samples or frames.
+"""
+
+TextToSpeech: TypeAlias = Callable[[str], Sound | Awaitable[Sound]]
+"""Says a text: gives its sound."""
+
+
+async def speech_of(sound: Sound, rate: int | None) -> Speech:
+    """The speech in a sound."""
+    if rate is not None and (not isinstance(rate, int) or rate < 1):
+        raise InvalidArgument(f"rate is {rate!r}; it must be a number of samples per second, such as 24000")
+    if isinstance(sound, Speech):
+        return sound
+    if isinstance(sound, (str, os.PathLike)):
+        return _of(_native_call(_native.speech_from_wav, os.fspath(sound)))
+    parts: list[tuple[bytes, int, int]] = []
+    if isinstance(sound, AsyncIterable):
+        async for part in sound:
+            parts.append(_pcm(part, rate))
+    elif _is_samples(sound):
+        parts.append(_pcm(sound, rate))
+    elif isinstance(sound, Iterable):
+        parts.extend(_pcm(part, rate) for part in sound)
+    else:
+        raise InvalidArgument(
+            f"a {type(sound).__name__} holds no sound; give a WAV file, 16-bit samples or frames of livekit"
+        )
+    formats = {(part_rate, channels) for _, part_rate, channels in parts}
+    if len(formats) > 1:
+        raise InvalidArgument(f"the parts of the sound differ in rate and channels: {sorted(formats)}; give one format")
+    samples = b"".join(part for part, _, _ in parts)
+    if samples[:4] == b"RIFF":
+        return _of(_native_call(_native.speech_from_wav_bytes, samples))
+    part_rate, channels = formats.pop() if formats else (_RATE, 1)
+    return _of(_native_call(_native.speech_from_pcm, samples, part_rate, channels))
+
+
+def decode(text: str) -> Speech:
+    """Speech from the JSON of the core."""
+    return _of(base64.b64decode(text))
+
+
+def encode(speech: Speech) -> str:
+    """Speech for the JSON of the core."""
+    return base64.b64encode(speech.samples).decode()
+
+
+def _of(samples: bytes) -> Speech:
+    speech = Speech.__new__(Speech)
+    speech.samples = samples
+    return speech
+
+
+def _is_samples(sound: object) -> bool:
+    if hasattr(sound, "sample_rate"):
+        return True
+    try:
+        memoryview(sound)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
+
+
+def _pcm(sound: Any, rate: int | None) -> tuple[bytes, int, int]:
+    """Samples, rate and channels of one part."""
+    if hasattr(sound, "sample_rate"):
+        return bytes(sound.data), sound.sample_rate, getattr(sound, "num_channels", 1)
+    try:
+        view = memoryview(sound)
+    except TypeError:
+        raise InvalidArgument(
+            f"a {type(sound).__name__} holds no sound; give 16-bit samples or frames of livekit"
+        ) from None
+    if view.format not in ("B", "b", "c", "h", "<h"):
+        raise InvalidArgument(
+            f"the samples are of the kind {view.format!r}; give 16 bits: (samples * 32767).astype('int16') for floats"
+        )
+    channels = view.shape[1] if view.shape is not None and len(view.shape) > 1 else 1
+    return view.tobytes(), _RATE if rate is None else rate, channels
+
+
+def _native_call(function: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return function(*arguments)
+    except _native.NativeError as error:
+        raise from_json(error.args[0]) from None
+    except (OverflowError, TypeError) as error:
+        raise InvalidArgument(f"the sound cannot be used: {error}") from None

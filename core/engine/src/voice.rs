@@ -1,0 +1,242 @@
+//! The voice of a session: speech from files and samples, and the recording.
+
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_audio::device::DeviceError;
+use greenroom_audio::wav::{self, Encoding, Reader, WavError, Writer};
+use greenroom_audio::{Format, Resampler, Sample as _, Source, channels};
+use greenroom_protocol::voice::{Clock, LONGEST, RATE, Speech};
+use greenroom_protocol::{Code, Error};
+
+/// The audio of a session with an agent process.
+#[derive(Clone, Debug, Default)]
+pub struct AudioOptions {
+    /// A WAV file to record the session into: the user left, the agent right, 48 kHz. An existing one is replaced.
+    pub recording: Option<PathBuf>,
+    /// Who says when the agent's speech is heard.
+    pub clock: Clock,
+}
+
+/// Instants that are taken from a source at once: 100 ms at the wire's rate.
+const CHUNK: usize = 4_800;
+/// Stretches of the recording that wait for the disk: 20 s. Beyond, they are lost, and the status says so.
+const WAITING: usize = 1_000;
+/// How long the end of a session waits for the disk.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// The speech in a WAV file, of any rate and number of channels.
+///
+/// # Errors
+/// Where it cannot be read, or is longer than a turn.
+pub fn speech_from_wav(path: &Path) -> Result<Speech, Error> {
+    speech_from_reader(Reader::open(path).map_err(|error| unreadable(&error))?)
+}
+
+/// The speech in the content of a WAV file.
+///
+/// # Errors
+/// As [`speech_from_wav`].
+pub fn speech_from_wav_bytes(content: &[u8]) -> Result<Speech, Error> {
+    let reader = Reader::new("the WAV content", Cursor::new(content));
+    speech_from_reader(reader.map_err(|error| unreadable(&error))?)
+}
+
+fn speech_from_reader<R: Read + Seek>(mut reader: Reader<R>) -> Result<Speech, Error> {
+    let format = reader.format();
+    let mut maker = Maker::new(format)?;
+    let mut chunk = vec![0.0; CHUNK * format.channels()];
+    loop {
+        match reader.read(&mut chunk).map_err(|error| unreadable(&error))? {
+            0 => return maker.finish(),
+            read => maker.take(&chunk[..read * format.channels()])?,
+        }
+    }
+}
+
+/// The speech in interleaved samples.
+///
+/// # Errors
+/// Where there are none, they are longer than a turn, or their rate cannot become the wire's.
+pub fn speech_from_samples(format: Format, samples: &[f32]) -> Result<Speech, Error> {
+    let mut maker = Maker::new(format)?;
+    maker.take(samples)?;
+    maker.finish()
+}
+
+/// The speech in interleaved, signed 16-bit little-endian samples.
+///
+/// # Errors
+/// As [`speech_from_samples`]; and where the format is none, or the bytes are not whole samples of each channel.
+pub fn speech_from_pcm(rate: u32, channels: u16, bytes: &[u8]) -> Result<Speech, Error> {
+    let format =
+        Format::new(rate, channels).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
+    if !bytes.len().is_multiple_of(2 * format.channels()) {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("{} bytes are not whole samples of 16 bits in each of {channels} channels", bytes.len()),
+        ));
+    }
+    let samples: Vec<f32> =
+        bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]).to_f32()).collect();
+    speech_from_samples(format, &samples)
+}
+
+/// The speech that a device gives until it ends, as fast as it gives it.
+///
+/// # Errors
+/// Where it fails, or gives more than a turn may have: an endless source has to be cut by its caller.
+pub fn speech_from_source(source: &mut dyn Source) -> Result<Speech, Error> {
+    let format = source.format();
+    let mut maker = Maker::new(format)?;
+    let mut chunk = vec![0.0; CHUNK * format.channels()];
+    loop {
+        let filled = source.read(&mut chunk).map_err(|error| failing(&error))?;
+        maker.take(&chunk[..filled.samples * format.channels()])?;
+        if filled.ended {
+            return maker.finish();
+        }
+    }
+}
+
+/// Writes speech into a WAV file.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write_wav(path: &Path, speech: &Speech) -> Result<(), Error> {
+    let samples: Vec<f32> = samples_of(speech.samples()).collect();
+    wav::write(path, Format::WIRE, &samples).map_err(|error| unwritable(&error))
+}
+
+/// Makes the wire's one format of anything.
+struct Maker {
+    format: Format,
+    resampler: Resampler,
+    mono: Vec<f32>,
+    made: Vec<u8>,
+}
+
+impl Maker {
+    fn new(format: Format) -> Result<Self, Error> {
+        let one = Format::mono(format.rate());
+        let resampler = one.map_err(Into::into).and_then(|one| Resampler::new(one, RATE));
+        let resampler = resampler.map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
+        Ok(Self { format, resampler, mono: Vec::new(), made: Vec::new() })
+    }
+
+    fn take(&mut self, samples: &[f32]) -> Result<(), Error> {
+        let channels = self.format.channels();
+        self.mono.resize(samples.len() / channels, 0.0);
+        channels::mix_down(samples, channels, &mut self.mono);
+        let mut mono = &self.mono[..];
+        while let Some(made) = self.resampler.next(&mut mono) {
+            self.made.extend(made.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes()));
+        }
+        let most = (LONGEST.as_secs() + 1) as usize * RATE as usize * 2;
+        if self.made.len() > most {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "the speech is longer than {} s, the most of one turn; say it in several",
+                    LONGEST.as_secs()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Speech, Error> {
+        while let Some(made) = self.resampler.finish() {
+            self.made.extend(made.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes()));
+        }
+        if self.made.is_empty() {
+            return Err(Error::new(Code::InvalidArgument, "the speech is empty; give at least one sample"));
+        }
+        Speech::new(self.made)
+    }
+}
+
+fn samples_of(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]).to_f32())
+}
+
+fn unreadable(error: &WavError) -> Error {
+    let code = match error.why {
+        wav::Why::Io(_) => Code::Io,
+        _ => Code::InvalidArgument,
+    };
+    Error::new(code, error.to_string())
+}
+
+fn unwritable(error: &WavError) -> Error {
+    Error::new(Code::Io, error.to_string())
+}
+
+fn failing(error: &DeviceError) -> Error {
+    Error::new(Code::Io, error.to_string())
+}
+
+/// Writes a session's recording on a thread of its own: a slow disk delays nobody.
+pub(crate) struct Recorder {
+    stretches: Option<SyncSender<Bytes>>,
+    outcome: Receiver<Result<(), Error>>,
+    path: PathBuf,
+    lost: usize,
+}
+
+impl Recorder {
+    pub(crate) fn start(path: &Path) -> Result<Self, Error> {
+        let stereo = Format::new(RATE, 2).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        let writer = Writer::create(path, stereo, Encoding::S16).map_err(|error| unwritable(&error))?;
+        let (stretches, to_write) = sync_channel::<Bytes>(WAITING);
+        let (done, outcome) = channel();
+        thread::Builder::new()
+            .name("greenroom-record".to_owned())
+            .spawn(move || {
+                // Nobody waits for it any more if this fails.
+                let _ = done.send(write(writer, &to_write));
+            })
+            .map_err(|error| Error::new(Code::Io, format!("no thread can be started to record: {error}")))?;
+        Ok(Self { stretches: Some(stretches), outcome, path: path.to_owned(), lost: 0 })
+    }
+
+    pub(crate) fn take(&mut self, stretch: Bytes) {
+        if let Some(stretches) = &self.stretches
+            && let Err(TrySendError::Full(_)) = stretches.try_send(stretch)
+        {
+            self.lost += 1;
+        }
+    }
+
+    /// Makes the file whole. Gives why it is not, if it is not.
+    pub(crate) fn finish(mut self) -> Option<String> {
+        drop(self.stretches.take());
+        match self.outcome.recv_timeout(FINISH) {
+            Ok(Ok(())) if self.lost == 0 => None,
+            Ok(Ok(())) => Some(format!(
+                "{}: the disk was too slow for {} stretches of it",
+                self.path.display(),
+                self.lost
+            )),
+            Ok(Err(error)) => Some(error.message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Some(format!("{}: it could not be finished", self.path.display()))
+            }
+        }
+    }
+}
+
+fn write(mut writer: Writer<BufWriter<File>>, stretches: &Receiver<Bytes>) -> Result<(), Error> {
+    let mut samples = Vec::new();
+    for stretch in stretches {
+        samples.clear();
+        samples.extend(samples_of(&stretch));
+        writer.write(&samples).map_err(|error| unwritable(&error))?;
+    }
+    writer.finish().map_err(|error| unwritable(&error))
+}

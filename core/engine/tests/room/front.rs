@@ -1,0 +1,127 @@
+//! What stands before a server in other people's networks: TLS, and an HTTP proxy.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+/// An authority of a test's own, and a certificate of 127.0.0.1, localhost and turn.test that it signed. All in PEM.
+pub(crate) struct Authority {
+    pub(crate) ca: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let names = ["127.0.0.1", "localhost", "turn.test"].map(str::to_owned);
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        Self { ca: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// Speaks TLS before a server that does not. Gives its address.
+pub(crate) async fn tls_before(server: SocketAddr, authority: &Authority) -> SocketAddr {
+    let chain = vec![CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(authority.key.as_bytes()).unwrap();
+    let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut near) = acceptor.accept(stream).await else { return };
+                let mut far = TcpStream::connect(server).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    address
+}
+
+/// An HTTP proxy that wants `user:pa:ss`, and takes names to addresses of this machine.
+pub(crate) struct ConnectProxy {
+    address: SocketAddr,
+    /// What it was asked for.
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    pub(crate) refused: Arc<AtomicUsize>,
+}
+
+impl ConnectProxy {
+    pub(crate) async fn start(names: &[(&str, SocketAddr)]) -> Self {
+        let names: Vec<(String, SocketAddr)> =
+            names.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, refused) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        tokio::spawn({
+            let (asked, refused) = (Arc::clone(&asked), Arc::clone(&refused));
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, names.clone(), Arc::clone(&asked), Arc::clone(&refused)));
+                }
+            }
+        });
+        Self { address, asked, refused }
+    }
+
+    /// With the right password.
+    pub(crate) fn url(&self) -> String {
+        format!("http://user:pa%3Ass@{}", self.address)
+    }
+
+    pub(crate) fn url_with_wrong_password(&self) -> String {
+        format!("http://user:hunter2@{}", self.address)
+    }
+}
+
+async fn serve(
+    mut near: TcpStream,
+    names: Vec<(String, SocketAddr)>,
+    asked: Arc<Mutex<Vec<String>>>,
+    refused: Arc<AtomicUsize>,
+) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = near.read_u8().await else { return };
+        head.push(byte);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let target = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+    // user:pa:ss
+    let is_known =
+        head.lines().any(|line| line.eq_ignore_ascii_case("proxy-authorization: basic dXNlcjpwYTpzcw=="));
+    if !is_known {
+        refused.fetch_add(1, Ordering::Relaxed);
+        let _ =
+            near.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;
+        return;
+    }
+    asked.lock().unwrap().push(target.clone());
+    let Some((_, address)) = names.iter().find(|(name, _)| *name == target) else {
+        let _ = near.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
+        return;
+    };
+    let mut far = TcpStream::connect(address).await.unwrap();
+    let _ = near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+    let _ = copy_bidirectional(&mut near, &mut far).await;
+}

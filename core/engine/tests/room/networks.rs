@@ -1,0 +1,297 @@
+//! The ways to a server and its media: UDP, TCP, TURN, TLS, proxies.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+
+use greenroom_engine::Room;
+use greenroom_engine::protocol::{Code, Error};
+use greenroom_engine::room::{IcePolicy, Impairment, Proxy, RoomOptions, Way};
+
+use crate::coturn::{Coturn, PASSWORD, USER};
+use crate::front::{Authority, ConnectProxy, tls_before};
+use crate::server::{Server, free_port, free_udp_port, usual_config};
+use crate::venue::{Venue, carries, gather, within};
+
+/// A configuration that is the usual one but for this line.
+fn config_with(line: &str, instead: &str) -> String {
+    let usual = usual_config();
+    assert!(usual.contains(line), "no line {line:?} in the configuration");
+    usual.replace(line, instead)
+}
+
+/// A network without UDP, at our own sockets.
+fn no_udp() -> Option<Impairment> {
+    let mut impairment = Impairment::new(1);
+    impairment.loss = 1.0;
+    Some(impairment)
+}
+
+/// Joins as ada with these options beside a bob with the usual ones, and has them exchange a stream each way.
+async fn exchange(server: &Server, change: impl FnOnce(&mut RoomOptions)) -> (Room, Way, SocketAddr) {
+    exchange_beside(server, change, |_| {}).await
+}
+
+async fn exchange_beside(
+    server: &Server,
+    change: impl FnOnce(&mut RoomOptions),
+    of_bob: impl FnOnce(&mut RoomOptions),
+) -> (Room, Way, SocketAddr) {
+    let venue = Venue::on(server);
+    let join = async |identity: &str, options: RoomOptions| {
+        let joined = within("a join", Room::connect(options)).await.unwrap();
+        venue.announce(identity);
+        joined.0
+    };
+    let (mut of_ada, mut options_of_bob) =
+        (venue.options(venue.token("ada")), venue.options(venue.token("bob")));
+    change(&mut of_ada);
+    of_bob(&mut options_of_bob);
+    let ada = join("ada", of_ada).await;
+    let bob = join("bob", options_of_bob).await;
+    gather(&[&ada, &bob]).await;
+    carries(&ada, &bob, 300_000).await;
+    carries(&bob, &ada, 300_000).await;
+    let path = ada.path().unwrap();
+    (ada, path.way, path.server)
+}
+
+async fn refused(options: RoomOptions) -> Error {
+    match within("a refusal", Room::connect(options)).await {
+        Ok(_) => panic!("joined"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn udp_where_it_gets_through() {
+    let (_, way, _) = exchange(Server::shared(), |_| {}).await;
+    assert_eq!(way, Way::Udp);
+}
+
+#[tokio::test]
+async fn tcp_where_the_server_has_nothing_else() {
+    let port = free_port();
+    let server = Server::start(config_with("tcp_port: 0", &format!("tcp_port: {port}\n  force_tcp: true")));
+    let (_, way, at) = exchange(&server, |_| {}).await;
+    assert_eq!((way, at.port()), (Way::Tcp, port));
+}
+
+#[tokio::test]
+async fn tcp_where_udp_is_refused() {
+    let port = free_port();
+    let server = Server::start(config_with("tcp_port: 0", &format!("tcp_port: {port}")));
+    let (ada, way, _) = exchange(&server, |options| options.impairment = no_udp()).await;
+    assert_eq!(way, Way::Tcp);
+    assert!(ada.counts().impaired > 0, "UDP was tried");
+}
+
+#[tokio::test]
+async fn no_way_at_all_is_said_in_time() {
+    let venue = Venue::new();
+    let mut options = venue.options(venue.token("ada"));
+    options.impairment = no_udp();
+    options.connect_timeout = std::time::Duration::from_secs(2);
+    let error = refused(options).await;
+    assert_eq!(error.code, Code::Timeout);
+    assert!(error.message.contains("no way to the media"), "{error}");
+}
+
+/// The server takes media on no `::1`, so that what goes by IPv6 here is the signal connection, and UDP to a TURN server.
+#[tokio::test]
+async fn ipv6() {
+    let coturn = Coturn::start(&Authority::new());
+    let config = with_coturn("[::1]", "udp", coturn.port, PASSWORD);
+    let line = r#"bind_addresses: ["127.0.0.1"]"#;
+    assert!(config.contains(line));
+    let server = Server::start(config.replace(line, r#"bind_addresses: ["::1"]"#));
+    assert!(server.address().is_ipv6());
+    let (_, way, _) = exchange(&server, |options| options.ice_policy = IcePolicy::Relay).await;
+    assert_eq!(way, Way::Relay);
+}
+
+fn embedded_turn(more: &str) -> String {
+    let turn = "turn:\n  enabled: true\n  bind_addresses: [\"127.0.0.1\"]\n  allow_restricted_peer_cidrs: [127.0.0.0/8]\n";
+    format!("{}{turn}{more}", usual_config())
+}
+
+#[tokio::test]
+async fn the_servers_own_turn_by_udp() {
+    let server = Server::start(embedded_turn(&format!("  udp_port: {}\n", free_udp_port())));
+    let relay_only = |options: &mut RoomOptions| options.ice_policy = IcePolicy::Relay;
+    // Both through it, at the same time.
+    let (_, way, _) = exchange_beside(&server, relay_only, relay_only).await;
+    assert_eq!(way, Way::Relay);
+}
+
+#[tokio::test]
+async fn the_servers_own_turn_by_tls_through_a_proxy_where_udp_is_refused() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, &authority.certificate).unwrap();
+    std::fs::write(&key, &authority.key).unwrap();
+    let port = free_port();
+    let (cert, key) = (cert.display(), key.display());
+    let server = Server::start(embedded_turn(&format!(
+        "  domain: turn.test\n  tls_port: {port}\n  cert_file: {cert}\n  key_file: {key}\n"
+    )));
+    let signal = server.address().to_string();
+    let proxy = ConnectProxy::start(&[
+        ("turn.test:443", SocketAddr::from(([127, 0, 0, 1], port))),
+        (signal.as_str(), server.address()),
+    ])
+    .await;
+    let (_, way, _) = exchange(&server, |options| {
+        options.impairment = no_udp();
+        options.proxy = Proxy::Url(proxy.url());
+        options.ca = Some(authority.ca.clone().into_bytes());
+    })
+    .await;
+    assert_eq!(way, Way::Relay);
+    let asked = proxy.asked.lock().unwrap();
+    assert!(asked.contains(&signal) && asked.contains(&"turn.test:443".to_owned()));
+}
+
+/// A configuration that names a coturn, reached like this.
+fn with_coturn(host: &str, protocol: &str, port: u16, password: &str) -> String {
+    let server = format!(
+        "{{host: '{host}', port: {port}, protocol: {protocol}, username: {USER}, credential: {password}}}"
+    );
+    config_with("tcp_port: 0", &format!("tcp_port: 0\n  turn_servers: [{server}]"))
+}
+
+#[tokio::test]
+async fn coturn_by_udp_tcp_and_tls() {
+    let authority = Authority::new();
+    let coturn = Coturn::start(&authority);
+    for (protocol, port) in [("udp", coturn.port), ("tcp", coturn.port), ("tls", coturn.tls_port)] {
+        let server = Server::start(with_coturn("127.0.0.1", protocol, port, PASSWORD));
+        let (_, way, _) = exchange(&server, |options| {
+            options.ice_policy = IcePolicy::Relay;
+            options.ca = Some(authority.ca.clone().into_bytes());
+        })
+        .await;
+        assert_eq!(way, Way::Relay, "by {protocol}");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_server_that_refuses_is_named() {
+    let coturn = Coturn::start(&Authority::new());
+    let server = Server::start(with_coturn("127.0.0.1", "udp", coturn.port, "byron"));
+    let venue = Venue::on(&server);
+    let mut options = venue.options(venue.token("ada"));
+    options.ice_policy = IcePolicy::Relay;
+    options.connect_timeout = std::time::Duration::from_secs(3);
+    let error = refused(options).await;
+    assert!(error.message.contains(&format!("turn:127.0.0.1:{}", coturn.port)), "{error}");
+    assert!(!error.message.contains("byron"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_with_an_authority_that_is_given() {
+    let authority = Authority::new();
+    let venue = Venue::new();
+    let front = tls_before(venue.server.address(), &authority).await;
+    for url in [format!("wss://{front}"), format!("wss://localhost:{}", front.port())] {
+        let mut options = RoomOptions::new(url, venue.token("ada"));
+        options.ca = Some(authority.ca.clone().into_bytes());
+        let (room, _) = within("a join", Room::connect(options)).await.unwrap();
+        within("a packet", room.publish("t", "x", &[], true)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tls_that_is_not_trusted_is_told_apart() {
+    let venue = Venue::new();
+    let front = tls_before(venue.server.address(), &Authority::new()).await;
+    let url = format!("wss://{front}");
+    let mut options = RoomOptions::new(&url, venue.token("ada"));
+    let error = refused(options.clone()).await;
+    assert_eq!(error.code, Code::Io);
+    assert!(error.message.contains("is not trusted"), "{error}");
+    // The system's authorities are not those of the test, and neither is another one.
+    options.ca = Some(Authority::new().ca.into_bytes());
+    assert!(refused(options.clone()).await.message.contains("is not trusted"));
+    options.ca = Some(b"no certificate".to_vec());
+    let error = refused(options).await;
+    assert_eq!(error.code, Code::InvalidArgument);
+    assert!(error.message.contains("PEM"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_is_refused_behind_tls_too() {
+    let authority = Authority::new();
+    let venue = Venue::new();
+    let front = tls_before(venue.server.address(), &authority).await;
+    let mut options = RoomOptions::new(format!("wss://{front}"), format!("{}x", venue.token("ada")));
+    options.ca = Some(authority.ca.into_bytes());
+    assert_eq!(refused(options).await.code, Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_proxy_takes_the_signal_connection() {
+    let authority = Authority::new();
+    let venue = Venue::new();
+    let front = tls_before(venue.server.address(), &authority).await;
+    let names = [("livekit.test:80", venue.server.address()), ("turn.test:443", front)];
+    let proxy = ConnectProxy::start(&names).await;
+    for url in ["ws://livekit.test", "wss://turn.test"] {
+        let mut options = RoomOptions::new(url, venue.token("ada"));
+        options.proxy = Proxy::Url(proxy.url());
+        options.ca = Some(authority.ca.clone().into_bytes());
+        let (room, _) = within("a join", Room::connect(options)).await.unwrap();
+        within("a leave", room.disconnect()).await;
+    }
+    assert_eq!(*proxy.asked.lock().unwrap(), ["livekit.test:80", "turn.test:443"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_without_its_password() {
+    let venue = Venue::new();
+    let proxy = ConnectProxy::start(&[]).await;
+    let mut options = venue.options(venue.token("ada"));
+    options.proxy = Proxy::Url(proxy.url_with_wrong_password());
+    let error = refused(options.clone()).await;
+    assert_eq!(error.code, Code::Io);
+    assert!(error.message.contains("proxy") && !error.message.contains("hunter2"), "{error}");
+    assert!(proxy.refused.load(Ordering::Relaxed) > 0);
+    assert!(!format!("{options:?}").contains("hunter2"));
+    options.proxy = Proxy::Url("proxy.example.com".to_owned());
+    assert_eq!(refused(options).await.code, Code::InvalidArgument);
+}
+
+/// What [`the_proxy_of_the_environment`] wants of the process that it starts.
+const URL: &str = "GREENROOM_TEST_PROXIED_URL";
+const TOKEN: &str = "GREENROOM_TEST_PROXIED_TOKEN";
+
+#[tokio::test]
+async fn the_proxy_of_the_environment() {
+    if let (Ok(url), Ok(token)) = (std::env::var(URL), std::env::var(TOKEN)) {
+        let (room, _) = within("a join", Room::connect(RoomOptions::new(url, token))).await.unwrap();
+        return within("a leave", room.disconnect()).await;
+    }
+    let venue = Venue::new();
+    let proxy = ConnectProxy::start(&[("livekit.test:80", venue.server.address())]).await;
+    // The environment is a process's own.
+    let join = async |url: &str, names: &[(&str, &str)]| {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            again.env_remove(name);
+        }
+        again.args(["--exact", "networks::the_proxy_of_the_environment"]);
+        again.env(URL, url).env(TOKEN, venue.token("ada")).envs(names.iter().copied());
+        let status = tokio::task::spawn_blocking(move || again.output().unwrap().status);
+        within("a join in another process", status).await.unwrap().success()
+    };
+    let url = proxy.url();
+    let url = url.as_str();
+    for variable in ["HTTP_PROXY", "ALL_PROXY"] {
+        assert!(join("ws://livekit.test", &[(variable, url)]).await, "by {variable}");
+    }
+    assert_eq!(proxy.asked.lock().unwrap().len(), 2);
+    assert!(!join("ws://livekit.test", &[("HTTP_PROXY", url), ("NO_PROXY", "livekit.test")]).await);
+    assert!(join(&venue.server.url(), &[("HTTP_PROXY", url)]).await, "this machine needs no proxy");
+    assert_eq!(proxy.asked.lock().unwrap().len(), 2);
+}

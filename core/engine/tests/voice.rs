@@ -1,0 +1,171 @@
+//! Sessions with audio, with a scripted agent that hears half a second of sound and answers with as much.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_audio::device::Patchbay;
+use greenroom_audio::{Format, signal, wav};
+use greenroom_engine::launch::AgentSpec;
+use greenroom_engine::protocol::Code;
+use greenroom_engine::protocol::message::SpokenTurn;
+use greenroom_engine::protocol::voice::{Clock, Speech};
+use greenroom_engine::{AudioOptions, Session, StartOptions, voice};
+use greenroom_test_peer::SPOKEN;
+
+/// No wait of these tests is longer than this, unless something hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.expect("nothing may hang")
+}
+
+fn start(folder: &Path, audio: AudioOptions) -> Session {
+    let mut agent = AgentSpec::new(folder);
+    agent.entry = Some(greenroom_test_peer::agent_file(folder));
+    agent.interpreter = Some(greenroom_test_peer::binary());
+    agent.env = vec![("GREENROOM_PEER".to_owned(), "voice".to_owned())];
+    let mut options = StartOptions::new(agent);
+    options.audio = Some(audio);
+    Session::start(options).unwrap()
+}
+
+fn tone(samples: usize, rate: u32) -> Vec<f32> {
+    let mut sine = signal::Sine::new(440.0, -6.0, rate);
+    let mut samples = vec![0.0; samples];
+    sine.fill(&mut samples);
+    samples
+}
+
+/// Sound with which the agent has heard enough at its very end.
+fn sound() -> SpokenTurn {
+    let audio = voice::speech_from_samples(Format::WIRE, &[0.5; SPOKEN]).unwrap();
+    SpokenTurn { audio, text: String::new(), interrupt_after_ms: None }
+}
+
+#[tokio::test]
+async fn a_spoken_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = start(folder.path(), AudioOptions::default());
+    within(session.ready(None)).await.unwrap();
+    let turn = within(session.say_audio(sound(), None)).await.unwrap();
+    assert_eq!((turn.heard.as_deref(), turn.reply.as_str()), (Some("a sound"), "heard"));
+    let heard = turn.voice.unwrap();
+    assert_eq!(heard.agent_ms, 500.0);
+    assert_eq!(heard.audio.unwrap().samples().len(), SPOKEN * 2);
+    assert!(turn.duration_ms >= 1_000.0, "both took their time: {}", turn.duration_ms);
+    within(session.end()).await;
+}
+
+#[tokio::test]
+async fn the_recording_is_whole_once_the_session_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.wav");
+    let recording = Some(path.clone());
+    let session = start(folder.path(), AudioOptions { recording, ..AudioOptions::default() });
+    within(session.ready(None)).await.unwrap();
+    within(session.say_audio(sound(), None)).await.unwrap();
+    within(session.end()).await;
+    let status = session.snapshot();
+    assert_eq!((status.recording.as_deref(), status.recording_error), (Some(path.as_path()), None));
+    let (format, samples) = wav::read(&path).unwrap();
+    assert_eq!(format, Format::new(48_000, 2).unwrap());
+    let loud =
+        |channel: usize| samples.iter().skip(channel).step_by(2).filter(|sample| sample.abs() > 0.01).count();
+    assert_eq!((loud(0), loud(1)), (SPOKEN, SPOKEN));
+}
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_made_fails_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Some(folder.path().join("missing/session.wav"));
+    let session = start(folder.path(), AudioOptions { recording, ..AudioOptions::default() });
+    let error = within(session.ready(None)).await.unwrap_err();
+    assert_eq!(error.code, Code::Io);
+    assert!(error.message.contains("missing/session.wav"), "{error}");
+}
+
+#[tokio::test]
+async fn a_device_pulls_what_it_plays_and_feeds_what_it_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::Pulled { latency: Duration::ZERO };
+    let session = start(folder.path(), AudioOptions { clock, ..AudioOptions::default() });
+    within(session.ready(None)).await.unwrap();
+    let microphone = session.clone();
+    let sound = Bytes::from(0x4000_i16.to_le_bytes().repeat(480));
+    let mut played = 0;
+    let conversation = async {
+        let mut events = session.events(0);
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    if event.is_some_and(|event| event.kind.name() == "message") && played >= SPOKEN {
+                        break;
+                    }
+                }
+                _ = tick.tick() => {
+                    if played == 0 {
+                        microphone.feed(sound.clone());
+                    }
+                    played += microphone.pull(480).len() / 2;
+                }
+            }
+        }
+    };
+    within(conversation).await;
+    assert!(played >= SPOKEN);
+    within(session.end()).await;
+}
+
+#[test]
+fn speech_comes_from_files_samples_and_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tone.wav");
+    for (rate, channels) in [(8_000, 1), (16_000, 2), (44_100, 2), (48_000, 1)] {
+        let format = Format::new(rate, channels).unwrap();
+        let mono = tone(rate as usize, rate);
+        let both: Vec<f32> = mono.iter().flat_map(|&sample| vec![sample; channels as usize]).collect();
+        wav::write(&path, format, &both).unwrap();
+        let from_file = voice::speech_from_wav(&path).unwrap();
+        assert_eq!(from_file.duration(), Duration::from_secs(1), "{format}");
+        let samples: Vec<f32> = from_file
+            .samples()
+            .chunks_exact(2)
+            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
+            .collect();
+        let middle = &samples[4_800..43_200];
+        assert!((signal::tone(middle, 440.0, 48_000) + 6.0).abs() < 0.05, "{format}");
+        assert_eq!(voice::speech_from_wav_bytes(&std::fs::read(&path).unwrap()).unwrap(), from_file);
+        let device: greenroom_audio::VirtualDevice = format!("file:{}", path.display()).parse().unwrap();
+        let mut source = device.open_source(Format::WIRE, &Patchbay::default()).unwrap();
+        assert_eq!(voice::speech_from_source(&mut *source).unwrap(), from_file);
+        voice::write_wav(&path, &from_file).unwrap();
+        assert_eq!(voice::speech_from_wav(&path).unwrap(), from_file);
+    }
+}
+
+#[test]
+fn what_is_no_speech_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.wav");
+    std::fs::write(&text, "no sound at all").unwrap();
+    let fails = |result: Result<Speech, greenroom_engine::protocol::Error>, code: Code, part: &str| {
+        let error = result.unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(part), "{error}");
+    };
+    fails(voice::speech_from_wav(&text), Code::InvalidArgument, "text.wav");
+    fails(voice::speech_from_wav(&folder.path().join("none.wav")), Code::Io, "none.wav");
+    fails(voice::speech_from_wav_bytes(b"RIFF"), Code::InvalidArgument, "the WAV content");
+    fails(voice::speech_from_pcm(12, 1, &[0, 0]), Code::InvalidArgument, "12 Hz");
+    fails(voice::speech_from_pcm(48_000, 0, &[0, 0]), Code::InvalidArgument, "0 channels");
+    fails(voice::speech_from_pcm(48_000, 2, &[0, 0]), Code::InvalidArgument, "2 channels");
+    fails(voice::speech_from_pcm(48_000, 1, &[]), Code::InvalidArgument, "empty");
+    fails(voice::speech_from_samples(Format::SPEECH, &vec![0.0; 16_000 * 182]), Code::TooLarge, "180 s");
+    let mut endless =
+        greenroom_audio::VirtualDevice::Null.open_source(Format::WIRE, &Patchbay::default()).unwrap();
+    fails(voice::speech_from_source(&mut *endless), Code::TooLarge, "180 s");
+}

@@ -1,0 +1,171 @@
+//! The user's mouth: one frame of 20 ms after the other, silence where nothing is said.
+//!
+//! A frame goes when its 20 ms are over, as from a microphone. Speech begins at the sample of the moment at which it is given, inside
+//! the frame under way, so it waits for nothing.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::speech::audible;
+
+/// Samples of a frame.
+pub(super) const FRAME: u64 = 960;
+/// How far the frames may be behind: what is later is skipped and counted, so that there is never a burst. 100 ms.
+const LATEST: u64 = 5 * FRAME;
+/// How much of a live source may wait. 300 ms.
+const LIVE: u64 = 15 * FRAME;
+/// How far ahead a live source is put down when it begins, so that its jitter tears no holes. 20 ms.
+const LEAD: u64 = FRAME;
+
+/// The number of an utterance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Utterance(u64);
+
+/// What an utterance came to, in places on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The first sample that could be heard, so far.
+    pub(crate) first: Option<u64>,
+    /// The place after the last sample that could be heard, so far.
+    pub(crate) last: Option<u64>,
+    /// The place after its end, once all of it is sent.
+    pub(crate) end: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    utterance: Option<Utterance>,
+    /// Where its next sample belongs.
+    start: u64,
+    samples: Bytes,
+}
+
+impl Piece {
+    const fn end(&self) -> u64 {
+        self.start + self.samples.len() as u64 / 2
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Uplink {
+    /// Up to where frames were made.
+    sent: u64,
+    pieces: VecDeque<Piece>,
+    utterances: VecDeque<(Utterance, Said)>,
+    next: u64,
+    /// Samples of silence or delay that were skipped since the frames were late.
+    skipped: u64,
+    /// Samples of a live source that were dropped.
+    dropped: u64,
+}
+
+impl Uplink {
+    /// Says `samples` from place `now` on, after all that is being said.
+    pub(super) fn say(&mut self, now: u64, samples: Bytes) -> Utterance {
+        let utterance = Utterance(self.next);
+        self.next += 1;
+        self.utterances.push_back((utterance, Said { first: None, last: None, end: None }));
+        let start = self.free_from(now);
+        self.pieces.push_back(Piece { utterance: Some(utterance), start, samples });
+        utterance
+    }
+
+    /// Takes samples of a live source; what it is too far ahead with is dropped and counted.
+    pub(super) fn feed(&mut self, now: u64, samples: Bytes) {
+        let count = samples.len() as u64 / 2;
+        let start = if self.pieces.is_empty() { self.free_from(now) + LEAD } else { self.free_from(now) };
+        if start + count > now.max(self.sent) + LIVE {
+            self.dropped += count;
+            return;
+        }
+        self.pieces.push_back(Piece { utterance: None, start, samples });
+    }
+
+    /// How an utterance stands. It is forgotten once it was given with its end.
+    pub(super) fn said(&mut self, utterance: Utterance) -> Option<Said> {
+        let at = self.utterances.iter().position(|(known, _)| *known == utterance)?;
+        let said = self.utterances[at].1;
+        if said.end.is_some() {
+            self.utterances.remove(at);
+        }
+        Some(said)
+    }
+
+    /// Says no more of an utterance.
+    pub(super) fn stop(&mut self, utterance: Utterance) {
+        self.pieces.retain(|piece| piece.utterance != Some(utterance));
+        self.utterances.retain(|(known, _)| *known != utterance);
+    }
+
+    /// Up to where frames were made.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Where the next frame ends: the place at which it goes.
+    pub(super) const fn next_at(&self) -> u64 {
+        self.sent + FRAME
+    }
+
+    /// The next frame that is due at place `now`: its samples, and how many were skipped before it.
+    pub(super) fn frame(&mut self, now: u64) -> Option<(Bytes, u64)> {
+        let behind = now.saturating_sub(self.sent);
+        if behind < FRAME {
+            return None;
+        }
+        let skip = if behind > LATEST { (behind - FRAME) / FRAME * FRAME } else { 0 };
+        if skip > 0 {
+            self.skipped += skip;
+            self.sent += skip;
+            // Nothing that is to be said is lost: it is said later.
+            self.pieces.iter_mut().for_each(|piece| piece.start += skip);
+        }
+        Some((self.cut(FRAME), skip))
+    }
+
+    /// What has been said of the frame under way at place `now`.
+    pub(super) fn rest(&mut self, now: u64) -> Bytes {
+        self.cut(now.saturating_sub(self.sent).min(FRAME))
+    }
+
+    /// The next `length` samples.
+    fn cut(&mut self, length: u64) -> Bytes {
+        let end = self.sent + length;
+        let mut frame = BytesMut::zeroed(length as usize * 2);
+        while let Some(piece) = self.pieces.front_mut()
+            && piece.start < end
+        {
+            let count = (piece.end().min(end) - piece.start) as usize * 2;
+            let at = (piece.start - self.sent) as usize * 2;
+            let taken = piece.samples.split_to(count);
+            frame[at..at + count].copy_from_slice(&taken);
+            let (start, utterance) = (piece.start, piece.utterance);
+            piece.start += count as u64 / 2;
+            let is_over = piece.samples.is_empty();
+            let ended = is_over.then_some(piece.start);
+            if is_over {
+                self.pieces.pop_front();
+            }
+            if let Some((_, said)) = self.utterances.iter_mut().find(|(known, _)| Some(*known) == utterance) {
+                if let Some((first, last)) = audible(&taken) {
+                    said.first.get_or_insert(start + first);
+                    said.last = Some(start + last + 1);
+                }
+                said.end = ended;
+            }
+        }
+        self.sent = end;
+        frame.freeze()
+    }
+
+    /// What was skipped, and what was dropped of a live source, in samples.
+    pub(super) const fn losses(&self) -> (u64, u64) {
+        (self.skipped, self.dropped)
+    }
+
+    fn free_from(&self, now: u64) -> u64 {
+        let taken = self.pieces.back().map_or(0, Piece::end);
+        now.max(self.sent).max(taken)
+    }
+}

@@ -1,0 +1,313 @@
+/**
+ * Microphones and loudspeakers, real and virtual.
+ *
+ *     await using mic = await capture({ rate: 16_000 });
+ *     for await (const frame of mic) meter(frame.data); // an Int16Array
+ *
+ *     await using speaker = await playback({ rate: 24_000 });
+ *     await speaker.write(samples);
+ *     await speaker.drain();
+ *
+ * Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`, `tone:440`,
+ * `noise:white:-40`, `loopback:name`, `fail:after=2s`. They go by the clock that is asked for, in real time or as fast as
+ * possible, so that code that uses devices can be tested without one.
+ *
+ * Samples are 16-bit integers, the channels of an instant side by side; times are milliseconds. Importing this module opens
+ * nothing; ALSA's library is looked for when a device is.
+ */
+
+import { Readable, Writable } from 'node:stream';
+import { frameOf, Frame, samplesOf, type RtcAudioFrame } from './audio-frame.js';
+import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
+import { millis } from './checks.js';
+import { CAPTURE, PLAYBACK } from './defaults.js';
+import { errorFromNative, invalid } from './failures.js';
+import { camelCased } from './names.js';
+import { native } from './native.cjs';
+import { quiet } from './promises.js';
+
+export { Frame, type FrameOptions, type RtcAudioFrame, type RtcAudioFrameClass } from './audio-frame.js';
+export {
+  AudioEvents,
+  type AudioCallOptions,
+  type AudioEvent,
+  type Cause,
+  type Clock,
+  type Latency,
+  type OpenStreamOptions,
+} from './audio-stream.js';
+
+/** Whether a device is recorded from or played to. */
+export type Direction = 'input' | 'output';
+
+/** A real device. */
+export interface Device {
+  /** What it is opened by; the same as long as it is plugged in at the same place. */
+  id: string;
+  /** What people call it. */
+  name: string;
+  /** Whether it is recorded from or played to; one that does both is listed twice. */
+  direction: Direction;
+  /** Whether it is the one that is opened when none is named. */
+  default: boolean;
+  /** What it works at by itself, in Hz; other rates are made of it. */
+  rate: number;
+  /** The lowest and the highest rate that the system opens it at, in Hz. */
+  rates: [lowest: number, highest: number];
+  /** Its channels. */
+  channels: number;
+}
+
+/** What a capture has done so far, in samples of each channel. */
+export interface Recorded {
+  /** Recorded, those included that wait to be read. */
+  samples: number;
+  /** Lost by the device, or while there was none. */
+  lost: number;
+  /** Dropped, since the reader was too slow. */
+  dropped: number;
+}
+
+/** How far a playback has come, in samples of each channel; `written` is the sum of the others. */
+export interface Position {
+  /** Written so far. */
+  written: number;
+  /** Heard, as far as the device tells how long it takes. */
+  heard: number;
+  /** On its way. */
+  waiting: number;
+  /** Cleared, or lost with a device. */
+  dropped: number;
+}
+
+/** How to record. */
+export interface CaptureOptions extends OpenStreamOptions {
+  /** The length of a frame in milliseconds, 1 to 1000. 10 unless given. */
+  frameMs?: number | undefined;
+}
+
+/** How to play. */
+export interface PlaybackOptions extends OpenStreamOptions {
+  /**
+   * What must have been written before playing begins, and again after a silence, so that late writes are not heard, in
+   * milliseconds; at most `queue`. Unless given, 40, or 5 for low latency.
+   */
+  jitter?: number | undefined;
+}
+
+/**
+ * Opens a device to record from; frames are of 16 kHz, one channel and 10 ms unless something else is asked for.
+ *
+ * Rejects with `DeviceNotFound` if there is no such device, with `InvalidArgument` for what cannot be meant and for a name
+ * that fits several, with `Busy`, `PermissionDenied` or `DeviceLost` if it cannot be had or gives nothing, and with
+ * `AudioUnavailable` if there is nothing to reach devices through, which says what to install.
+ */
+export function capture(options: CaptureOptions = {}): Promise<Capture> {
+  return quiet(Capture.open(options));
+}
+
+/** Opens a device to play to, at 48 kHz with one channel unless something else is asked for. Rejects as `capture`. */
+export function playback(options: PlaybackOptions = {}): Promise<Playback> {
+  return quiet(Playback.open(options));
+}
+
+/** The real devices, inputs first. Rejects with `AudioUnavailable` if there is nothing to ask. */
+export function devices(): Promise<Device[]> {
+  const listed = native.devices().then((json) => camelCased(JSON.parse(json)) as Device[]);
+  return quiet(
+    listed.catch((error: unknown) => {
+      throw errorFromNative(error);
+    }),
+  );
+}
+
+/**
+ * A microphone, or what stands for one; iterate over its frames. Frames that wait to be read are kept while `queue` lasts.
+ * After the last one of a device that has an end, or once it is closed, the iteration ends; it rejects with `DeviceLost` if
+ * the device was lost. Leaving the loop does not close it.
+ */
+export class Capture extends Stream implements AsyncIterable<Frame> {
+  readonly #driver: InstanceType<typeof native.CaptureDriver>;
+
+  private constructor(options: string) {
+    super((wake) => native.capture(options, wake));
+    this.#driver = this.driver as InstanceType<typeof native.CaptureDriver>;
+  }
+
+  /** @internal */
+  static async open(options: CaptureOptions): Promise<Capture> {
+    const { frameMs = CAPTURE.frameMs } = options;
+    const json = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs) });
+    return this.opened(() => new Capture(json), options.signal);
+  }
+
+  /** When it was opened, on the clock of `performance.now()`; the times of its frames count from here. */
+  get origin(): number {
+    return performance.now() - this.ask(() => this.#driver.age());
+  }
+
+  /** What it has done so far. */
+  get recorded(): Recorded {
+    return JSON.parse(this.ask(() => this.#driver.recorded())) as Recorded;
+  }
+
+  /** The next frame; undefined after the last. Rejects with `SessionTimeout`, and the stream goes on. */
+  read(options: AudioCallOptions = {}): Promise<Frame | undefined> {
+    const read = this.until(() => this.#driver.pollFrame(), 'a frame', options);
+    return quiet(read.then((polled) => frameOf(polled, this.rate, this.channels)));
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, undefined> {
+    for (;;) {
+      const frame = await this.read();
+      if (frame === undefined) return;
+      yield frame;
+    }
+  }
+
+  /** The same as a stream of bytes, the samples in this machine's order. To destroy it leaves the capture open. */
+  readable(): Readable {
+    const stop = new AbortController();
+    const read = () => this.read({ signal: stop.signal });
+    return new Readable({
+      read() {
+        read().then(
+          (frame) => this.push(frame === undefined ? null : bytesOf(frame.data)),
+          (error: Error) => this.destroy(error),
+        );
+      },
+      destroy(error, done) {
+        stop.abort();
+        done(error);
+      },
+    });
+  }
+}
+
+/** A loudspeaker, or what stands for one. To close it drops what has not been heard; `drain` waits for it. */
+export class Playback extends Stream {
+  readonly #driver: InstanceType<typeof native.PlaybackDriver>;
+  /** Those who write, in their order. */
+  readonly #writers: object[] = [];
+
+  private constructor(options: string) {
+    super((wake) => native.playback(options, wake));
+    this.#driver = this.driver as InstanceType<typeof native.PlaybackDriver>;
+  }
+
+  /** @internal */
+  static async open(options: PlaybackOptions): Promise<Playback> {
+    const { jitter } = options;
+    if (jitter !== undefined && !(jitter >= 0)) throw invalid(`jitter is ${jitter}; give milliseconds, 0 or more`);
+    const json = settings(options, PLAYBACK, { jitter_ms: jitter });
+    return this.opened(() => new Playback(json), options.signal);
+  }
+
+  /** How far it has come. */
+  get position(): Position {
+    return JSON.parse(this.ask(() => this.#driver.position())) as Position;
+  }
+
+  /**
+   * Writes audio, and resolves once there was room for all of it: a `Frame`, an `AudioFrame` of @livekit/rtc-node, or
+   * 16-bit samples, an `Int16Array` or their bytes. What is written at once is played in order; what is given must not
+   * change meanwhile.
+   *
+   * Rejects with `SessionTimeout` or the signal's reason, after which a part may be written; with `InvalidArgument` if a
+   * frame has another rate or other channels than the playback; with `DeviceLost`; with `SessionClosed`.
+   */
+  write(audio: Frame | RtcAudioFrame | Int16Array | Uint8Array, options: AudioCallOptions = {}): Promise<void> {
+    return quiet(this.#write(audio, options));
+  }
+
+  async #write(audio: Frame | RtcAudioFrame | Int16Array | Uint8Array, options: AudioCallOptions): Promise<void> {
+    const samples = samplesOf(audio, this.rate, this.channels);
+    const me = {};
+    let written = 0;
+    const write = (): true | null => {
+      while (written < samples.length) {
+        if (this.#writers[0] !== me) return null;
+        const taken = this.#driver.pollWrite(samples.subarray(written));
+        if (taken === null) return null;
+        written += taken;
+      }
+      return true;
+    };
+    this.#writers.push(me);
+    try {
+      await this.until(write, 'room for what is written', options);
+    } finally {
+      this.#writers.splice(this.#writers.indexOf(me), 1);
+      this.wake();
+    }
+  }
+
+  /** Resolves once all that was written has been heard. Rejects with `SessionTimeout`, and the stream goes on. */
+  drain(options: AudioCallOptions = {}): Promise<void> {
+    const drain = async () => {
+      this.ask(() => this.#driver.flush());
+      await this.until(() => this.#driver.pollDrained() || null, 'playing what was written', options);
+    };
+    return quiet(drain());
+  }
+
+  /** Drops what has not reached the device, which may go on for its own buffer of 10 to 40 ms. */
+  clear(): void {
+    this.ask(() => this.#driver.clear());
+  }
+
+  /**
+   * The same as a stream of bytes, the samples in this machine's order. It finishes once all has been heard; to destroy it
+   * leaves the playback open.
+   */
+  writable(): Writable {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const width = 2 * this.channels;
+    // A chunk may end within a sample.
+    let rest: Buffer = Buffer.alloc(0);
+    return new Writable({
+      write: (chunk: Buffer, _, done) => {
+        const bytes = Buffer.concat([rest, chunk]);
+        const whole = bytes.length - (bytes.length % width);
+        rest = bytes.subarray(whole);
+        this.write(bytes.subarray(0, whole), { signal }).then(() => done(), done);
+      },
+      final: (done) => {
+        if (rest.length > 0) return done(invalid(`the stream ends within a sample: ${rest.length} bytes are left`));
+        this.drain({ signal }).then(() => done(), done);
+      },
+      destroy(error, done) {
+        stop.abort();
+        done(error);
+      },
+    });
+  }
+}
+
+/** The JSON of how a stream is opened. */
+function settings(options: OpenStreamOptions, usual: typeof PLAYBACK, others: Record<string, unknown>): string {
+  const { device, reopen, rate = usual.rate, channels = usual.channels, queue = usual.queue } = options;
+  const { timeout = usual.timeout, latency = usual.latency, clock = usual.clock } = options;
+  if (device !== undefined && typeof device !== 'string' && !Number.isSafeInteger(device)) {
+    throw invalid(`device is ${String(device)}; give an id, a name, a number or a virtual device`);
+  }
+  for (const [name, whole] of [['rate', rate], ['channels', channels]] as const) {
+    if (!Number.isSafeInteger(whole) || whole <= 0) throw invalid(`${name} is ${whole}; it must be a whole number above 0`);
+  }
+  return JSON.stringify({
+    device: device === undefined ? undefined : String(device),
+    rate,
+    channels,
+    queue_ms: millis('queue', queue),
+    latency,
+    reopen_ms: millis('reopen', reopen),
+    timeout_ms: millis('timeout', timeout),
+    clock,
+    ...others,
+  });
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int16Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
