@@ -23,6 +23,10 @@ const AHEAD: Duration = Duration::from_millis(60);
 /// The clock of a session whose agent is played: what is taken for the device is heard when what waits before it has been.
 pub(super) const CLOCK: Clock = Clock::Pulled { latency: AHEAD };
 
+/// How loud a side is that says nothing.
+const SILENT: Level =
+    Level { at: 0, rms: f32::NEG_INFINITY, peak: f32::NEG_INFINITY, held: f32::NEG_INFINITY, clipped: 0 };
+
 /// Two devices and a session between which sound is carried, by a thread for each direction.
 pub(super) struct Sound {
     shared: Arc<Shared>,
@@ -65,19 +69,12 @@ impl Sound {
             reopen,
             ..CaptureOptions::default()
         })?;
-        let silent = Level {
-            at: 0,
-            rms: f32::NEG_INFINITY,
-            peak: f32::NEG_INFINITY,
-            held: f32::NEG_INFINITY,
-            clipped: 0,
-        };
         let shared = Arc::new(Shared {
             capture,
             playback,
             is_over: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
-            levels: Mutex::new(Levels { user: silent, agent: silent }),
+            levels: Mutex::new(Levels { user: SILENT, agent: SILENT }),
             failed: Mutex::new(None),
         });
         let threads = [
@@ -169,6 +166,7 @@ impl Shared {
                 frame => frame?,
             };
             let Some(frame) = frame else {
+                self.show(|levels| levels.user = SILENT);
                 self.has_ended.store(true, Ordering::SeqCst);
                 break;
             };
