@@ -103,7 +103,7 @@ def test_sdist_holds_the_sources_of_module_and_command_only() -> None:
     assert not [name for name in names if name.endswith((".so", ".node"))]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_sdist_builds_with_cargo_alone(version: str, tmp_path: Path) -> None:
     folder = tmp_path / "env"
     succeed(sys.executable, "-m", "venv", folder)
@@ -116,7 +116,7 @@ def test_sdist_builds_with_cargo_alone(version: str, tmp_path: Path) -> None:
     )
     forget_our_crates()
     from_source = [folder / "bin" / "pip", "install", "--no-deps", "--no-cache-dir", only("*.tar.gz")]
-    succeed(*from_source, cwd=tmp_path, env=environment, timeout=850)
+    succeed(*from_source, cwd=tmp_path, env=environment, timeout=1750)
     assert succeed(folder / "bin" / "greenroom", "--version").strip() == f"greenroom {version}"
     shown = succeed(folder / "bin" / "python", "-c", "import greenroom; print(greenroom.__version__)", cwd=tmp_path)
     assert shown.strip() == version
