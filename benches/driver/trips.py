@@ -4,7 +4,7 @@ from driver import build
 from driver.measure import Bench, Failed
 from driver.table import Row
 
-SCRIPT = build.ROOT / "benches" / "python" / "trips.py"
+SCRIPT = build.ROOT / "benches" / "python" / "round_trips.py"
 
 # In what noise sentences are said, and how many words in a hundred may be misheard, where that has a target.
 CONDITIONS: dict[tuple[str, ...], float | None] = {
@@ -36,6 +36,7 @@ def trips(bench: Bench) -> list[Row]:
             row(f"{where}: words misheard by the agent", found["agent"], found["agent_direct"], most),
             row(f"{where}: of its answers, captured", found["captured"], found["captured_direct"], None),
             Row("trips", f"{where}: of what was said, in what came back", f"{found['whole']:.1%}"),
+            Row("trips", "  turns repeated, since the machine was too busy for them", str(found["again"])),
         ]
     return rows
 

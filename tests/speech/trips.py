@@ -16,6 +16,7 @@ SENTENCES = Path(__file__).with_name("sentences.txt").read_text().splitlines()
 
 # What is recorded around a sentence, in seconds: a room is noisy before and after it too.
 _BEFORE, _AFTER = 0.3, 0.4
+_MOST_AGAIN = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Trip:
     """Of the agent, as text."""
     captured: Path
     """The WAV file of its reply."""
+    again: int
+    """How often the sentence had to be said again, since this machine was too busy to say it in time."""
 
 
 def record(voice: Voice, sentence: str, condition: Condition, seed: int, path: Path) -> None:
@@ -58,10 +61,19 @@ def write_wav(path: Path, sound: Samples) -> None:
 
 
 async def trip(session: greenroom.Session, sentence: str, path: Path) -> Trip:
-    """Says the recording of a sentence to an agent, and captures its answer into a file beside it."""
-    turn = await session.say_audio(path, text=sentence)
-    if turn.error is not None or turn.voice is None or turn.voice.audio is None or turn.heard is None:
-        raise AssertionError(f"{sentence!r} was not heard or not answered: {turn}")
+    """Says the recording of a sentence to an agent, and captures its answer into a file beside it.
+
+    What a machine is too busy for is said late, with a gap in it, which is another recording: it is said again.
+    """
+    again = 0
+    while True:
+        late = session.status().audio_losses["late_ms"]
+        turn = await session.say_audio(path, text=sentence)
+        if turn.error is not None or turn.voice is None or turn.voice.audio is None or turn.heard is None:
+            raise AssertionError(f"{sentence!r} was not heard or not answered: {turn}")
+        if session.status().audio_losses["late_ms"] == late or again == _MOST_AGAIN:
+            break
+        again += 1
     captured = path.with_suffix(".reply.wav")
     turn.voice.audio.save(captured)
-    return Trip(sentence, turn.heard, turn.reply, captured)
+    return Trip(sentence, turn.heard, turn.reply, captured, again)

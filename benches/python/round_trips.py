@@ -1,4 +1,4 @@
-"""Round trips of real speech: `trips.py NOISE SNR`, or `trips.py clean`. Runs in the environment of tests/speech.
+"""Round trips of real speech: `round_trips.py NOISE SNR`, or `round_trips.py clean`, run as tests/speech is.
 
 Each sentence is said, in noise, to an agent that hears it and says it back; what comes back is heard here. The same
 recordings, and the same answers from the same voice, are heard directly too. Some agents at once, since turns take
@@ -8,6 +8,8 @@ were misheard:
 - `agent` and `agent_direct`: of what was said, by the agent, and by the same ear from the file;
 - `captured` and `captured_direct`: of what the agent answered, from the turn's WAV, and from the voice itself;
 - `whole`: of what was said, in what came back.
+
+And `again`: how many sentences were said again, since the machine was too busy to say them in time.
 """
 
 import asyncio
@@ -76,6 +78,7 @@ def measure(condition: Condition, folder: Path) -> dict[str, float]:
         "captured": word_errors(replies, captured),
         "captured_direct": word_errors(replies, from_voice),
         "whole": word_errors(SENTENCES, captured),
+        "again": sum(one.again for one in trips),
     }
 
 
