@@ -16,6 +16,7 @@ from driver.audio import audio
 from driver.capture import capture
 from driver.measure import Bench, Command, Failed, Sample, median_of, median_peak, median_wall, output
 from driver.table import Row
+from driver.trips import trips
 
 BENCHES = build.ROOT / "benches"
 
@@ -478,6 +479,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "memory": memory,
     "audio": audio,
     "capture": capture,
+    "trips": trips,
 }
 NAMES = {"rust": "Rust", "python": "Python", "node": "Node"}
 BINDINGS = {"python": "through PyO3", "node": "through napi"}
