@@ -190,7 +190,7 @@ def room(bench: Bench) -> list[Row]:
         with audience(bench, environment, few, many):
             for _ in range(bench.rounds(3)):
                 for name in scripts:
-                    found = measure(name, "events", 6, 200, few, many)
+                    found = measure(name, "events", 24, 50, few, many)
                     events[name] += zip(found[f"event {many}"], found[f"event {few}"], strict=True)
                     bare[name] += zip(found[f"bare {many}"], found[f"bare {few}"], strict=True)
 

@@ -14,14 +14,18 @@ export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
 export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
 export {
+  AudioStream,
   IncomingStream,
   IncomingStreams,
+  LocalAudioTrack,
   Room,
   RoomEvents,
+  type PublishAudioOptions,
   type PublishOptions,
   type RoomOptions,
   type SendBytesOptions,
   type SendTextOptions,
+  type SubscribeOptions,
 } from './room.js';
 export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
