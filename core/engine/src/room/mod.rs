@@ -21,6 +21,8 @@ mod calls;
 mod client;
 mod dial;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod impairment;
 mod lanes;
 mod network;
