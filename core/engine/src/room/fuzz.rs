@@ -1,12 +1,15 @@
 //! What a server, a TURN server or a participant may send, whoever they are: one function for each way in, which takes any bytes. The
-//! targets of `fuzz/` call these with what they make up, and a test with what was ever found. No part of the interface.
+//! targets of `fuzz/` call these with what they make up, and a test with what was ever found. Beside them, a join that can be given up at each
+//! of its awaits. No part of the interface.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use greenroom_protocol::Error;
 use greenroom_protocol::fuzz::pieces;
 use greenroom_protocol::limits::Limits;
 use livekit_net::{
@@ -68,6 +71,41 @@ pub fn signal(data: &[u8]) {
         }
         timeout(DEADLINE, shared.left()).await.expect("a room that was given up stays");
     });
+}
+
+/// Joins a room and gives that up after so many polls; whether it came about before that. Back once nothing is left of it.
+///
+/// # Errors
+/// Why the join failed by itself.
+///
+/// # Panics
+/// When a join that is given up stays.
+pub fn join_for(polls: usize, options: RoomOptions) -> Result<bool, Error> {
+    let mut outcome = Ok(false);
+    run(async {
+        let shared = Shared::new();
+        let mut joining = Box::pin(Room::open(options, Arc::clone(&shared)));
+        let mut left = polls;
+        let joined = std::future::poll_fn(|context| match joining.as_mut().poll(context) {
+            Poll::Ready(joined) => Poll::Ready(Some(joined)),
+            Poll::Pending => {
+                left -= 1;
+                if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+            }
+        });
+        let joined = joined.await;
+        drop(joining);
+        match joined {
+            Some(Ok((room, _))) => {
+                room.disconnect().await;
+                outcome = Ok(true);
+            }
+            Some(Err(error)) => outcome = Err(error),
+            None => {}
+        }
+        timeout(DEADLINE, shared.left()).await.expect("a join that was given up stays");
+    });
+    outcome
 }
 
 /// The answer to our offer, and candidates, which end with a zero byte each.
