@@ -39,6 +39,7 @@ const ONLY_NODE = {
     CallOptions: 'keyword arguments in Python',
     CredentialsOptions: 'keyword arguments in Python',
     JoinOptions: 'keyword arguments in Python',
+    PublishAudioOptions: 'keyword arguments in Python',
     PublishOptions: 'keyword arguments in Python',
     RoomEventData: 'what RoomEvent<T> is made of',
     RoomEventType: 'of RoomEvent<T>',
@@ -46,6 +47,7 @@ const ONLY_NODE = {
     RoomOptions: 'keyword arguments in Python',
     SendBytesOptions: 'keyword arguments in Python',
     SendTextOptions: 'keyword arguments in Python',
+    SubscribeOptions: 'keyword arguments in Python',
     EventData: 'what Event<T> is made of',
     EventListener: 'of `on`',
     EventType: 'of Event<T>',
@@ -188,9 +190,10 @@ test('a room has the same methods, which take the same arguments', () => {
   const text = declarations('room');
   const options = { connect: ['RoomOptions'], publish: ['PublishOptions'], send_text: ['SendTextOptions'] };
   options.send_bytes = ['SendBytesOptions', 'SendTextOptions'];
+  Object.assign(options, { publish_audio: ['PublishAudioOptions'], subscribe: ['SubscribeOptions'] });
   for (const [method, interfaces] of Object.entries(options)) {
-    const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'] }[method];
-    const theirs = without(Object.keys(python.room_calls[method]), positional).map(camel);
+    const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'], subscribe: ['track'] };
+    const theirs = without(Object.keys(python.room_calls[method]), positional[method] ?? []).map(camel);
     const node = without(interfaces.flatMap((name) => fieldsOf(text, name)), ONLY_NODE.options);
     if (method === 'connect') node.push(...REACH);
     assert.deepEqual(sorted(node), sorted(theirs), method);

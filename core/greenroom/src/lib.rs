@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams.
+//! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams, audio tracks.
 //!
 //! [`credentials`] makes the tokens for that.
 //!

@@ -54,6 +54,8 @@ use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
+pub use greenroom_audio::{Format, Frame};
+
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
