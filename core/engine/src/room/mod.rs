@@ -12,6 +12,7 @@
 //! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
 //! | `streams` | byte and text streams that come in, bounded |
 //! | `participant`, `event` | who is in the room, and what happens there |
+//! | `transport` | what a session needs of a room, whoever carries it |
 //! | `session` | the session of an agent in a room |
 //! | `calls` | a room for a host language |
 //!
@@ -34,6 +35,7 @@ mod session;
 mod signal;
 mod socket;
 mod streams;
+mod transport;
 mod websocket;
 
 use std::collections::BTreeMap;
@@ -42,6 +44,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
@@ -58,11 +61,12 @@ pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions};
 use self::peer::{Channel, PACKET};
-pub use self::session::JoinOptions;
-pub(crate) use self::session::run;
+pub use self::session::{AttachOptions, JoinOptions};
+pub(crate) use self::session::{attach, join};
 pub use self::signal::Address;
 use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+pub use self::transport::{Closer, Feed, Listener, Transport};
 use crate::driver::lock;
 
 /// Events that are kept for a reader that is behind.
@@ -506,6 +510,12 @@ impl RoomEvents {
         };
         self.has_ended = matches!(event, RoomEvent::Disconnected(_));
         Some(event)
+    }
+
+    /// The same as a stream.
+    pub fn into_stream(self) -> BoxStream<'static, RoomEvent> {
+        let next = async |mut events: Self| events.next().await.map(|event| (event, events));
+        Box::pin(futures_util::stream::unfold(self, next))
     }
 }
 
