@@ -14,6 +14,7 @@
 //! | `tracks` | which audio tracks are published and read, and what that takes |
 //! | `audio`, `opus` | such a track as others hold it; its packets |
 //! | `participant`, `event` | who is in the room, and what happens there |
+//! | `transport` | what a session needs of a room, whoever carries it |
 //! | `session` | the session of an agent in a room |
 //! | `calls` | a room for a host language |
 //!
@@ -39,6 +40,7 @@ mod signal;
 mod socket;
 mod streams;
 mod tracks;
+mod transport;
 mod websocket;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
@@ -66,11 +69,12 @@ pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions, Track, TrackKind, TrackSource};
 use self::peer::{Channel, PACKET};
-pub use self::session::JoinOptions;
-pub(crate) use self::session::run;
+pub use self::session::{AttachOptions, JoinOptions};
+pub(crate) use self::session::{attach, join};
 pub use self::signal::Address;
 use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+pub use self::transport::{Closer, Feed, Listener, Transport};
 use crate::driver::lock;
 
 /// Events that are kept for a reader that is behind.
@@ -557,6 +561,12 @@ impl RoomEvents {
         };
         self.has_ended = matches!(event, RoomEvent::Disconnected(_));
         Some(event)
+    }
+
+    /// The same as a stream.
+    pub fn into_stream(self) -> BoxStream<'static, RoomEvent> {
+        let next = async |mut events: Self| events.next().await.map(|event| (event, events));
+        Box::pin(futures_util::stream::unfold(self, next))
     }
 }
 
