@@ -1,5 +1,6 @@
 """The installed command in a terminal: what is drawn, and how it ends."""
 
+import codecs
 import os
 import re
 import select
@@ -34,6 +35,8 @@ class Terminal:
         )
         os.close(side)
         self.shown = ""
+        # What is read may end within a character.
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
 
     def until(self, pattern: str) -> re.Match[str]:
         """Wait until the pattern has been shown."""
@@ -49,7 +52,7 @@ class Terminal:
             more = os.read(self.master, 65536) if ready else b""
         except OSError:  # Linux says so when nobody has the other side any more
             more = b""
-        self.shown += more.decode(errors="replace")
+        self.shown += self.decoder.decode(more)
         return bool(more)
 
     def type(self, keys: str) -> None:
