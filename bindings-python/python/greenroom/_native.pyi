@@ -17,6 +17,7 @@ __all__ = [
     "error_codes",
     "is_virtual_device",
     "join",
+    "noisy",
     "open",
     "peek_id",
     "speech_from_pcm",
@@ -360,6 +361,9 @@ class SpeechStream:
 
 def speech_from_pcm(samples: bytes, rate: int, channels: int, is_float: bool) -> bytes:
     """The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats."""
+
+def noisy(samples: bytes, noise: str, snr: float, seed: int) -> bytes:
+    """Speech in noise, "white", "babble" or "impulses" of a seed, which is `snr` dB above it; both are at 48 kHz."""
 
 def write_wav(path: str, samples: bytes) -> None:
     """Write speech into a WAV file."""

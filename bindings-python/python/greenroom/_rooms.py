@@ -12,20 +12,29 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from greenroom import _json
+from greenroom._credentials import TrackSource
 from greenroom._link import NativeHold, weak
 from greenroom._native import NativeError, RoomDriver
 from greenroom._session import _ask
-from greenroom._start import _check_seconds, _check_text
+from greenroom._start import _check_seconds, _check_text, _reached_by
+from greenroom.audio import Frame
 from greenroom.errors import InvalidArgument, forked, from_json
 
+if TYPE_CHECKING:
+    from livekit import rtc
+
 __all__ = [
+    "AudioStream",
     "DataEvent",
     "DisconnectedEvent",
     "IncomingStream",
     "IncomingStreams",
+    "LocalAudioTrack",
+    "LocalTrackPublishedEvent",
+    "LocalTrackUnpublishedEvent",
     "Participant",
     "ParticipantChangedEvent",
     "ParticipantJoinedEvent",
@@ -41,10 +50,21 @@ __all__ = [
     "RoomGapEvent",
     "RoomInfo",
     "StreamInfo",
+    "Track",
+    "TrackKind",
+    "TrackMutedEvent",
+    "TrackPublishedEvent",
+    "TrackSubscribedEvent",
+    "TrackUnmutedEvent",
+    "TrackUnpublishedEvent",
+    "TrackUnsubscribedEvent",
 ]
 
 ParticipantKind: TypeAlias = Literal["standard", "ingress", "egress", "sip", "agent", "other"]
 """What a participant is."""
+
+TrackKind: TypeAlias = Literal["audio", "video", "other"]
+"""What a track carries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +83,22 @@ class Permissions:
     """To observe and drive the session of an agent."""
     hidden: bool
     """Others are not told of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """What a participant publishes: audio or video."""
+
+    sid: str
+    """The server's id of it."""
+    name: str
+    """What its publisher calls it; need not be unique."""
+    kind: TrackKind
+    """What it carries."""
+    source: TrackSource | Literal["unknown"]
+    """Where that comes from."""
+    muted: bool
+    """Whether its publisher, or the server, has it silent for now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +121,8 @@ class Participant:
     """The same, by keys."""
     permissions: Permissions | None
     """What it may do; None where the server does not say."""
+    tracks: tuple[Track, ...]
+    """What it publishes."""
     joined_at: float = field(metadata={"json": "joined_at_ms"})
     """When it joined, in seconds since 1970."""
 
@@ -159,6 +197,86 @@ class ParticipantChangedEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackPublishedEvent:
+    """Another participant has published a track, or did so before we joined; `Room.subscribe` is to hear it."""
+
+    type: Literal["track_published"] = "track_published"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackUnpublishedEvent:
+    """Another participant has taken a track back, or has left."""
+
+    type: Literal["track_unpublished"] = "track_unpublished"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackMutedEvent:
+    """A track is silent for now; this may be one of ours."""
+
+    type: Literal["track_muted"] = "track_muted"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackUnmutedEvent:
+    """A track is silent no more; this may be one of ours."""
+
+    type: Literal["track_unmuted"] = "track_unmuted"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSubscribedEvent:
+    """From here on a track comes in; after a full reconnect this is told again."""
+
+    type: Literal["track_subscribed"] = "track_subscribed"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackUnsubscribedEvent:
+    """A track does not come in any more: nobody here reads it, or it is gone."""
+
+    type: Literal["track_unsubscribed"] = "track_unsubscribed"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTrackPublishedEvent:
+    """The others are told of a track of ours."""
+
+    type: Literal["local_track_published"] = "local_track_published"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTrackUnpublishedEvent:
+    """A track of ours is gone."""
+
+    type: Literal["local_track_unpublished"] = "local_track_unpublished"
+    participant: Participant
+    """Who publishes it."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataEvent:
     """A data packet has come."""
 
@@ -214,6 +332,14 @@ RoomEvent: TypeAlias = (
     | ParticipantLeftEvent
     | PermissionsChangedEvent
     | ParticipantChangedEvent
+    | TrackPublishedEvent
+    | TrackUnpublishedEvent
+    | TrackMutedEvent
+    | TrackUnmutedEvent
+    | TrackSubscribedEvent
+    | TrackUnsubscribedEvent
+    | LocalTrackPublishedEvent
+    | LocalTrackUnpublishedEvent
     | DataEvent
     | ReconnectingEvent
     | ReconnectedEvent
@@ -251,7 +377,15 @@ class Room:
         raise InvalidArgument("a room is joined by `await greenroom.Room.connect(url, token)`")
 
     @classmethod
-    async def connect(cls, url: str, token: str, *, timeout: float = 15.0) -> Room:
+    async def connect(
+        cls,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 15.0,
+        ca: str | os.PathLike[str] | bytes | None = None,
+        proxy: str | None = None,
+    ) -> Room:
         """Join the room that the token names, and wait until data can be sent.
 
             async with await greenroom.Room.connect(url, token) as room:
@@ -263,18 +397,21 @@ class Room:
             url: The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
             token: The access token, which names the room and our identity.
             timeout: Seconds that each step may take: the signal connection, and from there until data can be sent.
+            ca: The authorities to trust instead of the system's, as in `greenroom.join`.
+            proxy: The HTTP proxy through which the server is reached, as in `greenroom.join`.
 
         Raises:
-            InvalidArgument: Url or token are none.
+            InvalidArgument: Url, token, authorities or proxy are none.
             PermissionDenied: The server refuses the token: it has expired, or is signed with another key.
             Unsupported: The server is too old.
-            SessionTimeout, IoError: The server cannot be reached; the message says at which step.
+            SessionTimeout, IoError: The server cannot be reached, or is not trusted; the message says at which step.
         """
         _check_text("url", url)
         _check_text("token", token)
         _check_seconds("timeout", timeout)
         room = object.__new__(cls)
-        await room._join(json.dumps({"url": url, "token": token, "connect_timeout": timeout}))
+        options = {"url": url, "token": token, "connect_timeout": timeout, **_reached_by(ca, proxy)}
+        await room._join(json.dumps(options))
         return room
 
     # ---- who is there ----------------------------------------------------------------------------------------------
@@ -368,6 +505,47 @@ class Room:
         """
         _check_text("topic", topic)
         return IncomingStreams(self, _ask(self._driver.receive, topic))
+
+    # ---- audio -----------------------------------------------------------------------------------------------------
+
+    async def publish_audio(self, name: str = "microphone", *, source: TrackSource = "microphone") -> LocalAudioTrack:
+        """Publish audio; back when it can be given. It is published until it is taken back, or the room is left.
+
+            track = await room.publish_audio()
+            async for frame in mic:
+                await track.capture_frame(frame)
+
+        Args:
+            name: What it is called; need not be unique.
+            source: Where it comes from. Agents listen to microphones.
+
+        Raises:
+            PermissionDenied: The token does not grant `can_publish`, or not for this source.
+            SessionTimeout: The server does not take it.
+        """
+        _check_text("name", name)
+        answer, _ = await self._call({"call": "publish_audio", "name": name, "source": source})
+        return LocalAudioTrack(self, answer["track"], answer["sid"], name)
+
+    async def subscribe(self, track: Track | str, *, rate: int = 48000) -> AudioStream:
+        """Read an audio track that another participant publishes; back when it comes in.
+
+            async for frame in await room.subscribe(event.track, rate=16000):
+                ...
+
+        Args:
+            track: The track, or its sid. One that nobody asks for is not sent to us.
+            rate: Of the frames, in Hz: 48000, 24000, 16000, 12000 or 8000.
+
+        Raises:
+            InvalidArgument: There is no such track, it is read already, or there is no such rate.
+            PermissionDenied: The token does not grant `can_subscribe`, or the publisher does not let us have it.
+            SessionTimeout: The server does not give it.
+        """
+        sid = track.sid if isinstance(track, Track) else track
+        _check_text("sid", sid)
+        answer, _ = await self._call({"call": "subscribe", "sid": sid, "rate": rate})
+        return AudioStream(self, answer["reader"], _json.build(Track, answer["track"]), answer["from"], rate)
 
     # ---- ourselves -------------------------------------------------------------------------------------------------
 
@@ -562,11 +740,97 @@ class IncomingStream(_Reader, AsyncIterator[bytes]):
         return (await self.read()).decode(errors="replace")
 
 
+class AudioStream(_Reader, AsyncIterator[Frame]):
+    """The audio of somebody else's track, frame by frame, 20 ms as a rule; see `Room.subscribe`.
+
+    Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as well as Opus can; such
+    frames, and the first after a longer hole, say in `lost` how much it is. `time` counts from the first frame.
+
+    Attributes:
+        track: What is read, as it was when it was asked for.
+        from_: Who publishes it, by identity.
+        rate: Of the frames, in Hz.
+    """
+
+    def __init__(self, room: Room, number: int, track: Track, from_: str, rate: int) -> None:
+        super().__init__(room, number)
+        self.track = track
+        self.from_ = from_
+        self.rate = rate
+
+    def __aiter__(self) -> AudioStream:
+        return self
+
+    async def __anext__(self) -> Frame:
+        answer, samples = await self._next()
+        return Frame(data=samples or b"", rate=self.rate, time=answer["time_ms"] / 1000, lost=answer["lost"])
+
+
+class LocalAudioTrack:
+    """A track that we publish: one channel, which leaves in real time; see `Room.publish_audio`.
+
+    It survives reconnects; after a full one the others know it under another sid.
+
+    Attributes:
+        sid: The server's id of it when it was published.
+        name: What it is called.
+    """
+
+    def __init__(self, room: Room, number: int, sid: str, name: str) -> None:
+        self._room = room
+        self._number = number
+        self.sid = sid
+        self.name = name
+
+    async def capture_frame(self, frame: Frame | rtc.AudioFrame) -> None:
+        """Give audio of any rate and number of channels; waits while a second of it has not left yet.
+
+        Args:
+            frame: A frame, LiveKit's own too. It follows on what was given before; after a pause it leaves at once.
+
+        Raises:
+            InvalidArgument: The rate cannot become 48 kHz, or the track is not published any more.
+        """
+        given = frame if isinstance(frame, Frame) else Frame.from_rtc(frame)
+        await self._call("capture_frame", given.data, rate=given.rate, channels=given.channels)
+
+    async def wait_for_playout(self) -> None:
+        """Wait until all that was given has left."""
+        await self._call("wait_for_playout")
+
+    async def clear_queue(self) -> None:
+        """Drop what was given and has not left, as for a speaker who is interrupted."""
+        await self._call("clear_queue")
+
+    async def mute(self) -> None:
+        """Silence it, and tell the others. What is given meanwhile is dropped, at the pace at which it would leave."""
+        await self._call("set_muted", muted=True)
+
+    async def unmute(self) -> None:
+        """End the silence."""
+        await self._call("set_muted", muted=False)
+
+    async def unpublish(self) -> None:
+        """Take it back; what has not left is dropped. May be called again."""
+        await self._call("unpublish")
+
+    async def _call(self, call: str, payload: bytes = b"", **more: int) -> None:
+        await self._room._call({"call": call, "track": self._number, **more}, payload)
+
+
 _CLASSES: dict[str, type[Any]] = {
     "participant_joined": ParticipantJoinedEvent,
     "participant_left": ParticipantLeftEvent,
     "permissions_changed": PermissionsChangedEvent,
     "participant_changed": ParticipantChangedEvent,
+    "track_published": TrackPublishedEvent,
+    "track_unpublished": TrackUnpublishedEvent,
+    "track_muted": TrackMutedEvent,
+    "track_unmuted": TrackUnmutedEvent,
+    "track_subscribed": TrackSubscribedEvent,
+    "track_unsubscribed": TrackUnsubscribedEvent,
+    "local_track_published": LocalTrackPublishedEvent,
+    "local_track_unpublished": LocalTrackUnpublishedEvent,
     "data": DataEvent,
     "reconnecting": ReconnectingEvent,
     "reconnected": ReconnectedEvent,

@@ -36,6 +36,7 @@ from greenroom._audio_function import Function, Sink, Source
 from greenroom._link import NativeHold, weak
 from greenroom._native import CaptureDriver, PlaybackDriver
 from greenroom._session import _ask
+from greenroom._speech import Noise, noisy
 from greenroom._start import _check_seconds
 from greenroom.errors import DeviceLost, GreenroomError, InvalidArgument, SessionTimeout, forked
 
@@ -56,6 +57,7 @@ __all__ = [
     "Latency",
     "LostEvent",
     "MissedEvent",
+    "Noise",
     "Opening",
     "Playback",
     "Position",
@@ -65,6 +67,7 @@ __all__ = [
     "Source",
     "capture",
     "devices",
+    "noisy",
     "playback",
 ]
 

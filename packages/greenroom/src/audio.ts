@@ -39,6 +39,7 @@ export {
   type Latency,
   type OpenStreamOptions,
 } from './audio-stream.js';
+export { noisy, type Noise, type NoisyOptions } from './noise.js';
 
 type CaptureDriver = InstanceType<typeof native.CaptureDriver>;
 type PlaybackDriver = InstanceType<typeof native.PlaybackDriver>;

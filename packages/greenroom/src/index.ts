@@ -13,15 +13,20 @@ export type { EventListener } from './listeners.js';
 export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
 export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export type { ReachOptions } from './reach.js';
 export {
+  AudioStream,
   IncomingStream,
   IncomingStreams,
+  LocalAudioTrack,
   Room,
   RoomEvents,
+  type PublishAudioOptions,
   type PublishOptions,
   type RoomOptions,
   type SendBytesOptions,
   type SendTextOptions,
+  type SubscribeOptions,
 } from './room.js';
 export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';

@@ -1,15 +1,17 @@
 /** A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte and text streams. */
 
+import { Frame, type RtcAudioFrame } from './audio-frame.js';
 import { millis, requireText } from './checks.js';
 import { CONNECT_TIMEOUT_MS } from './defaults.js';
 import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { camelCased } from './names.js';
 import { native } from './native.cjs';
 import { quiet } from './promises.js';
-import type { Participant, RoomEvent, RoomInfo, StreamInfo } from './types.js';
+import { reachedBy, type ReachOptions } from './reach.js';
+import type { Participant, RoomEvent, RoomInfo, StreamInfo, Track, TrackSource } from './types.js';
 
 /** How a room is joined. */
-export interface RoomOptions {
+export interface RoomOptions extends ReachOptions {
   /** How long each step may take, in milliseconds: the signal connection, and from there until data can be sent. 15,000 unless given. */
   timeout?: number | undefined;
   /** Gives up, and leaves nothing behind: it rejects with the signal's reason. */
@@ -48,6 +50,24 @@ export interface SendBytesOptions extends SendTextOptions {
   name?: string | undefined;
   /** What the bytes are. */
   mimeType?: string | undefined;
+}
+
+/** How audio is published. */
+export interface PublishAudioOptions {
+  /** What it is called; need not be unique. `microphone` unless given. */
+  name?: string | undefined;
+  /** Where it comes from. Agents listen to microphones, which it is unless given. */
+  source?: TrackSource | undefined;
+  /** Gives up waiting for the server. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How a track is read. */
+export interface SubscribeOptions {
+  /** Of the frames, in Hz: 48000, 24000, 16000, 12000 or 8000. 48,000 unless given. */
+  rate?: number | undefined;
+  /** Gives up waiting for it. */
+  signal?: AbortSignal | undefined;
 }
 
 /** A room at one moment. */
@@ -111,19 +131,21 @@ export class Room {
   /**
    * Joins the room that the token names, and resolves once data can be sent.
    *
-   * Rejects with `InvalidArgument` if url or token are none, with `PermissionDenied` if the server refuses the token,
-   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached.
+   * Rejects with `InvalidArgument` if url, token, authorities or proxy are none, with `PermissionDenied` if the server refuses the token,
+   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached or is not trusted.
    */
   static connect(url: string, token: string, options: RoomOptions = {}): Promise<Room> {
     return quiet(Room.#connect(url, token, options));
   }
 
-  static async #connect(url: string, token: string, { timeout, signal }: RoomOptions): Promise<Room> {
+  static async #connect(url: string, token: string, options: RoomOptions): Promise<Room> {
+    const { timeout, signal } = options;
     signal?.throwIfAborted();
     const json = JSON.stringify({
       url: requireText('the url', url),
       token: requireText('the token', token),
       connect_timeout_ms: millis('timeout', timeout) ?? CONNECT_TIMEOUT_MS,
+      ...reachedBy(options),
     });
     const room: { current?: Room } = {};
     const abort = () => void room.current?.close();
@@ -190,6 +212,37 @@ export class Room {
   receive(topic: string): IncomingStreams {
     requireText('the topic', topic);
     return new IncomingStreams(this, this.#ask(() => this.#driver.receive(topic)));
+  }
+
+  /**
+   * Publishes audio; resolves when it can be given. It is published until it is taken back, or the room is left. Rejects
+   * with `PermissionDenied` if the token does not grant `canPublish`, or not for this source, and with `SessionTimeout`
+   * if the server does not take it.
+   */
+  publishAudio(options: PublishAudioOptions = {}): Promise<LocalAudioTrack> {
+    const { name = 'microphone', source = 'microphone', signal } = options;
+    const published = this.call({ call: 'publish_audio', name, source }, NOTHING, signal);
+    return quiet(
+      published.then(({ fields }) => new LocalAudioTrack(this, Number(fields['track']), String(fields['sid']), name)),
+    );
+  }
+
+  /**
+   * Reads an audio track that another participant publishes, given it or its sid; resolves when it comes in. A track that
+   * nobody asks for is not sent to us.
+   *
+   * Rejects with `InvalidArgument` if there is no such track, it is read already, or there is no such rate, with
+   * `PermissionDenied` if the token does not grant `canSubscribe`, and with `SessionTimeout` if the server does not give it.
+   */
+  subscribe(track: Track | string, { rate = 48_000, signal }: SubscribeOptions = {}): Promise<AudioStream> {
+    const sid = typeof track === 'string' ? track : track.sid;
+    const subscribed = this.call({ call: 'subscribe', sid, rate }, NOTHING, signal);
+    return quiet(
+      subscribed.then(({ fields }) => {
+        const what = camelCased(fields['track']) as Track;
+        return new AudioStream(this, Number(fields['reader']), what, String(fields['from']), rate);
+      }),
+    );
   }
 
   /** Changes attributes of our own participant; an empty value removes one. It needs `canUpdateMetadata`. */
@@ -399,5 +452,96 @@ export class IncomingStream extends Reader<Buffer> {
 
   protected override decode({ bytes }: Answer): Buffer {
     return bytes ?? NOTHING;
+  }
+}
+
+/**
+ * The audio of somebody else's track, frame by frame, 20 ms as a rule; see `Room.subscribe`.
+ *
+ * Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as well as Opus can; such
+ * frames, and the first after a longer hole, say in `lost` how much it is. `time` counts from the first frame.
+ */
+export class AudioStream extends Reader<Frame> {
+  /** What is read, as it was when it was asked for. */
+  readonly track: Track;
+  /** Who publishes it, by identity. */
+  readonly from: string;
+  /** Of the frames, in Hz. */
+  readonly rate: number;
+
+  /** @internal */
+  constructor(room: Room, number: number, track: Track, from: string, rate: number) {
+    super(room, number);
+    this.track = track;
+    this.from = from;
+    this.rate = rate;
+  }
+
+  protected override decode({ fields, bytes }: Answer): Frame {
+    // An Int16Array begins at an even place.
+    const samples = new Uint8Array(bytes ?? NOTHING);
+    const data = new Int16Array(samples.buffer, 0, samples.byteLength / 2);
+    return new Frame(data, { rate: this.rate, time: Number(fields['time_ms']), lost: Number(fields['lost']) });
+  }
+}
+
+/**
+ * A track that we publish: one channel, which leaves in real time; see `Room.publishAudio`. It survives reconnects; after a
+ * full one the others know it under another sid.
+ */
+export class LocalAudioTrack {
+  /** The server's id of it when it was published. */
+  readonly sid: string;
+  /** What it is called. */
+  readonly name: string;
+  readonly #room: Room;
+  readonly #number: number;
+
+  /** @internal */
+  constructor(room: Room, number: number, sid: string, name: string) {
+    this.#room = room;
+    this.#number = number;
+    this.sid = sid;
+    this.name = name;
+  }
+
+  /**
+   * Gives audio of any rate and number of channels, LiveKit's own frames too; resolves once less than a second of it has
+   * not left yet. It follows on what was given before; after a pause it leaves at once. Rejects with `InvalidArgument` if
+   * the rate cannot become 48 kHz, or the track is not published any more.
+   */
+  captureFrame(frame: Frame | RtcAudioFrame): Promise<void> {
+    const { data, rate, channels } = frame instanceof Frame ? frame : Frame.fromRtc(frame);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return this.#call({ call: 'capture_frame', rate, channels }, bytes);
+  }
+
+  /** Resolves when all that was given has left. */
+  waitForPlayout(): Promise<void> {
+    return this.#call({ call: 'wait_for_playout' });
+  }
+
+  /** Drops what was given and has not left, as for a speaker who is interrupted. */
+  clearQueue(): Promise<void> {
+    return this.#call({ call: 'clear_queue' });
+  }
+
+  /** Silences it, and tells the others. What is given meanwhile is dropped, at the pace at which it would leave. */
+  mute(): Promise<void> {
+    return this.#call({ call: 'set_muted', muted: true });
+  }
+
+  /** Ends the silence. */
+  unmute(): Promise<void> {
+    return this.#call({ call: 'set_muted', muted: false });
+  }
+
+  /** Takes it back; what has not left is dropped. May be called again. */
+  unpublish(): Promise<void> {
+    return this.#call({ call: 'unpublish' });
+  }
+
+  #call(call: object, payload?: Uint8Array): Promise<void> {
+    return quiet(this.#room.call({ ...call, track: this.#number }, payload).then(() => {}));
   }
 }

@@ -502,8 +502,26 @@ export interface Participant {
   attributes: Record<string, string>;
   /** What it may do; null where the server does not say. */
   permissions: Permissions | null;
+  /** What it publishes. */
+  tracks: Track[];
   /** When it joined, in milliseconds since 1970. */
   joinedAtMs: number;
+}
+
+/** What a track carries. */
+export type TrackKind = 'audio' | 'video' | 'other';
+
+/** What a participant publishes: audio or video. */
+export interface Track {
+  /** The server's id of it. */
+  sid: string;
+  /** What its publisher calls it; need not be unique. */
+  name: string;
+  kind: TrackKind;
+  /** Where that comes from. */
+  source: TrackSource | 'unknown';
+  /** Whether its publisher, or the server, has it silent for now. */
+  muted: boolean;
 }
 
 /** A room. */
@@ -544,6 +562,22 @@ export interface RoomEventData {
   permissions_changed: { participant: Participant };
   /** Anything else of it; this may be the local one. */
   participant_changed: { participant: Participant };
+  /** Another participant has published it, or did so before we joined; `Room.subscribe` is to hear it. */
+  track_published: { participant: Participant; track: Track };
+  /** Another participant has taken it back, or has left. */
+  track_unpublished: { participant: Participant; track: Track };
+  /** It is silent for now; this may be one of ours. */
+  track_muted: { participant: Participant; track: Track };
+  /** It is silent no more; this may be one of ours. */
+  track_unmuted: { participant: Participant; track: Track };
+  /** From here on it comes in; after a full reconnect this is told again. */
+  track_subscribed: { participant: Participant; track: Track };
+  /** It does not come in any more: nobody here reads it, or it is gone. */
+  track_unsubscribed: { participant: Participant; track: Track };
+  /** The others are told of a track of ours. */
+  local_track_published: { participant: Participant; track: Track };
+  /** A track of ours is gone. */
+  local_track_unpublished: { participant: Participant; track: Track };
   /** A data packet; `from` is empty if it was the server's API. */
   data: { from: string; topic: string; reliable: boolean; payload: Buffer };
   /** The connection broke; what is sent meanwhile waits. */

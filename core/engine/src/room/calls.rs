@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use greenroom_audio::{Format, Frame};
 use greenroom_protocol::{Code, Error};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,8 +18,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::{
-    DisconnectReason, Disconnected, IncomingStream, IncomingStreams, Participant, Room, RoomEvent,
-    RoomEvents, RoomOptions, SendOptions, Shared, StreamInfo,
+    AudioStream, AudioTrackOptions, DisconnectReason, Disconnected, IncomingStream, IncomingStreams,
+    LocalAudioTrack, Participant, Room, RoomEvent, RoomEvents, RoomOptions, SendOptions, Shared, StreamInfo,
+    Track, TrackSource,
 };
 use crate::driver::lock;
 
@@ -57,7 +59,52 @@ pub enum RoomCall {
         /// To what.
         metadata: String,
     },
-    /// Waits for what a reader reads next: an event, a stream of a topic, or bytes of a stream.
+    /// Publishes audio; the answer is the number of the track and its sid.
+    PublishAudio {
+        /// What it is called.
+        name: String,
+        /// Where it comes from.
+        source: TrackSource,
+    },
+    /// Gives the bytes, which are 16-bit samples of this machine's byte order, to a track of ours.
+    CaptureFrame {
+        /// The number of the track.
+        track: u64,
+        /// In Hz.
+        rate: u32,
+        /// How many, side by side.
+        channels: u16,
+    },
+    /// Waits until all that a track was given has left.
+    WaitForPlayout {
+        /// The number of the track.
+        track: u64,
+    },
+    /// Drops what a track was given and has not left.
+    ClearQueue {
+        /// The number of the track.
+        track: u64,
+    },
+    /// Silences a track of ours, or ends that.
+    SetMuted {
+        /// The number of the track.
+        track: u64,
+        /// Whether it is to be silent.
+        muted: bool,
+    },
+    /// Takes a track of ours back.
+    Unpublish {
+        /// The number of the track.
+        track: u64,
+    },
+    /// Reads a track of somebody else's; the answer is the number of a reader, the track and the identity of who publishes it.
+    Subscribe {
+        /// The track.
+        sid: String,
+        /// At which rate, in Hz.
+        rate: u32,
+    },
+    /// Waits for what a reader reads next: an event, a stream of a topic, bytes of a stream, or audio.
     Next {
         /// The number of the reader.
         reader: u64,
@@ -101,7 +148,10 @@ struct Desk {
     /// Calls without an answer.
     pending: Mutex<HashMap<u64, Pending>>,
     readers: Mutex<HashMap<u64, Reader>>,
-    next_reader: AtomicU64,
+    /// Those that we publish.
+    tracks: Mutex<HashMap<u64, Arc<LocalAudioTrack>>>,
+    /// The number of the next reader or track.
+    next_number: AtomicU64,
     room: OnceLock<Room>,
     /// What has happened since the join, until somebody reads it.
     first_events: Mutex<Option<RoomEvents>>,
@@ -134,6 +184,7 @@ enum What {
     Events(Arc<AsyncMutex<RoomEvents>>),
     Streams(Arc<AsyncMutex<IncomingStreams>>),
     Stream(Arc<AsyncMutex<IncomingStream>>),
+    Audio(Arc<AsyncMutex<AudioStream>>),
 }
 
 enum Order {
@@ -155,7 +206,8 @@ impl RoomCalls {
             answers: Mutex::default(),
             pending: Mutex::new(HashMap::from([(token, Pending::default())])),
             readers: Mutex::default(),
-            next_reader: AtomicU64::new(1),
+            tracks: Mutex::default(),
+            next_number: AtomicU64::new(1),
             room: OnceLock::new(),
             first_events: Mutex::default(),
             over: Mutex::default(),
@@ -287,9 +339,26 @@ impl Desk {
                 format!("the room has {READERS} readers already; close some, or read streams to their end");
             return Err(Error::new(Code::Busy, message));
         }
-        let number = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         readers.insert(number, Reader { what, closed: Arc::default() });
         Ok(number)
+    }
+
+    fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn keep_track(&self, track: LocalAudioTrack) -> u64 {
+        let number = self.number();
+        lock(&self.tracks).insert(number, Arc::new(track));
+        number
+    }
+
+    fn track(&self, number: u64) -> Result<Arc<LocalAudioTrack>, Error> {
+        let track = lock(&self.tracks).get(&number).cloned();
+        track.ok_or_else(|| {
+            Error::new(Code::InvalidArgument, "the track is not published any more; publish it again")
+        })
     }
 
     /// Why nothing can be done any more.
@@ -317,6 +386,7 @@ impl Desk {
             self.answer(token, self.too_late(reader), None);
         }
         lock(&self.readers).retain(|_, reader| matches!(reader.what, What::Stream(_)));
+        lock(&self.tracks).clear();
         let mut over = lock(&self.over);
         over.is_over = true;
         let done = std::mem::take(&mut over.done);
@@ -455,6 +525,45 @@ async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Re
             room.set_metadata(&metadata).await?;
             Ok(done)
         }
+        RoomCall::PublishAudio { name, source } => {
+            let track = room.publish_audio(AudioTrackOptions { name, source }).await?;
+            let sid = track.sid();
+            Ok((json!({ "track": desk.keep_track(track), "sid": sid }), None))
+        }
+        RoomCall::CaptureFrame { track, rate, channels } => {
+            let format = Format::new(rate, channels)
+                .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
+            let samples: Vec<i16> =
+                bytes.chunks_exact(2).map(|pair| i16::from_ne_bytes([pair[0], pair[1]])).collect();
+            let frame = Frame { format, time: Duration::ZERO, lost: 0, samples: &samples[..] };
+            desk.track(track)?.capture_frame(frame).await?;
+            Ok(done)
+        }
+        RoomCall::WaitForPlayout { track } => {
+            desk.track(track)?.wait_for_playout().await?;
+            Ok(done)
+        }
+        RoomCall::ClearQueue { track } => {
+            desk.track(track)?.clear_queue();
+            Ok(done)
+        }
+        RoomCall::SetMuted { track, muted } => {
+            desk.track(track)?.set_muted(muted);
+            Ok(done)
+        }
+        RoomCall::Unpublish { track: number } => {
+            let track = lock(&desk.tracks).remove(&number);
+            if let Some(track) = track {
+                track.unpublish().await?;
+            }
+            Ok(done)
+        }
+        RoomCall::Subscribe { sid, rate } => {
+            let stream = room.subscribe(&sid, rate).await?;
+            let (from, track) = (stream.from.clone(), stream.track.clone());
+            let number = desk.keep(What::Audio(Arc::new(AsyncMutex::new(stream))))?;
+            Ok((json!({ "reader": number, "from": from, "track": track }), None))
+        }
         RoomCall::Next { reader } => next(desk, reader).await,
     }
 }
@@ -494,6 +603,13 @@ async fn read(desk: &Desk, number: u64, what: What) -> Result<Option<Answered>, 
             }
             Ok(part?.map(|part| (json!({}), Some(part))))
         }
+        What::Audio(stream) => {
+            let frame = stream.lock().await.next().await;
+            if frame.is_none() {
+                lock(&desk.readers).remove(&number);
+            }
+            Ok(frame.map(heard))
+        }
     }
 }
 
@@ -517,9 +633,17 @@ impl From<Sending> for SendOptions {
     }
 }
 
+/// A frame as JSON, and its samples.
+fn heard(frame: Frame<Vec<i16>>) -> Answered {
+    let samples: Vec<u8> = frame.samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+    let time_ms = frame.time.as_secs_f64() * 1_000.0;
+    (json!({ "time_ms": time_ms, "lost": frame.lost }), Some(samples.into()))
+}
+
 /// An event as JSON, and the bytes of a data packet.
 fn told(event: RoomEvent) -> Answered {
     let of = |name: &str, participant: &Participant| json!({ "type": name, "participant": participant });
+    let of_track = |name: &str, participant: &Participant, track: &Track| json!({ "type": name, "participant": participant, "track": track });
     let event = match event {
         RoomEvent::ParticipantJoined(participant) => of("participant_joined", &participant),
         RoomEvent::ParticipantLeft { participant, reason } => {
@@ -527,6 +651,24 @@ fn told(event: RoomEvent) -> Answered {
         }
         RoomEvent::PermissionsChanged(participant) => of("permissions_changed", &participant),
         RoomEvent::ParticipantChanged(participant) => of("participant_changed", &participant),
+        RoomEvent::TrackPublished { participant, track } => of_track("track_published", &participant, &track),
+        RoomEvent::TrackUnpublished { participant, track } => {
+            of_track("track_unpublished", &participant, &track)
+        }
+        RoomEvent::TrackMuted { participant, track } => of_track("track_muted", &participant, &track),
+        RoomEvent::TrackUnmuted { participant, track } => of_track("track_unmuted", &participant, &track),
+        RoomEvent::TrackSubscribed { participant, track } => {
+            of_track("track_subscribed", &participant, &track)
+        }
+        RoomEvent::TrackUnsubscribed { participant, track } => {
+            of_track("track_unsubscribed", &participant, &track)
+        }
+        RoomEvent::LocalTrackPublished { participant, track } => {
+            of_track("local_track_published", &participant, &track)
+        }
+        RoomEvent::LocalTrackUnpublished { participant, track } => {
+            of_track("local_track_unpublished", &participant, &track)
+        }
         RoomEvent::Data(data) => {
             let event =
                 json!({ "type": "data", "from": data.from, "topic": data.topic, "reliable": data.reliable });

@@ -17,19 +17,23 @@ use livekit_protocol::signal_response::Message as Response;
 use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
 use prost::Message as _;
 use str0m::RtcError;
+use str0m::media::{Frequency, MediaData};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
+use super::audio::{Inlet, Outlet};
 use super::dial::{Dialer, Proxy};
 use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use super::lanes::{Lanes, Sender};
 use super::network::{Arrival, IcePolicy, Means, Network};
-use super::participant::{Changes, Participant};
+use super::opus::Packet;
+use super::participant::{Changes, Participant, Track};
 use super::peer::{Channel, Come, Peer};
 use super::relay::RelayServer;
 use super::signal::{self, Address};
 use super::socket::Faults;
 use super::streams::Inflow;
+use super::tracks::Tracks;
 use super::{RoomInfo, RoomOptions, Shared, websocket};
 
 /// Called when what was given to be sent has left, or never will.
@@ -43,6 +47,12 @@ pub(super) enum Command {
     Stream { packets: Vec<proto::DataPacket>, done: Sent },
     /// Change what is said about the local participant.
     Describe { update: proto::UpdateParticipantMetadata, done: Sent },
+    /// Publish a track of ours.
+    Publish { outlet: Arc<Outlet>, done: Sent },
+    /// Take it back.
+    Unpublish { outlet: Arc<Outlet>, done: Sent },
+    /// Have a track of somebody else's come in.
+    Subscribe { inlet: Arc<Inlet>, publisher: Box<Participant>, track: Track, done: Sent },
 }
 
 /// Datagrams that are read before the task looks at anything else.
@@ -124,8 +134,11 @@ pub(super) struct Client {
     address: Address,
     means: Means,
     connection: Connection,
+    /// How many connections there were, with this one.
+    connections: u32,
     lanes: Lanes<Sent>,
     inflow: Inflow,
+    tracks: Tracks,
     /// The last number of each sender's reliable packets; one that is sent again is dropped.
     last_seen: HashMap<String, u32>,
     /// Changes that the server has not made yet.
@@ -166,8 +179,10 @@ impl Client {
             address,
             means,
             connection,
+            connections: 1,
             lanes,
             inflow,
+            tracks: Tracks::default(),
             last_seen: HashMap::new(),
             changes: HashMap::new(),
             opened: None,
@@ -238,6 +253,7 @@ impl Client {
             let alarm = self.alarm();
             let step = tokio::select! {
                 () = self.shared.stopped() => Err(End::Left),
+                () = self.shared.bell.notified() => Ok(()),
                 arrival = self.connection.network.arrival() => self.arrived(arrival),
                 event = self.connection.events.recv() => self.signalled(event).await,
                 command = commands.recv() => match command {
@@ -264,9 +280,38 @@ impl Client {
     fn settle(&mut self) -> Result<(), End> {
         let now = Instant::now();
         self.send().map_err(|error| self.broken(&error))?;
+        self.tend_tracks(now).map_err(|error| self.broken(&error))?;
         self.connection.peer.handle_timeout(now).map_err(|error| self.broken(&error))?;
         self.drain()?;
         self.let_pass(now)
+    }
+
+    /// Has tracks come and go as they are wanted, and packets of ours leave in their time.
+    fn tend_tracks(&mut self, now: Instant) -> Result<(), RtcError> {
+        let connection = &mut self.connection;
+        self.tracks.tend(now, &mut connection.peer);
+        for leaving in self.tracks.leaving(now, &connection.peer) {
+            // What cannot be sent now is too late later.
+            if connection.is_reachable {
+                connection.peer.send_audio(leaving, now)?;
+            }
+        }
+        if self.resuming.is_none() {
+            for request in self.tracks.requests() {
+                connection.ask(request);
+            }
+            if let Some(offer) = connection.peer.offer(|sid| self.tracks.reads(sid)) {
+                connection.ask(Request::Offer(offer));
+            }
+        }
+        self.tell_tracks();
+        Ok(())
+    }
+
+    fn tell_tracks(&mut self) {
+        for event in self.tracks.events() {
+            self.shared.tell(event);
+        }
     }
 
     fn send(&mut self) -> Result<(), RtcError> {
@@ -289,6 +334,7 @@ impl Client {
             match self.connection.peer.poll().map_err(|error| self.broken(&error))? {
                 Come::Transmit(transmit) => self.connection.network.send(&transmit),
                 Come::Packet(channel, packet) => self.take_packet(channel, &packet),
+                Come::Audio(sid, data) => self.take_audio(&sid, data),
                 Come::Open => self.open(),
                 Come::Reachable(is_reachable) => self.reachable(is_reachable),
                 Come::Closed => return Err(self.interrupted("the server closed the peer connection")),
@@ -309,7 +355,9 @@ impl Client {
         let silence =
             connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
         let answers = self.changes.values().map(|change| change.by);
-        answers.chain(detour).chain(silence).chain(self.open_by).fold(connection.until, Instant::min)
+        let tracks = self.tracks.next_at();
+        let others = detour.into_iter().chain(silence).chain(tracks).chain(self.open_by);
+        answers.chain(others).fold(connection.until, Instant::min)
     }
 
     /// When TCP and TURN servers are to be tried, where nothing else has got through.
@@ -437,7 +485,8 @@ impl Client {
         }
         let from = std::mem::take(&mut packet.participant_identity);
         let Some(value) = packet.value else { return };
-        self.shared.count(matches!(value, Value::User(_)));
+        let is_data = matches!(value, Value::User(_));
+        self.shared.count(|shared| if is_data { &shared.data_packets } else { &shared.stream_packets });
         if let Some(Value::User(user)) = self.inflow.take(&from, value) {
             self.shared.tell(RoomEvent::Data(Data {
                 from,
@@ -446,6 +495,18 @@ impl Client {
                 reliable: channel == Channel::Reliable,
             }));
         }
+    }
+
+    fn take_audio(&self, sid: &str, data: MediaData) {
+        self.shared.count(|shared| &shared.audio_packets);
+        let packet = Packet {
+            connection: self.connections,
+            number: **data.seq_range.end(),
+            time: data.time.rebase(Frequency::FORTY_EIGHT_KHZ).numer(),
+            came: data.network_time,
+            data: data.data,
+        };
+        self.tracks.take(sid, packet);
     }
 
     fn obey(&mut self, command: Command) {
@@ -467,6 +528,13 @@ impl Client {
                 let change = Change { update: update.clone(), by: Instant::now() + ANSWER, done };
                 self.changes.insert(update.request_id, change);
                 self.connection.ask(Request::UpdateMetadata(update));
+            }
+            Command::Publish { outlet, done } => self.tracks.publish(outlet, done, Instant::now()),
+            Command::Unpublish { outlet, done } => {
+                self.tracks.unpublish(&outlet, done, Instant::now(), &mut self.connection.peer);
+            }
+            Command::Subscribe { inlet, publisher, track, done } => {
+                self.tracks.subscribe(inlet, *publisher, track, done, Instant::now());
             }
         }
     }
@@ -504,6 +572,28 @@ impl Client {
                     self.shared.set_info(RoomInfo::new(&room));
                 }
             }
+            Response::TrackPublished(response) => {
+                self.tracks.accepted(response, &mut self.connection.peer);
+            }
+            Response::TrackUnpublished(track) => {
+                self.tracks.put_out(&track.track_sid, &mut self.connection.peer);
+            }
+            Response::Mute(request) => self.tracks.muted(&request),
+            Response::MediaSectionsRequirement(wanted) => {
+                // We read no video, so the server sends none.
+                self.connection.peer.want_lines(wanted.num_audios);
+            }
+            Response::SubscriptionResponse(answer) => {
+                let sid = &answer.track_sid;
+                let message =
+                    format!("the server does not give the track {sid}: {}", answer.err().as_str_name());
+                self.tracks.lose(sid, Error::new(Code::Unsupported, message));
+            }
+            Response::SubscriptionPermissionUpdate(update) if !update.allowed => {
+                let sid = &update.track_sid;
+                let message = format!("who publishes the track {sid} does not let us have it");
+                self.tracks.lose(sid, Error::new(Code::PermissionDenied, message));
+            }
             Response::RequestResponse(answer) => self.answered(&answer),
             Response::Leave(leave) => return self.told_to_leave(&leave),
             _ => {}
@@ -525,10 +615,13 @@ impl Client {
     }
 
     fn answered(&mut self, answer: &proto::RequestResponse) {
-        use proto::request_response::Reason;
+        use proto::request_response::{Reason, Request as Asked};
         if matches!(answer.reason(), Reason::Ok | Reason::Queued) {
             // The change itself may be told later; it is done then.
             return self.settle_changes();
+        }
+        if let Some(Asked::AddTrack(track)) = &answer.request {
+            return self.tracks.refused(&track.cid, refused_track(answer));
         }
         let Some(Change { done, .. }) = self.changes.remove(&answer.request_id) else { return };
         done(match answer.reason() {
@@ -563,8 +656,16 @@ impl Client {
             self.inflow.abort(identity);
         }
         for event in changes.events {
-            if let RoomEvent::ParticipantLeft { participant, .. } = &event {
-                self.last_seen.remove(&participant.sid);
+            match &event {
+                RoomEvent::ParticipantLeft { participant, .. } => {
+                    self.last_seen.remove(&participant.sid);
+                }
+                RoomEvent::TrackUnpublished { track, .. } => {
+                    let message = format!("the track {} is gone", track.sid);
+                    self.tracks.lose(&track.sid, Error::new(Code::InvalidArgument, message));
+                    self.tell_tracks();
+                }
+                _ => {}
             }
             self.shared.tell(event);
         }
@@ -655,7 +756,12 @@ impl Client {
         connection.ask(Request::SyncState(proto::SyncState {
             offer: Some(offer),
             answer: Some(answer),
-            subscription: Some(proto::UpdateSubscription { subscribe: true, ..Default::default() }),
+            subscription: Some(proto::UpdateSubscription {
+                subscribe: true,
+                track_sids: self.tracks.sids(),
+                ..Default::default()
+            }),
+            publish_tracks: self.tracks.publications(),
             data_channels: vec![channel("_reliable", 0), channel("_lossy", 1)],
             datachannel_receive_states: self
                 .last_seen
@@ -711,6 +817,7 @@ impl Client {
             match joined {
                 Ok((connection, response)) => {
                     self.connection = connection;
+                    self.connections += 1;
                     for broken in self.lanes.restart(sender(&response)) {
                         broken(Err(Error::new(
                             Code::Io,
@@ -720,6 +827,7 @@ impl Client {
                     self.last_seen.clear();
                     self.open_by = Some(Instant::now() + self.options.connect_timeout);
                     self.joined(&response);
+                    self.tracks.restart();
                     return Ok(());
                 }
                 Err(error) => why = error.message,
@@ -855,6 +963,21 @@ fn is_made(update: &proto::UpdateParticipantMetadata, local: &Participant) -> bo
     let current = |name: &String| local.attributes.get(name).map_or("", String::as_str);
     (update.metadata.is_empty() || update.metadata == local.metadata)
         && update.attributes.iter().all(|(name, value)| value == current(name))
+}
+
+fn refused_track(answer: &proto::RequestResponse) -> Error {
+    use proto::request_response::Reason;
+    match answer.reason() {
+        Reason::NotAllowed => Error::new(
+            Code::PermissionDenied,
+            "the server does not allow the track; the token has to grant canPublish, and its source if it names sources",
+        ),
+        reason => {
+            let reason = reason.as_str_name();
+            let message = format!("the server refused the track: {reason} {}", answer.message);
+            Error::new(Code::InvalidArgument, message.trim_end())
+        }
+    }
 }
 
 fn sender(response: &proto::JoinResponse) -> Sender {

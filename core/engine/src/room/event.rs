@@ -5,7 +5,7 @@ use greenroom_protocol::{Code, Error};
 use livekit_protocol::DisconnectReason as Wire;
 use serde::Serialize;
 
-use super::participant::Participant;
+use super::participant::{Participant, Track};
 
 /// Something that happened in a room.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,62 @@ pub enum RoomEvent {
     PermissionsChanged(Participant),
     /// Anything else of a participant has changed; this may be the local one.
     ParticipantChanged(Participant),
+    /// Another participant has published a track, or did so before we joined. [`Room::subscribe`](super::Room::subscribe) is to hear it.
+    TrackPublished {
+        /// Who.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// Another participant has taken a track back, or has left.
+    TrackUnpublished {
+        /// Who.
+        participant: Participant,
+        /// As it last was.
+        track: Track,
+    },
+    /// A track is silent for now; this may be one of ours.
+    TrackMuted {
+        /// Who publishes it.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// A track is silent no more; this may be one of ours.
+    TrackUnmuted {
+        /// Who publishes it.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// From here on a track comes in, since it was asked for; after a full reconnect this is told again.
+    TrackSubscribed {
+        /// Who publishes it.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// A track does not come in any more, since nobody here reads it or it is gone.
+    TrackUnsubscribed {
+        /// Who publishes it.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// The others are told of a track of ours.
+    LocalTrackPublished {
+        /// The local participant.
+        participant: Participant,
+        /// Which.
+        track: Track,
+    },
+    /// A track of ours is gone.
+    LocalTrackUnpublished {
+        /// The local participant.
+        participant: Participant,
+        /// As it last was.
+        track: Track,
+    },
     /// A data packet has come.
     Data(Data),
     /// The connection broke; what is sent meanwhile waits.

@@ -11,19 +11,25 @@
 //! | `signal` | how a room is joined, and what it means when that fails |
 //! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
 //! | `streams` | byte and text streams that come in, bounded |
+//! | `tracks` | which audio tracks are published and read, and what that takes |
+//! | `audio`, `opus` | such a track as others hold it; its packets |
 //! | `participant`, `event` | who is in the room, and what happens there |
 //! | `session` | the session of an agent in a room |
 //! | `calls` | a room for a host language |
 //!
 //! Nothing is started or opened before [`Room::connect`] is awaited.
 
+mod audio;
 mod calls;
 mod client;
 mod dial;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod impairment;
 mod lanes;
 mod network;
+mod opus;
 mod participant;
 mod peer;
 mod pipe;
@@ -32,6 +38,7 @@ mod session;
 mod signal;
 mod socket;
 mod streams;
+mod tracks;
 mod websocket;
 
 use std::collections::BTreeMap;
@@ -45,16 +52,17 @@ use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
 use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
-use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
+pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
-pub use self::dial::Proxy;
+pub use self::dial::{Dialer, Duplex, Proxy, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::impairment::Impairment;
 pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
-pub use self::participant::{Participant, ParticipantKind, Permissions};
+pub use self::participant::{Participant, ParticipantKind, Permissions, Track, TrackKind, TrackSource};
 use self::peer::{Channel, PACKET};
 pub use self::session::JoinOptions;
 pub(crate) use self::session::run;
@@ -106,6 +114,22 @@ impl RoomOptions {
             impairment: None,
         }
     }
+
+    /// The same by another way to the server, as host languages give it: `ca` is PEM, or the name of a file of it, and `proxy` a
+    /// [url](Proxy::parse). What is not given is as the environment has it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`], which names what cannot be used.
+    pub fn reached_by(mut self, ca: Option<&str>, proxy: Option<&str>) -> Result<Self, Error> {
+        if let Some(ca) = ca {
+            let is_pem = ca.contains("-----BEGIN ");
+            self.ca = Some(if is_pem { ca.into() } else { read_ca(std::path::Path::new(ca))? });
+        }
+        if let Some(proxy) = proxy {
+            self.proxy = Proxy::parse(proxy)?;
+        }
+        Ok(self)
+    }
 }
 
 impl std::fmt::Debug for RoomOptions {
@@ -141,6 +165,8 @@ pub struct RoomCounts {
     pub data_packets: u64,
     /// Packets of streams that came in, wanted or not.
     pub stream_packets: u64,
+    /// Packets of audio tracks that came in.
+    pub audio_packets: u64,
     /// Datagrams that [`RoomOptions::impairment`] lost, delayed or had overtaken.
     pub impaired: u64,
 }
@@ -195,9 +221,12 @@ pub(in crate::room) struct Shared {
     info: Mutex<RoomInfo>,
     events: broadcast::Sender<RoomEvent>,
     stop: watch::Sender<bool>,
+    /// Rung when the task should look after the tracks.
+    bell: Arc<Notify>,
     ended: watch::Sender<Option<Disconnected>>,
     data_packets: AtomicU64,
     stream_packets: AtomicU64,
+    audio_packets: AtomicU64,
     impaired: Arc<AtomicU64>,
     path: Arc<Mutex<Option<Path>>>,
 }
@@ -287,6 +316,7 @@ impl Room {
         RoomCounts {
             data_packets: self.shared.data_packets.load(Ordering::Relaxed),
             stream_packets: self.shared.stream_packets.load(Ordering::Relaxed),
+            audio_packets: self.shared.audio_packets.load(Ordering::Relaxed),
             impaired: self.shared.impaired.load(Ordering::Relaxed),
         }
     }
@@ -373,6 +403,38 @@ impl Room {
         IncomingStreams::listen(&self.shared.topics, topic, &self.limits)
     }
 
+    /// Publishes audio; back when it can be given. It can be taken back, and is when the room is left.
+    ///
+    /// # Errors
+    /// [`Code::PermissionDenied`] without `can_publish`, [`Code::Timeout`] if the server does not take it, and why the room was left.
+    pub async fn publish_audio(&self, options: AudioTrackOptions) -> Result<LocalAudioTrack, Error> {
+        self.check_permission("canPublish", |permissions| permissions.can_publish)?;
+        let track = LocalAudioTrack::new(self.clone(), options)?;
+        let outlet = Arc::clone(track.outlet());
+        self.ask(|done| Command::Publish { outlet, done }).await?;
+        Ok(track)
+    }
+
+    /// Reads the audio track of this sid, which another participant publishes, at 48000, 24000, 16000, 12000 or 8000 Hz; back when it comes in.
+    /// A track that nobody asks for is not sent to us.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] where there is no such track, or it is read already; [`Code::PermissionDenied`] without `can_subscribe`,
+    /// [`Code::Timeout`] if the server does not give it, and why the room was left.
+    pub async fn subscribe(&self, sid: &str, rate: u32) -> Result<AudioStream, Error> {
+        self.check_permission("canSubscribe", |permissions| permissions.can_subscribe)?;
+        let found = self.shared.roster.track(sid).filter(|(_, track)| track.kind == TrackKind::Audio);
+        let Some((publisher, track)) = found else {
+            let message =
+                format!("nobody else publishes an audio track {sid:?}; look at the participants' tracks");
+            return Err(Error::new(Code::InvalidArgument, message));
+        };
+        let stream = AudioStream::new(self, publisher.identity.clone(), track.clone(), rate)?;
+        let (inlet, publisher) = (Arc::clone(stream.inlet()), Box::new(publisher));
+        self.ask(|done| Command::Subscribe { inlet, publisher, track, done }).await?;
+        Ok(stream)
+    }
+
     /// Changes attributes of the local participant; an empty value removes one.
     ///
     /// # Errors
@@ -427,12 +489,17 @@ impl Room {
     }
 
     fn may_publish_data(&self) -> Result<(), Error> {
+        self.check_permission("canPublishData", |permissions| permissions.can_publish_data)
+    }
+
+    /// What the server drops silently is refused here.
+    fn check_permission(&self, grant: &str, has: impl Fn(Permissions) -> bool) -> Result<(), Error> {
         if let Some(disconnected) = self.disconnected() {
             return Err(disconnected.error());
         }
-        if self.local().permissions.is_some_and(|permissions| !permissions.can_publish_data) {
+        if self.local().permissions.is_some_and(|permissions| !has(permissions)) {
             let message =
-                "the token does not grant canPublishData, without which the server drops what is sent";
+                format!("the token does not grant {grant}, without which the server does not pass it on");
             return Err(Error::new(Code::PermissionDenied, message));
         }
         Ok(())
@@ -499,9 +566,11 @@ impl Shared {
             info: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             stop: watch::channel(false).0,
+            bell: Arc::default(),
             ended: watch::channel(None).0,
             data_packets: AtomicU64::new(0),
             stream_packets: AtomicU64::new(0),
+            audio_packets: AtomicU64::new(0),
             impaired: Arc::default(),
             path: Arc::default(),
         })
@@ -516,9 +585,8 @@ impl Shared {
         *lock(&self.info) = info;
     }
 
-    fn count(&self, is_data: bool) {
-        let counter = if is_data { &self.data_packets } else { &self.stream_packets };
-        counter.fetch_add(1, Ordering::Relaxed);
+    fn count(&self, counter: impl Fn(&Self) -> &AtomicU64) {
+        counter(self).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until the room is to be left.

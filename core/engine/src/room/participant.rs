@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use livekit_common::{ClientCapability, ParticipantIdentity, RemoteParticipantRegistry};
 use livekit_protocol as proto;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::{DisconnectReason, RoomEvent};
 use crate::driver::lock;
@@ -30,6 +30,8 @@ pub struct Participant {
     pub attributes: BTreeMap<String, String>,
     /// What it may do; `None` where the server does not say.
     pub permissions: Option<Permissions>,
+    /// What it publishes.
+    pub tracks: Vec<Track>,
     /// When it joined, in milliseconds since 1970.
     pub joined_at_ms: i64,
 }
@@ -72,6 +74,54 @@ pub struct Permissions {
     pub hidden: bool,
 }
 
+/// What a participant publishes: audio or video.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Track {
+    /// The server's id of it.
+    pub sid: String,
+    /// What its publisher calls it; need not be unique.
+    pub name: String,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Where that comes from.
+    pub source: TrackSource,
+    /// Whether its publisher, or the server, has it silent for now.
+    pub muted: bool,
+}
+
+/// What a track carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrackKind {
+    /// Sound.
+    #[default]
+    Audio,
+    /// Pictures.
+    Video,
+    /// Something that this version does not know.
+    Other,
+}
+
+/// Where a track comes from, as its publisher says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrackSource {
+    /// It does not say.
+    Unknown,
+    /// A camera.
+    Camera,
+    /// A microphone; who speaks by a machine says so too.
+    #[default]
+    Microphone,
+    /// A screen that is shared.
+    ScreenShare,
+    /// The sound of what is shared.
+    ScreenShareAudio,
+}
+
 impl Participant {
     /// Whether it may manage the sessions of agents.
     pub fn can_manage_agent_session(&self) -> bool {
@@ -107,7 +157,38 @@ impl From<&proto::ParticipantInfo> for Participant {
             metadata: info.metadata.clone(),
             attributes: info.attributes.clone().into_iter().collect(),
             permissions,
+            tracks: info.tracks.iter().map(Track::from).collect(),
             joined_at_ms: if info.joined_at_ms > 0 { info.joined_at_ms } else { info.joined_at * 1000 },
+        }
+    }
+}
+
+impl From<&proto::TrackInfo> for Track {
+    fn from(info: &proto::TrackInfo) -> Self {
+        let kind = match info.r#type() {
+            proto::TrackType::Audio => TrackKind::Audio,
+            proto::TrackType::Video => TrackKind::Video,
+            proto::TrackType::Data => TrackKind::Other,
+        };
+        let source = match info.source() {
+            proto::TrackSource::Unknown => TrackSource::Unknown,
+            proto::TrackSource::Camera => TrackSource::Camera,
+            proto::TrackSource::Microphone => TrackSource::Microphone,
+            proto::TrackSource::ScreenShare => TrackSource::ScreenShare,
+            proto::TrackSource::ScreenShareAudio => TrackSource::ScreenShareAudio,
+        };
+        Self { sid: info.sid.clone(), name: info.name.clone(), kind, source, muted: info.muted }
+    }
+}
+
+impl TrackSource {
+    pub(super) const fn to_wire(self) -> proto::TrackSource {
+        match self {
+            Self::Unknown => proto::TrackSource::Unknown,
+            Self::Camera => proto::TrackSource::Camera,
+            Self::Microphone => proto::TrackSource::Microphone,
+            Self::ScreenShare => proto::TrackSource::ScreenShare,
+            Self::ScreenShareAudio => proto::TrackSource::ScreenShareAudio,
         }
     }
 }
@@ -150,6 +231,16 @@ impl Roster {
 
     pub(super) fn get(&self, identity: &str) -> Option<Participant> {
         lock(&self.0).remote.get(identity).map(|known| known.participant.clone())
+    }
+
+    /// The track of this sid that one of the others publishes, and who that is.
+    pub(super) fn track(&self, sid: &str) -> Option<(Participant, Track)> {
+        let state = lock(&self.0);
+        let mut others = state.remote.values().map(|known| &known.participant);
+        others.find_map(|other| {
+            let track = other.tracks.iter().find(|track| track.sid == sid)?;
+            Some((other.clone(), track.clone()))
+        })
     }
 
     /// All that the server told at a join, at which those who are not among them have left.
@@ -196,6 +287,7 @@ impl State {
             if participant.sid == self.local.sid && participant != self.local {
                 let before = std::mem::replace(&mut self.local, participant);
                 compare(&before, &self.local, changes);
+                compare_tracks(&before, &self.local, true, changes);
             }
             return;
         }
@@ -208,18 +300,21 @@ impl State {
             Some(_) if left => self.leave(&participant.identity, info.disconnect_reason, changes),
             Some(known) if known.participant.sid == participant.sid => {
                 compare(&known.participant, &participant, changes);
+                compare_tracks(&known.participant, &participant, false, changes);
                 self.keep(info, participant);
             }
             Some(_) => {
                 self.leave(&participant.identity.clone(), 0, changes);
-                changes.events.push(RoomEvent::ParticipantJoined(participant.clone()));
-                self.keep(info, participant);
+                self.come(info, participant, changes);
             }
-            None => {
-                changes.events.push(RoomEvent::ParticipantJoined(participant.clone()));
-                self.keep(info, participant);
-            }
+            None => self.come(info, participant, changes),
         }
+    }
+
+    fn come(&mut self, info: &proto::ParticipantInfo, participant: Participant, changes: &mut Changes) {
+        changes.events.push(RoomEvent::ParticipantJoined(participant.clone()));
+        compare_tracks(&without_tracks(&participant), &participant, false, changes);
+        self.keep(info, participant);
     }
 
     fn keep(&mut self, info: &proto::ParticipantInfo, participant: Participant) {
@@ -232,20 +327,52 @@ impl State {
     fn leave(&mut self, identity: &str, reason: i32, changes: &mut Changes) {
         if let Some(known) = self.remote.remove(identity) {
             changes.gone.push(identity.to_owned());
+            let participant = known.participant;
+            compare_tracks(&participant, &without_tracks(&participant), false, changes);
             let reason = DisconnectReason::from_wire(reason);
-            changes.events.push(RoomEvent::ParticipantLeft { participant: known.participant, reason });
+            changes.events.push(RoomEvent::ParticipantLeft { participant, reason });
         }
     }
 }
 
-/// What has changed of a participant.
+/// What has changed of a participant, but for its tracks.
 fn compare(before: &Participant, after: &Participant, changes: &mut Changes) {
     if before.permissions != after.permissions {
         changes.events.push(RoomEvent::PermissionsChanged(after.clone()));
     }
-    let rest = |participant: &Participant| Participant { permissions: None, ..participant.clone() };
+    let rest = |participant: &Participant| Participant { permissions: None, ..without_tracks(participant) };
     if rest(before) != rest(after) {
         changes.events.push(RoomEvent::ParticipantChanged(after.clone()));
+    }
+}
+
+fn without_tracks(participant: &Participant) -> Participant {
+    Participant { tracks: Vec::new(), ..participant.clone() }
+}
+
+/// What has changed of a participant's tracks. Those that are gone are told of first.
+fn compare_tracks(before: &Participant, after: &Participant, is_local: bool, changes: &mut Changes) {
+    let find = |all: &Participant, sid: &str| all.tracks.iter().find(|track| track.sid == sid).cloned();
+    let participant = after.clone();
+    for track in &before.tracks {
+        if find(after, &track.sid).is_none() {
+            let (participant, track) = (participant.clone(), track.clone());
+            changes.events.push(if is_local {
+                RoomEvent::LocalTrackUnpublished { participant, track }
+            } else {
+                RoomEvent::TrackUnpublished { participant, track }
+            });
+        }
+    }
+    for track in &after.tracks {
+        let (participant, track) = (participant.clone(), track.clone());
+        changes.events.push(match find(before, &track.sid) {
+            None if is_local => RoomEvent::LocalTrackPublished { participant, track },
+            None => RoomEvent::TrackPublished { participant, track },
+            Some(known) if known.muted == track.muted => continue,
+            Some(_) if track.muted => RoomEvent::TrackMuted { participant, track },
+            Some(_) => RoomEvent::TrackUnmuted { participant, track },
+        });
     }
 }
 
@@ -293,6 +420,10 @@ mod tests {
             RoomEvent::ParticipantJoined(ada) => format!("joined {}", ada.sid),
             RoomEvent::ParticipantLeft { participant, .. } => format!("left {}", participant.sid),
             RoomEvent::ParticipantChanged(ada) => format!("changed {} {}", ada.sid, ada.name),
+            RoomEvent::TrackPublished { track, .. } => format!("published {}", track.sid),
+            RoomEvent::TrackUnpublished { track, .. } => format!("unpublished {}", track.sid),
+            RoomEvent::TrackMuted { track, .. } => format!("muted {}", track.sid),
+            RoomEvent::LocalTrackPublished { track, .. } => format!("we published {}", track.sid),
             other => format!("{other:?}"),
         };
         changes.events.iter().map(word).collect()
@@ -335,5 +466,50 @@ mod tests {
         assert!(told(&roster.update(&[info("me", "PA_thief", 9, Is::Active)])).is_empty());
         assert_eq!(roster.local().sid, "PA_me");
         assert_eq!(roster.remote().len(), 1);
+    }
+
+    fn track(sid: &str, muted: bool) -> proto::TrackInfo {
+        proto::TrackInfo { sid: sid.to_owned(), muted, ..Default::default() }
+    }
+
+    #[test]
+    fn tracks_are_told_of_one_by_one() {
+        let roster = roster();
+        let publishes = |version, tracks: &[proto::TrackInfo]| {
+            let info = info("ada", "PA_1", version, Is::Active);
+            told(&roster.update(&[proto::ParticipantInfo { tracks: tracks.to_vec(), ..info }]))
+        };
+        assert_eq!(publishes(6, &[track("TR_1", false)]), ["published TR_1"]);
+        assert_eq!(
+            publishes(7, &[track("TR_1", true), track("TR_2", false)]),
+            ["muted TR_1", "published TR_2"]
+        );
+        assert_eq!(publishes(8, &[track("TR_2", false)]), ["unpublished TR_1"]);
+        assert_eq!(roster.track("TR_2").map(|(ada, _)| ada.sid), Some("PA_1".to_owned()));
+        let left = roster.update(&[info("ada", "PA_1", 9, Is::Disconnected)]);
+        assert_eq!(told(&left), ["unpublished TR_2", "left PA_1"]);
+        assert!(roster.track("TR_2").is_none());
+    }
+
+    #[test]
+    fn who_is_there_already_has_published() {
+        let roster = Roster::default();
+        let ada = proto::ParticipantInfo {
+            tracks: vec![track("TR_1", true)],
+            ..info("ada", "PA_1", 1, Is::Active)
+        };
+        let changes = roster.reset(&info("me", "PA_me", 1, Is::Active), &[ada]);
+        assert_eq!(told(&changes), ["joined PA_1", "published TR_1"]);
+    }
+
+    #[test]
+    fn our_own_tracks_are_told_apart() {
+        let roster = roster();
+        let me = proto::ParticipantInfo {
+            tracks: vec![track("TR_9", false)],
+            ..info("me", "PA_me", 2, Is::Active)
+        };
+        assert_eq!(told(&roster.update(&[me])), ["we published TR_9"]);
+        assert!(roster.track("TR_9").is_none());
     }
 }

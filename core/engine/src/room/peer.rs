@@ -1,15 +1,19 @@
-//! The peer connection to the server, without IO: ICE, DTLS, SCTP and the data channels, by str0m.
+//! The peer connection to the server, without IO: ICE, DTLS, SCTP, the data channels and audio, by str0m.
 //!
-//! There is one peer connection, on which the client always offers and the server always answers. Datagrams, descriptions and time go in;
+//! There is one peer connection, on which the client always offers and the server always answers, one offer at a time; what is wanted
+//! meanwhile is in the next. A room without audio has no m-line for it. Datagrams, descriptions and time go in;
 //! datagrams, descriptions and packets come out. After every call, drain [`Peer::poll`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::tracks::Leaving;
 use livekit_protocol as proto;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::format::Codec;
+use str0m::media::{Direction, Frequency, MediaData, MediaKind, MediaTime, Mid};
 use str0m::net::{Protocol, Receive, TcpType, Transmit};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
 
@@ -19,6 +23,13 @@ pub(super) const PACKET: usize = 64_000;
 const BUFFER: usize = 2 << 20;
 /// What of it reliable packets may take, in bytes: nothing overtakes any more what SCTP has, so it gets no more than keeps it busy.
 const RELIABLE_BUFFER: usize = 512 << 10;
+
+/// The msid stream of our tracks.
+const STREAM: &str = "greenroom";
+/// M-lines for others' tracks that are offered at once, whatever the server asks for.
+const MOST_LINES: u32 = 64;
+/// How long audio waits for what was sent before it.
+const REORDERING: Duration = Duration::from_millis(60);
 
 /// One of the two channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +47,8 @@ pub(super) enum Come {
     Transmit(Transmit),
     /// A packet came.
     Packet(Channel, Vec<u8>),
+    /// A packet of audio came, of the track of this sid.
+    Audio(String, MediaData),
     /// Our channels are open: packets can be sent.
     Open,
     /// Whether datagrams get through.
@@ -54,10 +67,31 @@ pub(super) struct Peer {
     channels: HashMap<ChannelId, Channel>,
     reliable_open: bool,
     lossy_open: bool,
+    /// The m-lines of our tracks, by the ids of the latter.
+    ours: HashMap<String, Mid>,
+    /// The m-lines for others' tracks.
+    theirs: Vec<Mid>,
+    /// What comes in over which of these, as the server last said, by sid.
+    tracks: HashMap<Mid, String>,
+    wanted: Wanted,
     pending: Option<SdpPendingOffer>,
     offer_id: u32,
     offer: String,
     answer: String,
+}
+
+/// What the next offer is to change.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Tracks of ours.
+    publish: Vec<String>,
+    unpublish: Vec<String>,
+    /// How many more m-lines for others' tracks.
+    lines: u32,
+    /// An offer, whatever it changes.
+    offer: bool,
+    /// Another path.
+    restart: bool,
 }
 
 impl Peer {
@@ -66,6 +100,8 @@ impl Peer {
         let mut rtc = RtcConfig::new()
             .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
             .clear_codecs()
+            .enable_opus(true, false)
+            .set_reordering_timeout_audio(Some(REORDERING))
             .set_sctp_max_buffered_amount(BUFFER)
             .build(now);
         for candidate in addresses.iter().flat_map(|address| Candidate::host(*address, Protocol::Udp)) {
@@ -82,6 +118,10 @@ impl Peer {
             channels: HashMap::from([(reliable, Channel::Reliable), (lossy, Channel::Lossy)]),
             reliable_open: false,
             lossy_open: false,
+            ours: HashMap::new(),
+            theirs: Vec::new(),
+            tracks: HashMap::new(),
+            wanted: Wanted::default(),
             pending: None,
             offer_id: 0,
             offer: String::new(),
@@ -94,14 +134,95 @@ impl Peer {
         (peer, offer)
     }
 
-    /// Offers the same connection again, over a new path. The server is told; what SCTP has goes on where it was.
+    /// Offers the same connection again, over a new path. The server is told; what SCTP has goes on where it was. An offer that waits for its
+    /// answer comes first, as it is: the server may have taken it.
     pub(super) fn restart_ice(&mut self) -> Option<proto::SessionDescription> {
-        self.pending = None;
+        self.wanted.restart = true;
+        if self.pending.is_some() { Some(self.description()) } else { self.offer(|_| true) }
+    }
+
+    /// Wants to send a track of ours.
+    pub(super) fn publish(&mut self, cid: &str) {
+        self.wanted.publish.push(cid.to_owned());
+    }
+
+    /// Wants to send it no more.
+    pub(super) fn unpublish(&mut self, cid: &str) {
+        self.wanted.publish.retain(|wanted| wanted != cid);
+        if self.ours.contains_key(cid) {
+            self.wanted.unpublish.push(cid.to_owned());
+        }
+    }
+
+    /// The server wants so many more m-lines for others' tracks; or none, but an offer.
+    pub(super) fn want_lines(&mut self, more: u32) {
+        self.wanted.lines = self.wanted.lines.saturating_add(more).min(MOST_LINES);
+        self.wanted.offer = true;
+    }
+
+    /// What is wanted, unless an offer waits for its answer or nothing is. `is_read` knows the tracks of others that somebody reads.
+    pub(super) fn offer(&mut self, is_read: impl Fn(&str) -> bool) -> Option<proto::SessionDescription> {
+        if self.pending.is_some() || !self.wanted.is_something() {
+            return None;
+        }
+        let wanted = std::mem::take(&mut self.wanted);
         let mut api = self.rtc.sdp_api();
-        api.ice_restart(true);
+        for cid in wanted.unpublish {
+            if let Some(mid) = self.ours.get(&cid) {
+                api.set_direction(*mid, Direction::Inactive);
+            }
+        }
+        for cid in wanted.publish {
+            let (stream, track) = (Some(STREAM.to_owned()), Some(cid.clone()));
+            self.ours.insert(cid, api.add_media(MediaKind::Audio, Direction::SendOnly, stream, track, None));
+        }
+        for mid in &self.theirs {
+            // The server uses an m-line again that is free, and takes it that there is an offer where one becomes so.
+            if !self.tracks.get(mid).is_some_and(|sid| is_read(sid)) {
+                api.set_direction(*mid, Direction::Inactive);
+            }
+            api.set_direction(*mid, Direction::RecvOnly);
+        }
+        for _ in 0..wanted.lines {
+            self.theirs.push(api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
+        }
+        if wanted.restart {
+            api.ice_restart(true);
+        }
         let (offer, pending) = api.apply()?;
         self.offered(offer.to_sdp_string(), pending);
         Some(self.description())
+    }
+
+    /// Whether a track of ours can be sent.
+    pub(super) fn sends(&self, cid: &str) -> bool {
+        let media = self.ours.get(cid).and_then(|mid| self.rtc.media(*mid));
+        media.is_some_and(|media| media.direction() == Direction::SendOnly)
+    }
+
+    /// Whether a track of ours has an m-line, or may have one by the time the server answers.
+    pub(super) fn knows(&self, cid: &str) -> bool {
+        self.ours.contains_key(cid)
+    }
+
+    /// Whether a track of somebody else's comes in.
+    pub(super) fn brings(&self, sid: &str) -> bool {
+        self.tracks.values().any(|known| known == sid)
+    }
+
+    /// Sends a packet of a track of ours.
+    pub(super) fn send_audio(&mut self, leaving: Leaving, now: Instant) -> Result<(), RtcError> {
+        let Leaving { cid, packed, time, begins } = leaving;
+        let Some(writer) = self.ours.get(&cid).and_then(|mid| self.rtc.writer(*mid)) else { return Ok(()) };
+        let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
+        let Some(pt) = opus.map(|params| params.pt()) else { return Ok(()) };
+        let time = MediaTime::new(time, Frequency::FORTY_EIGHT_KHZ);
+        writer.start_of_talkspurt(begins).audio_level(packed.level, !packed.is_silent).write(
+            pt,
+            now,
+            time,
+            packed.data,
+        )
     }
 
     fn offered(&mut self, sdp: String, pending: SdpPendingOffer) {
@@ -136,7 +257,13 @@ impl Peer {
         }
         let Some(pending) = self.pending.take() else { return Ok(()) };
         self.answer.clone_from(&answer.sdp);
-        self.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)
+        self.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)?;
+        let by_mid = answer.mid_to_track_id.iter().map(|(mid, sid)| (Mid::from(mid.as_str()), sid.clone()));
+        self.tracks = by_mid.filter(|(mid, _)| self.theirs.contains(mid)).collect();
+        let rtc = &self.rtc;
+        self.ours
+            .retain(|_, mid| rtc.media(*mid).is_some_and(|media| media.direction() != Direction::Inactive));
+        Ok(())
     }
 
     /// The server can be reached here: gives the address, and whether it is to be called by TCP.
@@ -216,6 +343,10 @@ impl Peer {
             Event::ChannelData(data) => {
                 self.channels.get(&data.id).map(|channel| Come::Packet(*channel, data.data))
             }
+            Event::MediaData(data) => {
+                let sid = self.tracks.get(&data.mid)?;
+                Some(Come::Audio(sid.clone(), data))
+            }
             Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(Come::Closed),
             Event::IceConnectionStateChange(state) => match state {
                 IceConnectionState::Connected | IceConnectionState::Completed => Some(Come::Reachable(true)),
@@ -248,6 +379,12 @@ impl Peer {
     /// What was sent reliably and has not arrived yet, in bytes.
     pub(super) fn unconfirmed(&mut self) -> usize {
         self.rtc.channel(self.reliable).map_or(0, |mut channel| channel.buffered_amount())
+    }
+}
+
+impl Wanted {
+    const fn is_something(&self) -> bool {
+        !self.publish.is_empty() || !self.unpublish.is_empty() || self.lines > 0 || self.offer || self.restart
     }
 }
 

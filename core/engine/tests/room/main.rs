@@ -16,6 +16,7 @@ mod server;
 mod session;
 mod streams;
 mod told;
+mod tracks;
 mod venue;
 mod weather;
 mod witness;

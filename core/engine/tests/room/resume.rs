@@ -11,14 +11,14 @@ use crate::told::back;
 use crate::venue::{Venue, event, gather, within};
 
 /// Passes signal connections on, until it is told to cut them.
-struct Proxy {
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     cuts: Arc<watch::Sender<u32>>,
     _task: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    async fn before(venue: &Venue<'_>) -> Self {
+    pub(crate) async fn before(venue: &Venue<'_>) -> Self {
         let server = venue.server.url().replace("ws://", "");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -39,7 +39,7 @@ impl Proxy {
         Self { url, cuts, _task: task }
     }
 
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }

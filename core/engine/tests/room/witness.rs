@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use crate::venue::{Venue, event, eventually, noise, within};
 
 /// A process with a Room of an SDK, which ends with the test.
-struct Witness {
+pub(crate) struct Witness {
     child: Child,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Witness {
-    async fn python(venue: &Venue<'_>) -> Self {
+    pub(crate) async fn python(venue: &Venue<'_>) -> Self {
         let python = std::env::var_os("GREENROOM_TEST_PYTHON").expect("GREENROOM_TEST_PYTHON has the SDK");
         Self::start(Command::new(python).arg(script("witness.py")), venue, None).await
     }
