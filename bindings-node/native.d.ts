@@ -10,6 +10,12 @@ export declare class CaptureDriver {
   pollEvent(): string | null
   /** What it has done so far, as JSON, in samples of each channel: `{samples, lost, dropped}`. */
   recorded(): string
+  /** How many samples of each channel the function is to give; null while it is not to be called. */
+  pollWanted(): number | null
+  /** What the function gave: the bytes of samples of 16 bits, or floats, none at the end. */
+  give(bytes: Uint8Array, isFloat: boolean): void
+  /** The function failed. */
+  fail(why: string): void
   /** Milliseconds since it was opened, from which the times of its frames count. */
   age(): number
   /** Begins to close it. */
@@ -164,14 +170,23 @@ export interface Outgoing {
 export declare class PlaybackDriver {
   /** What it is, as JSON, once it is open: `{device, rate, channels}`. */
   about(): string | null
-  /** Writes samples, the channels of an instant side by side, whole instants. Gives how many there was room for, or null. */
-  pollWrite(samples: Int16Array): number | null
+  /**
+   * Writes the bytes of samples of 16 bits, or floats, the channels of an instant side by side, whole instants. Gives how many bytes
+   * there was room for, or null.
+   */
+  pollWrite(bytes: Uint8Array, isFloat: boolean): number | null
   /** Has what was written played without waiting for more. */
   flush(): void
   /** Whether all that was written has been heard or dropped. */
   pollDrained(): boolean
   /** Drops what has not reached the device. */
   clear(): void
+  /** What the function is to take; null while it is not to be called. */
+  pollPlayed(): Int16Array | null
+  /** The function took it. */
+  taken(): void
+  /** The function failed. */
+  fail(why: string): void
   /** How far it has come, as JSON, in samples of each channel: `{written, heard, waiting, dropped}`. */
   position(): string
   /** The next event, as JSON, or null; `'null'` after the last. */
@@ -232,6 +247,16 @@ export declare class RoomDriver {
   unref(): void
 }
 
+/** Makes speech of samples that come in parts, as they come. */
+export declare class SpeechStream {
+  /** Of interleaved samples at `rate` Hz. */
+  constructor(rate: number, channels: number)
+  /** Takes 16-bit samples, and gives the speech that can be made of them so far. */
+  take(samples: Buffer): Buffer
+  /** Nothing more comes: gives the rest. */
+  finish(): Buffer
+}
+
 /** One for each Room. `now` is milliseconds on a monotonic clock of the caller's. */
 export declare class Switchboard {
   /** A switchboard that nobody uses yet. */
@@ -272,8 +297,11 @@ export declare class Switchboard {
   status(host: number): string
 }
 
-/** Begins to record from a device; `options` is JSON. `wake` is called when it is time to ask again for what was null. */
-export declare function capture(options: string, wake: () => void): CaptureDriver
+/**
+ * Begins to record from a device, which is a function where `isFunction` says so; `options` is JSON. `wake` is called when it is time to
+ * ask again for what was null.
+ */
+export declare function capture(options: string, isFunction: boolean, wake: () => void): CaptureDriver
 
 /** Credentials for a room, as JSON, made on a thread of Node's pool since a name may have to be looked up. `request` is JSON. */
 export declare function credentials(request: string): Promise<string>
@@ -283,6 +311,9 @@ export declare function devices(): Promise<string>
 
 /** The codes of the table of errors that all languages share. */
 export declare function errorCodes(): Array<string>
+
+/** Whether a device of this name would be a virtual one. */
+export declare function isVirtualDevice(name: string): boolean
 
 /** Joins a room and drives the session of an agent in it; `options` is JSON. Returns at once; `wake` is as in `start`. */
 export declare function join(options: string, wake: () => void): Driver
@@ -302,8 +333,11 @@ export declare function open(name: string, wake: () => void): Promise<Driver>
 /** Panics, so that a test sees what becomes of a panic. */
 export declare function panic(message: string): void
 
-/** Begins to play to a device; `options` is JSON. `wake` is called when it is time to ask again for what was null or false. */
-export declare function playback(options: string, wake: () => void): PlaybackDriver
+/**
+ * Begins to play to a device, which is a function where `isFunction` says so; `options` is JSON. `wake` is called when it is time to ask
+ * again for what was null or false.
+ */
+export declare function playback(options: string, isFunction: boolean, wake: () => void): PlaybackDriver
 
 /**
  * Runs `program` with `args` in the place of this very process: same process id, terminal and parent. Returns only
@@ -311,8 +345,8 @@ export declare function playback(options: string, wake: () => void): PlaybackDri
  */
 export declare function replaceProcess(program: string, args: Array<string>): void
 
-/** The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz. */
-export declare function speechFromPcm(samples: Buffer, rate: number, channels: number): Buffer
+/** The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats. */
+export declare function speechFromPcm(samples: Buffer, rate: number, channels: number, isFloat: boolean): Buffer
 
 /** The speech in a WAV file, of any rate and number of channels. */
 export declare function speechFromWav(path: string): Buffer

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_capture::{Capture, CaptureOptions, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
-use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream};
-use napi::bindgen_prelude::{AsyncTask, Int16Array};
+use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream, from_bytes};
+use napi::bindgen_prelude::{AsyncTask, Int16Array, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result, Task};
 use napi_derive::napi;
@@ -15,6 +15,9 @@ use serde_json::json;
 
 use crate::driver::Wake;
 use crate::exchange::{from_json, millis, signed, thrown, to_json};
+
+/// Samples of each channel that are converted at once: more would hold Node up.
+const BLOCK: usize = 48_000;
 
 /// Recording. It is closed when it is garbage-collected.
 #[napi]
@@ -41,20 +44,32 @@ pub struct FramePolled {
     pub lost: i64,
 }
 
-/// Begins to record from a device; `options` is JSON. `wake` is called when it is time to ask again for what was null.
+/// Begins to record from a device, which is a function where `isFunction` says so; `options` is JSON. `wake` is called when it is time to
+/// ask again for what was null.
 #[napi(catch_unwind)]
-pub fn capture(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) -> Result<CaptureDriver> {
+pub fn capture(
+    options: String,
+    is_function: bool,
+    #[napi(ts_arg_type = "() => void")] wake: Wake,
+) -> Result<CaptureDriver> {
     let settings: CaptureSettings = from_json("the options cannot be read", &options)?;
     let options = CaptureOptions::try_from(settings).map_err(|error| thrown(&error))?;
-    Held::new(wake, |wake| Stream::capture(options, wake)).map(CaptureDriver)
+    let begin = if is_function { Stream::capture_function } else { Stream::capture };
+    Held::new(wake, |wake| begin(options, wake)).map(CaptureDriver)
 }
 
-/// Begins to play to a device; `options` is JSON. `wake` is called when it is time to ask again for what was null or false.
+/// Begins to play to a device, which is a function where `isFunction` says so; `options` is JSON. `wake` is called when it is time to ask
+/// again for what was null or false.
 #[napi(catch_unwind)]
-pub fn playback(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) -> Result<PlaybackDriver> {
+pub fn playback(
+    options: String,
+    is_function: bool,
+    #[napi(ts_arg_type = "() => void")] wake: Wake,
+) -> Result<PlaybackDriver> {
     let settings: PlaybackSettings = from_json("the options cannot be read", &options)?;
     let options = PlaybackOptions::try_from(settings).map_err(|error| thrown(&error))?;
-    Held::new(wake, |wake| Stream::playback(options, wake)).map(PlaybackDriver)
+    let begin = if is_function { Stream::playback_function } else { Stream::playback };
+    Held::new(wake, |wake| begin(options, wake)).map(PlaybackDriver)
 }
 
 #[napi]
@@ -92,6 +107,25 @@ impl CaptureDriver {
         Ok(to_json(&json!({
             "samples": recorded.samples, "lost": recorded.lost, "dropped": recorded.dropped,
         })))
+    }
+
+    /// How many samples of each channel the function is to give; null while it is not to be called.
+    #[napi(catch_unwind)]
+    pub fn poll_wanted(&self) -> Result<Option<i64>> {
+        let wanted = self.0.stream.poll_wanted().map_err(|error| thrown(&error))?;
+        Ok(wanted.map(|samples| signed(samples as u64)))
+    }
+
+    /// What the function gave: the bytes of samples of 16 bits, or floats, none at the end.
+    #[napi(catch_unwind)]
+    pub fn give(&self, bytes: Uint8Array, is_float: bool) -> Result<()> {
+        self.0.stream.give(from_bytes(&bytes, is_float)).map_err(|error| thrown(&error))
+    }
+
+    /// The function failed.
+    #[napi(catch_unwind)]
+    pub fn fail(&self, why: String) -> Result<()> {
+        self.0.stream.fail(&why).map_err(|error| thrown(&error))
     }
 
     /// Milliseconds since it was opened, from which the times of its frames count.
@@ -139,11 +173,15 @@ impl PlaybackDriver {
         self.0.stream.about().map_err(|error| thrown(&error))
     }
 
-    /// Writes samples, the channels of an instant side by side, whole instants. Gives how many there was room for, or null.
+    /// Writes the bytes of samples of 16 bits, or floats, the channels of an instant side by side, whole instants. Gives how many bytes
+    /// there was room for, or null.
     #[napi(catch_unwind)]
-    pub fn poll_write(&self, samples: Int16Array) -> Result<Option<i64>> {
-        let polled = self.0.stream.poll(|playback, context| playback.poll_write::<i16>(context, &samples));
-        Ok(polled.map_err(|error| thrown(&error))?.map(|written| signed(written as u64)))
+    pub fn poll_write(&self, bytes: Uint8Array, is_float: bool) -> Result<Option<i64>> {
+        let width = if is_float { 4 } else { 2 };
+        let block = BLOCK * width * self.0.opened()?.format().channels();
+        let samples = from_bytes(&bytes[..bytes.len().min(block)], is_float);
+        let polled = self.0.stream.poll(|playback, context| playback.poll_write(context, &samples));
+        Ok(polled.map_err(|error| thrown(&error))?.map(|written| signed((width * written) as u64)))
     }
 
     /// Has what was written played without waiting for more.
@@ -163,6 +201,25 @@ impl PlaybackDriver {
     #[napi(catch_unwind)]
     pub fn clear(&self) -> Result<()> {
         self.0.opened()?.clear().map_err(|error| thrown(&error.into()))
+    }
+
+    /// What the function is to take; null while it is not to be called.
+    #[napi(catch_unwind)]
+    pub fn poll_played(&self) -> Result<Option<Int16Array>> {
+        let played = self.0.stream.poll_played().map_err(|error| thrown(&error))?;
+        Ok(played.map(Int16Array::new))
+    }
+
+    /// The function took it.
+    #[napi(catch_unwind)]
+    pub fn taken(&self) -> Result<()> {
+        self.0.stream.taken().map_err(|error| thrown(&error))
+    }
+
+    /// The function failed.
+    #[napi(catch_unwind)]
+    pub fn fail(&self, why: String) -> Result<()> {
+        self.0.stream.fail(&why).map_err(|error| thrown(&error))
     }
 
     /// How far it has come, as JSON, in samples of each channel: `{written, heard, waiting, dropped}`.
@@ -207,6 +264,12 @@ impl PlaybackDriver {
     pub fn unref(&self, env: Env) -> Result<()> {
         self.0.unref(&env)
     }
+}
+
+/// Whether a device of this name would be a virtual one.
+#[napi(catch_unwind)]
+pub fn is_virtual_device(name: String) -> bool {
+    greenroom_streams::is_virtual(&name)
 }
 
 /// Lists the real devices, as JSON, on a thread of Node's pool.

@@ -24,13 +24,40 @@ pub fn speech_from_wav_bytes(content: Buffer) -> Result<Buffer> {
     Ok(speech.samples().to_vec().into())
 }
 
-/// The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz.
+/// The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats.
 #[napi(catch_unwind)]
-pub fn speech_from_pcm(samples: Buffer, rate: u32, channels: u32) -> Result<Buffer> {
+pub fn speech_from_pcm(samples: Buffer, rate: u32, channels: u32, is_float: bool) -> Result<Buffer> {
     // So many are no format either.
     let channels = u16::try_from(channels).unwrap_or(u16::MAX);
-    let speech = voice::speech_from_pcm(rate, channels, &samples).map_err(|error| thrown(&error))?;
+    let speech =
+        voice::speech_from_pcm(rate, channels, &samples, is_float).map_err(|error| thrown(&error))?;
     Ok(speech.samples().to_vec().into())
+}
+
+/// Makes speech of samples that come in parts, as they come.
+#[napi]
+pub struct SpeechStream(voice::SpeechStream);
+
+#[napi]
+impl SpeechStream {
+    /// Of interleaved samples at `rate` Hz.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(rate: u32, channels: u32) -> Result<Self> {
+        let stream = voice::SpeechStream::new(rate, u16::try_from(channels).unwrap_or(u16::MAX));
+        Ok(Self(stream.map_err(|error| thrown(&error))?))
+    }
+
+    /// Takes 16-bit samples, and gives the speech that can be made of them so far.
+    #[napi(catch_unwind)]
+    pub fn take(&mut self, samples: Buffer) -> Result<Buffer> {
+        Ok(self.0.take(&samples, false).map_err(|error| thrown(&error))?.into())
+    }
+
+    /// Nothing more comes: gives the rest.
+    #[napi(catch_unwind)]
+    pub fn finish(&mut self) -> Buffer {
+        self.0.finish().into()
+    }
 }
 
 /// Speech in noise, `"white"`, `"babble"` or `"impulses"` of a seed, which is `snr` dB above it; both are at 48 kHz.

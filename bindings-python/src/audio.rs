@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use greenroom_capture::{Capture, CaptureOptions, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
-use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream};
+use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream, from_bytes};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -37,12 +37,14 @@ struct Held<S> {
 #[pymethods]
 impl CaptureDriver {
     /// Begins to open a device. `options` is JSON: `{"device": str|null, "rate": Hz, "channels": n, "frame_ms": ms, "queue_ms": ms,
-    /// "latency": "normal"|"low", "reopen_ms": ms|null, "timeout_ms": ms, "clock": "real_time"|"fast"}`.
+    /// "latency": "normal"|"low", "reopen_ms": ms|null, "timeout_ms": ms, "clock": "real_time"|"fast"}`. Where the device is a function,
+    /// `poll_wanted` tells when to call it, and `give` or `fail` what came of that.
     #[new]
-    fn new(options: &str) -> PyResult<Self> {
+    fn new(options: &str, is_function: bool) -> PyResult<Self> {
         let settings: CaptureSettings = json::parse("capture", options)?;
         let options = CaptureOptions::try_from(settings).map_err(|error| raise(&error))?;
-        Held::new(|wake| Stream::capture(options, Box::new(move || wake.wake()))).map(Self)
+        let begin = if is_function { Stream::capture_function } else { Stream::capture };
+        Held::new(|wake| begin(options, Box::new(move || wake.wake()))).map(Self)
     }
 
     /// Gives away the socket on which one byte comes when it is time to ask again for what was not there yet. Once only.
@@ -60,13 +62,7 @@ impl CaptureDriver {
         let polled = self.0.stream.poll(Capture::poll_frame::<i16>).map_err(|error| raise(&error))?;
         let Some(frame) = polled else { return Ok(None) };
         let Some(frame) = frame else { return Ok(Some((None, 0.0, 0))) };
-        let data = PyBytes::new_with(py, frame.samples.len() * 2, |bytes| {
-            for (two, sample) in bytes.chunks_exact_mut(2).zip(&frame.samples) {
-                two.copy_from_slice(&sample.to_ne_bytes());
-            }
-            Ok(())
-        })?;
-        Ok(Some((Some(data), frame.time.as_secs_f64(), frame.lost)))
+        Ok(Some((Some(bytes(py, &frame.samples)?), frame.time.as_secs_f64(), frame.lost)))
     }
 
     /// The next event if it is there, as JSON; `null` after the last.
@@ -80,6 +76,21 @@ impl CaptureDriver {
         Ok(json::text(&serde_json::json!({
             "samples": recorded.samples, "lost": recorded.lost, "dropped": recorded.dropped,
         })))
+    }
+
+    /// How many samples of each channel the function is to give; None while it is not to be called.
+    fn poll_wanted(&self) -> PyResult<Option<usize>> {
+        self.0.stream.poll_wanted().map_err(|error| raise(&error))
+    }
+
+    /// What the function gave: interleaved samples of 16 bits or floats, none at the end.
+    fn give(&self, data: &[u8], is_float: bool) -> PyResult<()> {
+        self.0.stream.give(from_bytes(data, is_float)).map_err(|error| raise(&error))
+    }
+
+    /// The function failed.
+    fn fail(&self, why: &str) -> PyResult<()> {
+        self.0.stream.fail(why).map_err(|error| raise(&error))
     }
 
     /// Seconds since it was opened, from which the times of its frames count.
@@ -106,12 +117,14 @@ impl CaptureDriver {
 #[pymethods]
 impl PlaybackDriver {
     /// Begins to open a device. `options` is JSON: `{"device": str|null, "rate": Hz, "channels": n, "queue_ms": ms, "jitter_ms": ms|null,
-    /// "latency": "normal"|"low", "reopen_ms": ms|null, "timeout_ms": ms, "clock": "real_time"|"fast"}`.
+    /// "latency": "normal"|"low", "reopen_ms": ms|null, "timeout_ms": ms, "clock": "real_time"|"fast"}`. Where the device is a function,
+    /// `poll_played` tells when to call it, and `taken` or `fail` what came of that.
     #[new]
-    fn new(options: &str) -> PyResult<Self> {
+    fn new(options: &str, is_function: bool) -> PyResult<Self> {
         let settings: PlaybackSettings = json::parse("playback", options)?;
         let options = PlaybackOptions::try_from(settings).map_err(|error| raise(&error))?;
-        Held::new(|wake| Stream::playback(options, Box::new(move || wake.wake()))).map(Self)
+        let begin = if is_function { Stream::playback_function } else { Stream::playback };
+        Held::new(|wake| begin(options, Box::new(move || wake.wake()))).map(Self)
     }
 
     /// Gives away the socket on which one byte comes when it is time to ask again for what was not there yet. Once only.
@@ -124,16 +137,17 @@ impl PlaybackDriver {
         self.0.stream.about().map_err(|error| raise(&error))
     }
 
-    /// Writes 16-bit samples, interleaved, whole instants, from byte `start` on. Gives how many bytes there was room for; None is no room yet.
-    fn poll_write(&self, data: &[u8], start: usize) -> PyResult<Option<usize>> {
-        let width = 2 * self.0.opened()?.format().channels();
+    /// Writes samples of 16 bits or floats, interleaved, whole instants, from byte `start` on. Gives how many bytes there was room for;
+    /// None is no room yet.
+    fn poll_write(&self, data: &[u8], start: usize, is_float: bool) -> PyResult<Option<usize>> {
+        let width = if is_float { 4 } else { 2 };
+        let block = BLOCK * width * self.0.opened()?.format().channels();
         let mut written = 0;
-        for block in data.get(start..).unwrap_or_default().chunks(BLOCK * width) {
-            let samples: Vec<i16> =
-                block.chunks_exact(2).map(|two| i16::from_ne_bytes([two[0], two[1]])).collect();
+        for block in data.get(start..).unwrap_or_default().chunks(block) {
+            let samples = from_bytes(block, is_float);
             let polled = self.0.stream.poll(|playback, context| playback.poll_write(context, &samples));
             let taken = polled.map_err(|error| raise(&error))?.unwrap_or_default();
-            written += 2 * taken;
+            written += width * taken;
             if taken < samples.len() {
                 break;
             }
@@ -155,6 +169,22 @@ impl PlaybackDriver {
     /// Drops what has not reached the device.
     fn clear(&self) -> PyResult<()> {
         self.0.opened()?.clear().map_err(|error| raise(&error.into()))
+    }
+
+    /// What the function is to take, interleaved samples of 16 bits; None while it is not to be called.
+    fn poll_played<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let played = self.0.stream.poll_played().map_err(|error| raise(&error))?;
+        played.map(|samples| bytes(py, &samples)).transpose()
+    }
+
+    /// The function took it.
+    fn taken(&self) -> PyResult<()> {
+        self.0.stream.taken().map_err(|error| raise(&error))
+    }
+
+    /// The function failed.
+    fn fail(&self, why: &str) -> PyResult<()> {
+        self.0.stream.fail(why).map_err(|error| raise(&error))
     }
 
     /// How far it has come, as JSON, in samples of each channel: `{"written", "heard", "waiting", "dropped"}`.
@@ -189,6 +219,21 @@ impl PlaybackDriver {
 pub(crate) fn devices(py: Python<'_>) -> PyResult<String> {
     let devices = py.detach(greenroom_capture::devices).map_err(|error| raise(&error.into()))?;
     Ok(json::text(&devices))
+}
+
+fn bytes<'py>(py: Python<'py>, samples: &[i16]) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, samples.len() * 2, |bytes| {
+        for (two, sample) in bytes.chunks_exact_mut(2).zip(samples) {
+            two.copy_from_slice(&sample.to_ne_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Whether a device of this name would be a virtual one.
+#[pyfunction]
+pub(crate) fn is_virtual_device(name: &str) -> bool {
+    greenroom_streams::is_virtual(name)
 }
 
 impl<S: Device> Held<S> {

@@ -35,7 +35,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::audio::{CaptureDriver, PlaybackDriver, devices};
+    use crate::audio::{CaptureDriver, PlaybackDriver, devices, is_virtual_device};
     #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]
@@ -47,7 +47,9 @@ mod _native {
     #[pymodule_export]
     use crate::room::RoomDriver;
     #[pymodule_export]
-    use crate::speech::{noisy, speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
+    use crate::speech::{
+        SpeechStream, noisy, speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav,
+    };
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

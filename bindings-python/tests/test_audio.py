@@ -193,26 +193,30 @@ async def test_writers_at_once_take_turns(tmp_path):
         assert file.readframes(200_000) == b"".join(pieces)
 
 
-async def test_all_that_holds_16_bits_can_be_written():
+async def test_all_that_holds_samples_can_be_written():
     samples = numpy.arange(480, dtype=numpy.int16)
     frame = audio.Frame(data=samples.tobytes(), rate=48000)
     async with audio.playback("null", clock="fast") as speaker:
         for given in (samples, samples.tobytes(), bytearray(960), memoryview(samples), array.array("h", samples)):
             await speaker.write(given, timeout=SOON)
+        floats = samples.astype(numpy.float32) / 32768
+        for given in (floats, memoryview(floats), array.array("f", floats), memoryview(floats.tobytes()).cast("f")):
+            await speaker.write(given, timeout=SOON)
         await speaker.write(frame, timeout=SOON)
         await speaker.write(frame.to_rtc(), timeout=SOON)
         await speaker.drain(timeout=SOON)
-        assert speaker.position.heard == 7 * 480
+        assert speaker.position.heard == 11 * 480
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (numpy.zeros(480, numpy.float32), "format 'f'"),
-        (b"123", "3 bytes are no whole number"),
+        (numpy.zeros(480), "format 'd'; give 16-bit integers or 32-bit floats"),
+        (numpy.zeros(480, numpy.int32), "format 'i'"),
+        (b"123", "3 bytes are no whole number of 16-bit samples"),
         ("text", "a str is no audio"),
         (audio.Frame(data=b"", rate=16000), "the frame is of 16000 Hz and 1 channels"),
-        (rtc.AudioFrame.create(24000, 2, 10), "open the playback with rate=24000, channels=2"),
+        (rtc.AudioFrame.create(24000, 2, 10), "open the stream with rate=24000, channels=2"),
     ],
 )
 async def test_what_is_no_audio_of_this_playback_is_refused(given, why):
@@ -220,6 +224,16 @@ async def test_what_is_no_audio_of_this_playback_is_refused(given, why):
         with pytest.raises(greenroom.InvalidArgument, match=why):
             await speaker.write(given)
         assert speaker.position.written == 0
+
+
+async def test_floats_are_samples_from_minus_1_to_1_and_clipped_beyond(tmp_path):
+    floats = numpy.array([0, 0.5, -0.5, 1, -1, 2, -2, math.nan, 1 / 32768], numpy.float32)
+    async with audio.playback(f"file:{tmp_path}/out.wav", clock="fast") as speaker:
+        await speaker.write(floats, timeout=SOON)
+        await speaker.drain(timeout=SOON)
+    with wave.open(f"{tmp_path}/out.wav") as file:
+        written = numpy.frombuffer(file.readframes(100), numpy.int16).tolist()
+    assert written == [0, 16384, -16384, 32767, -32768, 32767, -32768, 0, 1]
 
 
 async def test_clear_drops_what_waits_and_a_late_write_has_a_deadline():
@@ -249,6 +263,164 @@ async def test_a_loopback_joins_playing_and_recording():
         heard = numpy.append(heard, numpy.zeros(160, numpy.int16))
     spectrum = numpy.abs(numpy.fft.rfft(heard))
     assert spectrum.argmax() == 440
+
+
+async def test_a_recorder_of_a_loopback_ends_when_its_player_is_closed():
+    async with audio.capture("loopback:ends", clock="fast") as ear:
+        async with audio.playback("loopback:ends", rate=16000, clock="fast") as mouth:
+            await mouth.write(ramp(1600), timeout=SOON)
+            await mouth.drain(timeout=SOON)
+        frames = await asyncio.wait_for(collect(ear), SOON)
+        assert b"".join(frame.data for frame in frames) == ramp(1600)
+        assert [event async for event in ear.events()] == []
+
+
+# ---- functions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_loops
+async def test_what_a_function_gives_is_recorded():
+    data = ramp(1600)
+    wanted = []
+
+    def give(samples: int) -> bytes | None:
+        place = sum(wanted)
+        wanted.append(samples)
+        return data[2 * place : 2 * (place + samples)] or None
+
+    async with audio.capture(give, clock="fast") as mic:
+        assert mic.device == "callback"
+        frames = await asyncio.wait_for(collect(mic), SOON)
+    assert b"".join(frame.data for frame in frames) == data
+    assert wanted == [160] * 11
+
+
+async def test_a_function_may_give_any_audio_in_any_portion_and_later():
+    ramp_of_floats = numpy.frombuffer(ramp(1000), numpy.int16).astype(numpy.float32) / 32768
+    portions = [
+        ramp(100),
+        numpy.frombuffer(ramp(300), numpy.int16),
+        ramp_of_floats,
+        audio.Frame(data=ramp(40), rate=16000),
+        rtc.AudioFrame(ramp(160), 16000, 1, 160),
+    ]
+
+    async def give(samples: int):
+        await asyncio.sleep(0)
+        return portions.pop(0) if portions else None
+
+    async with audio.capture(give, clock="fast") as mic:
+        frames = await asyncio.wait_for(collect(mic), SOON)
+    assert b"".join(frame.data for frame in frames) == ramp(100) + ramp(300) + ramp(1000) + ramp(40) + ramp(160)
+
+
+@pytest.mark.both_loops
+async def test_what_is_played_is_given_to_a_function():
+    data = ramp(4800)
+    heard: list[audio.Frame] = []
+    async with audio.playback(heard.append, clock="fast") as speaker:
+        await speaker.write(data, timeout=SOON)
+        await speaker.drain(timeout=SOON)
+        assert speaker.position.heard == 4800
+    assert b"".join(frame.data for frame in heard) == data
+    assert [(frame.rate, frame.channels, frame.samples) for frame in heard] == [(48000, 1, 480)] * 10
+    assert [frame.time for frame in heard] == pytest.approx([at / 100 for at in range(10)])
+
+
+async def test_what_is_played_counts_as_heard_once_a_function_is_done_with_it():
+    taking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def take(frame: audio.Frame) -> None:
+        taking.set()
+        await go_on.wait()
+
+    async with audio.playback(take, clock="fast") as speaker:
+        await speaker.write(ramp(480), timeout=SOON)
+        draining = asyncio.ensure_future(speaker.drain(timeout=SOON))
+        await asyncio.wait_for(taking.wait(), SOON)
+        assert speaker.position.heard == 0
+        go_on.set()
+        await draining
+        assert speaker.position.heard == 480
+
+
+class Broken(Exception):
+    pass
+
+
+def breaks(_: object) -> None:
+    raise Broken("as the test wants")
+
+
+async def breaks_later(_: object) -> None:
+    await asyncio.sleep(0)
+    raise Broken("as the test wants")
+
+
+@pytest.mark.parametrize("function", [breaks, breaks_later])
+async def test_a_function_that_raises_ends_its_stream_with_its_error(function):
+    async with audio.capture(function) as mic:
+        for _ in range(2):
+            with pytest.raises(greenroom.DeviceLost, match="Broken: as the test wants; the stream has ended") as raised:
+                await mic.read(timeout=SOON)
+            assert isinstance(raised.value.__cause__, Broken)
+        events = [event async for event in mic.events()]
+        assert [event.type for event in events] == ["lost"]
+    speaker = await audio.playback(function, clock="fast")
+    await speaker.write(ramp(480), timeout=SOON)
+    for wait in (speaker.drain(timeout=SOON), speaker.close()):
+        with pytest.raises(greenroom.DeviceLost) as raised:
+            await wait
+        assert isinstance(raised.value.__cause__, Broken)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("text", "a str is no audio"),
+        (b"123", "3 bytes are no whole number"),
+        (audio.Frame(data=b"", rate=8000), "the frame is of 8000 Hz"),
+    ],
+)
+async def test_a_function_that_gives_no_audio_of_its_stream_ends_it(given, why):
+    async with audio.capture(lambda samples: given) as mic:
+        with pytest.raises(greenroom.DeviceLost, match=why) as raised:
+            await mic.read(timeout=SOON)
+        assert isinstance(raised.value.__cause__, greenroom.InvalidArgument)
+
+
+async def test_a_function_that_never_comes_back_holds_up_no_end():
+    cancelled = asyncio.Event()
+
+    async def never(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with audio.capture(never) as mic:
+        with pytest.raises(greenroom.SessionTimeout):
+            await mic.read(timeout=0.05)
+    await asyncio.wait_for(cancelled.wait(), SOON)
+    assert await asyncio.wait_for(collect(mic), SOON) == []
+    async with audio.playback(never, clock="fast") as speaker:
+        await speaker.write(ramp(480), timeout=SOON)
+
+
+def test_the_synchronous_face_takes_functions_too():
+    data = [ramp(160), ramp(160)]
+    heard = []
+    with (
+        greenroom.sync.capture(lambda samples: data.pop() if data else None, clock="fast") as mic,
+        greenroom.sync.playback(heard.append, rate=16000, clock="fast") as speaker,
+    ):
+        for frame in mic:
+            speaker.write(frame, timeout=SOON)
+        speaker.drain(timeout=SOON)
+    assert b"".join(frame.data for frame in heard) == ramp(160) * 2
+    with greenroom.sync.capture(breaks) as mic, pytest.raises(greenroom.DeviceLost) as raised:
+        mic.read(timeout=SOON)
+    assert isinstance(raised.value.__cause__, Broken)
 
 
 # ---- LiveKit's frames ------------------------------------------------------------------------------------------------

@@ -89,6 +89,26 @@ def test_an_exit_of_the_synchronous_face_with_streams_open_finishes_the_file(scr
         assert file.getnframes() == 4800
 
 
+def test_an_exit_while_a_function_is_called_does_not_hang(script):
+    code, out, err = finish(
+        script("""
+        async def never(frame):
+            print("called", flush=True)
+            await asyncio.Event().wait()
+        async def main():
+            global speaker, mic
+            speaker = await audio.playback(never, clock="fast")
+            mic = await audio.capture(lambda samples: bytes(2 * samples))
+            await speaker.write(bytes(960))
+            await mic.read()
+            await until(lambda: speaker._function._call)
+        asyncio.run(main())
+        print("ends", flush=True)
+        """)
+    )
+    assert (code, out) == (0, ["called", "ends"]), err
+
+
 @pytest.mark.parametrize("face", ["sync", "async"])
 def test_an_interrupt_ends_the_wait(script, face):
     process = script(

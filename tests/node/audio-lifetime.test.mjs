@@ -86,6 +86,26 @@ test('a stream that is neither closed nor referenced any more is closed', async 
   assert.deepEqual((await run(t, script, { flags: ['--expose-gc'] })).output, ['48000', '48000']);
 });
 
+test('a stream of a function is closed as well when nothing refers to it any more', async (t) => {
+  const script = `
+    import { setTimeout as sleep } from 'node:timers/promises';
+    import { capture } from 'greenroom/audio';
+    let calls = 0;
+    const open = async () => void (await (await capture({ device: () => (calls++, new Int16Array(160)) })).read());
+    await open();
+    // The function is not called any more once the stream is closed.
+    for (let i = 0, last = -1; i < 500 && calls !== last; i++) {
+      last = calls;
+      gc();
+      await sleep(50);
+    }
+    const before = calls;
+    await sleep(200);
+    console.log(before > 0, calls === before);
+  `;
+  assert.deepEqual((await run(t, script, { flags: ['--expose-gc'] })).output, ['true true']);
+});
+
 test('no rejection is unhandled', async (t) => {
   const script = `
     import { capture, playback } from 'greenroom/audio';

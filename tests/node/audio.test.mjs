@@ -190,26 +190,121 @@ test('writers at once take turns', async (t) => {
   assert.deepEqual(readWav(path), Int16Array.from(pieces.flatMap((piece) => [...piece])));
 });
 
-test('all that holds 16 bits can be written, and nothing else', async () => {
+test('all that holds samples can be written, and nothing else', async () => {
   const samples = ramp(480);
   const speaker = await playback({ device: 'null', clock: 'fast' });
   const odd = Buffer.concat([Buffer.alloc(1), Buffer.from(samples.buffer)]).subarray(1);
   const theirs = new AudioFrame(samples, 48_000, 1, 480);
-  for (const audio of [samples, odd, new Frame(samples, { rate: 48_000 }), theirs]) await speaker.write(audio, SOON);
+  const floats = Float32Array.from(samples, (sample) => sample / 32768);
+  const all = [samples, odd, new Frame(samples, { rate: 48_000 }), theirs, floats, floats.subarray(0, 240)];
+  for (const audio of all) await speaker.write(audio, SOON);
   await speaker.drain(SOON);
-  assert.equal(speaker.position.heard, 4 * 480);
+  assert.equal(speaker.position.heard, 5.5 * 480);
   const wrong = [
-    [new Float32Array(480), /what is played is of type Float32Array/],
-    [Buffer.alloc(3), /3 bytes are no whole number/],
-    ['text', /what is played is "text"/],
-    [null, /what is played is null/],
+    [new Float64Array(480), /the audio is of type Float64Array; give a frame, an Int16Array, a Float32Array/],
+    [Buffer.alloc(3), /3 bytes are no whole number of 16-bit samples/],
+    ['text', /the audio is "text"/],
+    [null, /the audio is null/],
     [new Frame(samples, { rate: 16_000 }), /the frame is of 16000 Hz and 1 channels/],
-    [AudioFrame.create(24_000, 2, 10), /open the playback with \{ rate: 24000, channels: 2 \}/],
+    [AudioFrame.create(24_000, 2, 10), /open the stream with \{ rate: 24000, channels: 2 \}/],
   ];
   for (const [audio, why] of wrong) {
     await assert.rejects(speaker.write(audio), (error) => error instanceof InvalidArgument && why.test(error.message));
   }
   await speaker.close();
+});
+
+test('floats are samples from -1 to 1, and clipped beyond', async (t) => {
+  const path = join(folder(t), 'out.wav');
+  const speaker = await playback({ device: `file:${path}`, clock: 'fast' });
+  await speaker.write(Float32Array.of(0, 0.5, -0.5, 1, -1, 2, -2, NaN, 1 / 32768), SOON);
+  await speaker.drain(SOON);
+  await speaker.close();
+  assert.deepEqual([...readWav(path)], [0, 16384, -16384, 32767, -32768, 32767, -32768, 0, 1]);
+});
+
+test('a recorder of a loopback ends when its player is closed', async () => {
+  const ear = await capture({ device: 'loopback:ends', clock: 'fast' });
+  const mouth = await playback({ device: 'loopback:ends', rate: 16_000, clock: 'fast' });
+  await mouth.write(ramp(1600), SOON);
+  await mouth.drain(SOON);
+  await mouth.close();
+  assert.deepEqual(joined(await collect(ear)), ramp(1600));
+  await ear.close();
+});
+
+test('what a function gives is recorded, in any portion and later', async () => {
+  const wanted = [];
+  const portions = [
+    ramp(100),
+    Float32Array.from(ramp(1000), (sample) => sample / 32768),
+    Buffer.from(ramp(300).buffer),
+    new Frame(ramp(40), { rate: 16_000 }),
+    new AudioFrame(ramp(160), 16_000, 1, 160),
+  ];
+  const device = async (samples) => {
+    wanted.push(samples);
+    return portions.shift();
+  };
+  const mic = await capture({ device, clock: 'fast' });
+  assert.equal(mic.device, 'callback');
+  const expected = [100, 1000, 300, 40, 160].flatMap((length) => [...ramp(length)]);
+  assert.deepEqual([...joined(await collect(mic))], expected);
+  assert.deepEqual(wanted.slice(0, 2), [160, 60]);
+  await mic.close();
+});
+
+test('what is played is given to a function, and heard once it is done with it', async () => {
+  const heard = [];
+  const speaker = await playback({ device: (frame) => void heard.push(frame), clock: 'fast' });
+  await speaker.write(ramp(4800), SOON);
+  await speaker.drain(SOON);
+  assert.deepEqual(joined(heard), ramp(4800));
+  assert.deepEqual(heard.map(({ time }) => Math.round(time)), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+  await speaker.close();
+  let goOn;
+  const called = new Promise((resolve) => (goOn = resolve));
+  let done;
+  const device = () => new Promise((resolve) => (goOn(), (done = resolve)));
+  const slow = await playback({ device, clock: 'fast' });
+  await slow.write(ramp(480), SOON);
+  const draining = slow.drain(SOON);
+  await called;
+  assert.equal(slow.position.heard, 0);
+  done();
+  await draining;
+  assert.equal(slow.position.heard, 480);
+  await slow.close();
+});
+
+test('a function that throws ends its stream with its error', async () => {
+  const broken = new RangeError('as the test wants');
+  const failing = [() => { throw broken; }, () => Promise.reject(broken)];
+  const isTold = (error) =>
+    error instanceof DeviceLost && error.cause === broken && /RangeError: as the test wants; the stream has ended/.test(error.message);
+  for (const device of failing) {
+    const mic = await capture({ device });
+    await assert.rejects(mic.read(SOON), isTold);
+    await assert.rejects(mic.read(SOON), isTold);
+    await mic.close();
+    const speaker = await playback({ device, clock: 'fast' });
+    await speaker.write(ramp(480), SOON);
+    await assert.rejects(speaker.drain(SOON), isTold);
+    await assert.rejects(speaker.close(), isTold);
+  }
+  const wrong = [['text', /the audio is "text"/], [Buffer.alloc(3), /3 bytes/], [new Frame(ramp(8), { rate: 8000 }), /8000 Hz/]];
+  for (const [audio, why] of wrong) {
+    const mic = await capture({ device: () => audio });
+    await assert.rejects(mic.read(SOON), (error) => error.cause instanceof InvalidArgument && why.test(error.message));
+    await mic.close();
+  }
+});
+
+test('a function that never comes back holds up no end', async () => {
+  const mic = await capture({ device: () => new Promise(() => {}) });
+  await assert.rejects(mic.read({ timeout: 50 }), SessionTimeout);
+  await mic.close();
+  assert.deepEqual(await collect(mic), []);
 });
 
 test('clear drops what waits, and a late write has a deadline', async () => {

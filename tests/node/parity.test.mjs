@@ -39,12 +39,15 @@ const ONLY_NODE = {
     CallOptions: 'keyword arguments in Python',
     CredentialsOptions: 'keyword arguments in Python',
     JoinOptions: 'keyword arguments in Python',
+    PublishAudioOptions: 'keyword arguments in Python',
     PublishOptions: 'keyword arguments in Python',
     RoomEventData: 'what RoomEvent<T> is made of',
     RoomEventType: 'of RoomEvent<T>',
+    ReachOptions: 'keyword arguments in Python',
     RoomOptions: 'keyword arguments in Python',
     SendBytesOptions: 'keyword arguments in Python',
     SendTextOptions: 'keyword arguments in Python',
+    SubscribeOptions: 'keyword arguments in Python',
     EventData: 'what Event<T> is made of',
     EventListener: 'of `on`',
     EventType: 'of Event<T>',
@@ -122,9 +125,11 @@ const python = JSON.parse(
   execFileSync(PYTHON, [fileURLToPath(new URL('support/python_names.py', import.meta.url))], { encoding: 'utf8' }),
 );
 /** The modules whose types are of rooms. */
-const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'room', 'rtc'];
+const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'reach', 'room', 'rtc'];
 const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
 const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
+/** What joins say of the way to the server. */
+const REACH = fieldsOf(declarations('reach'), 'ReachOptions');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
 
 test('the same names are exported', () => {
@@ -167,6 +172,7 @@ test('the ways to get a session take the same arguments', () => {
   for (const [name, [file, options]] of Object.entries(ways)) {
     const theirs = Object.keys(python.functions[name]).filter((parameter) => !positional[name].includes(parameter)).map(camel);
     const node = [...fieldsOf(declarations(file), options), ...fieldsOf(declarations('session'), 'CallOptions')];
+    if (name === 'join') node.push(...REACH);
     assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(theirs), name);
   }
 });
@@ -184,10 +190,12 @@ test('a room has the same methods, which take the same arguments', () => {
   const text = declarations('room');
   const options = { connect: ['RoomOptions'], publish: ['PublishOptions'], send_text: ['SendTextOptions'] };
   options.send_bytes = ['SendBytesOptions', 'SendTextOptions'];
+  Object.assign(options, { publish_audio: ['PublishAudioOptions'], subscribe: ['SubscribeOptions'] });
   for (const [method, interfaces] of Object.entries(options)) {
-    const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'] }[method];
-    const theirs = without(Object.keys(python.room_calls[method]), positional).map(camel);
+    const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'], subscribe: ['track'] };
+    const theirs = without(Object.keys(python.room_calls[method]), positional[method] ?? []).map(camel);
     const node = without(interfaces.flatMap((name) => fieldsOf(text, name)), ONLY_NODE.options);
+    if (method === 'connect') node.push(...REACH);
     assert.deepEqual(sorted(node), sorted(theirs), method);
   }
 });
@@ -342,7 +350,7 @@ function fieldsOf(text, name) {
 }
 
 function bodyOf(text, name) {
-  const declared = new RegExp(`^export (?:interface ${name}(?: extends \\w+)? \\{([^]*?)^\\}|type ${name} = ([^]*?);$(?=\\n(?:/\\*\\*|export|$)))`, 'm');
+  const declared = new RegExp(`^export (?:interface ${name}(?: extends [\\w, ]+)? \\{([^]*?)^\\}|type ${name} = ([^]*?);$(?=\\n(?:/\\*\\*|export|$)))`, 'm');
   const found = declared.exec(text);
   assert.ok(found, `the declarations have no ${name}`);
   return found[1] ?? found[2];

@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { dispose, RoomEvent } from '@livekit/rtc-node';
+import {
+  AudioFrame,
+  AudioSource,
+  AudioStream,
+  dispose,
+  LocalAudioTrack,
+  RoomEvent,
+  TrackPublishOptions,
+} from '@livekit/rtc-node';
 import * as greenroom from 'greenroom';
 import { until } from './support/agents.mjs';
 import { startServer, venue } from './support/livekit-server.mjs';
@@ -121,6 +129,70 @@ test('sends and takes text', async (t) => {
   await chat.return();
   assert.deepEqual(await waiting, { done: true, value: undefined });
   ours.receive('chat');
+});
+
+const RATE = 48_000;
+
+/** Sings 440 Hz at a quarter of full scale until the signal is aborted. */
+async function sing(capture, signal) {
+  for (let at = 0; !signal.aborted; at += RATE / 100) {
+    const tone = Int16Array.from({ length: RATE / 100 }, (_, n) => 8192 * Math.sin((2 * Math.PI * 440 * (at + n)) / RATE));
+    await capture.captureFrame(new AudioFrame(tone, RATE, 1, tone.length));
+  }
+}
+
+/** Reads until half a second of it is the tone. */
+async function hearsIt(frames) {
+  let samples = [];
+  for await (const { data } of frames) {
+    samples.push(...data);
+    if (samples.length < RATE / 2) continue;
+    const turn = (2 * Math.PI * 440) / RATE;
+    const part = (wave) => samples.reduce((sum, sample, n) => sum + sample * wave(turn * n), 0);
+    const level = (2 * Math.hypot(part(Math.sin), part(Math.cos))) / samples.length / 32768;
+    if (level > 0.2 && level < 0.3) return;
+    samples = [];
+  }
+  assert.fail('the audio ended');
+}
+
+test('sends and takes audio', async (t) => {
+  const { ours, theirs } = await both(t);
+  const end = new AbortController();
+  const events = ours.events();
+  const coming = new Promise((resolve) => theirs.on(RoomEvent.TrackSubscribed, resolve));
+  const track = await ours.publishAudio({ name: 'song' });
+  const singing = sing(track, end.signal);
+  await hearsIt(new AudioStream(await coming, RATE, 1));
+  const muted = new Promise((resolve) => theirs.on(RoomEvent.TrackMuted, (_, { identity }) => resolve(identity)));
+  await track.mute();
+  assert.equal(await muted, 'ours');
+  end.abort();
+  await singing;
+  await track.clearQueue();
+  await track.waitForPlayout();
+  await track.unpublish();
+  await assert.rejects(
+    track.captureFrame(new AudioFrame(new Int16Array(480), RATE, 1, 480)),
+    greenroom.InvalidArgument,
+  );
+
+  const source = new AudioSource(RATE, 1);
+  const song = LocalAudioTrack.createAudioTrack('theirs', source);
+  await theirs.localParticipant.publishTrack(song, new TrackPublishOptions());
+  const published = await eventOf(events, 'track_published');
+  assert.deepEqual([published.participant.identity, published.track.name], ['theirs', 'theirs']);
+  assert.deepEqual(ours.participants.get('theirs').tracks, [published.track]);
+  const over = new AbortController();
+  const sung = sing(source, over.signal);
+  const stream = await ours.subscribe(published.track);
+  assert.deepEqual([stream.from, stream.track, stream.rate], ['theirs', published.track, RATE]);
+  await hearsIt(stream);
+  over.abort();
+  await sung;
+  await theirs.localParticipant.unpublishTrack(song.sid);
+  await eventOf(events, 'track_unpublished');
+  await assert.rejects(ours.subscribe(published.track), greenroom.InvalidArgument);
 });
 
 test('a room that is deleted says so to all who wait', async (t) => {

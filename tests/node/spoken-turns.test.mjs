@@ -5,7 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { InvalidArgument, IoError, Speech, TooLarge, Unsupported, start } from 'greenroom';
+import { DeviceLost, InvalidArgument, IoError, SessionTimeout, Speech, TooLarge, Unsupported, start } from 'greenroom';
+import { capture, Frame, playback } from 'greenroom/audio';
 import { listen, sing } from '../../examples/node/melody.mjs';
 import { EXAMPLES, PYTHON, ROOT, folder } from './support/agents.mjs';
 
@@ -71,12 +72,64 @@ test('sound comes in many shapes', async (t) => {
     [samples, 24_000],
     [bytes, 24_000],
     [{ samples, rate: 24_000 }],
+    [Float32Array.from(samples, (sample) => sample / 32768), 24_000],
+    [new Frame(samples, { rate: 24_000 })],
     [{ data: samples, sampleRate: 24_000, channels: 1 }],
     [parts, 24_000],
     [Readable.from(parts), 24_000],
     [new Speech(sing('hi'))],
   ];
   for (const [sound, rate] of shapes) assert.equal((await session.sayAudio(sound, { rate })).heard, 'hi');
+});
+
+/** A function that gives a melody whole, and ends. */
+function whole(words, rate) {
+  const left = [sing(words, rate)];
+  return () => left.pop();
+}
+
+test('a device is heard until it ends, is closed, or for a duration', async (t) => {
+  const session = await start(AGENTS.node[0], { audio: true });
+  t.after(() => session.close());
+  const file = join(folder(t), 'hello.wav');
+  new Speech(sing('hello there')).save(file);
+  const turn = await session.sayAudio(`file:${file}`, { text: 'hello there' });
+  assert.deepEqual([turn.text, turn.heard, sung(turn)], ['hello there', 'hello there', 'echo hello there']);
+
+  const ear = await capture({ device: 'loopback:said', rate: 24_000, clock: 'fast' });
+  const mouth = await playback({ device: 'loopback:said', rate: 24_000, clock: 'fast' });
+  const saying = session.sayAudio(ear);
+  await mouth.write(sing('weather please', 24_000));
+  await mouth.drain();
+  await mouth.close();
+  assert.equal((await saying).heard, 'weather please');
+  await ear.close();
+
+  const mic = await capture({ device: whole('hello there', RATE), rate: RATE, clock: 'fast' });
+  const duration = (sing('hello there').length / RATE / 2) * 1000;
+  const half = await session.sayAudio(mic, { duration });
+  assert.ok(Math.abs(half.voice.userMs - duration) < 100, String(half.voice.userMs));
+  assert.notEqual(await mic.read(), undefined, 'the microphone stays open');
+  await mic.close();
+});
+
+test('a device that fails or gives nothing is an error, and the session goes on', async (t) => {
+  const session = await start(AGENTS.node[0], { audio: true });
+  t.after(() => session.close());
+  await assert.rejects(session.sayAudio('fail:after=500ms'), DeviceLost);
+  const silent = await capture({ device: () => undefined });
+  await assert.rejects(session.sayAudio(silent), /ended before it gave a sample/);
+  await silent.close();
+  await assert.rejects(session.sayAudio('tone:loud'), /write tone:440/);
+  await assert.rejects(session.sayAudio('loopback:nobody', { timeout: 100 }), SessionTimeout);
+  const reason = new Error('of the test');
+  await assert.rejects(session.sayAudio('loopback:nobody', { signal: AbortSignal.abort(reason) }), reason);
+  await assert.rejects(session.sayAudio(sing('hi'), { duration: 1000 }), /duration is for a device/);
+  await assert.rejects(session.sayAudio('tone:440', { duration: -1 }), /duration is -1/);
+  const endless = await capture({ device: 'null', frameMs: 1000, clock: 'fast' });
+  await assert.rejects(session.sayAudio(endless), TooLarge);
+  await endless.close();
+  assert.equal((await session.say('hi', { tts: sing })).heard, 'hi');
 });
 
 test('what cannot be said is refused, and the session goes on', async (t) => {

@@ -119,6 +119,8 @@ async def test_sound_comes_in_many_shapes(session, tmp_path):
         (path.read_bytes(), None),
         (samples, 24_000),
         (samples.tobytes(), 24_000),
+        (samples.astype(np.float32) / 32768, 24_000),
+        ([greenroom.audio.Frame(data=samples.tobytes(), rate=24_000)], None),
         (np.stack([samples, samples], axis=1), 24_000),
         (frames(), None),
         ([samples[:1000], samples[1000:]], 24_000),
@@ -136,6 +138,59 @@ async def test_a_tts_may_be_a_coroutine(session):
 
     turn = await session.say("hi", tts=tts)
     assert turn.heard == "hi"
+
+
+def whole(words: str, rate: int = RATE):
+    """A function that gives a melody whole, and ends."""
+    left = [melody.sing(words, rate)]
+    return lambda samples: left.pop() if left else None
+
+
+async def test_a_device_is_heard_until_it_ends(session, tmp_path):
+    greenroom.Speech(melody.sing("hello there").tobytes()).save(tmp_path / "hello.wav")
+    turn = await session.say_audio(f"file:{tmp_path}/hello.wav", text="hello there")
+    assert (turn.text, turn.heard, sung(turn)) == ("hello there", "hello there", "echo hello there")
+    # A microphone of another rate and two channels, opened and closed for the turn.
+    mono = melody.sing("weather please", 16_000)
+    stereo = [np.stack([mono, mono], axis=1).astype(np.float32) / 32768]
+    opening = greenroom.audio.capture(lambda samples: stereo.pop() if stereo else None, channels=2, clock="fast")
+    assert (await session.say_audio(opening)).heard == "weather please"
+
+
+async def test_a_device_is_heard_until_it_is_closed_or_for_a_duration(session):
+    async with greenroom.audio.capture("loopback:said", rate=24_000, clock="fast") as ear:
+        mouth = await greenroom.audio.playback("loopback:said", rate=24_000, clock="fast")
+        saying = asyncio.create_task(session.say_audio(ear))
+        await mouth.write(melody.sing("hello there", 24_000))
+        await mouth.drain()
+        await mouth.close()
+        assert (await saying).heard == "hello there"
+    async with greenroom.audio.capture(whole("hello there"), rate=RATE, clock="fast") as mic:
+        duration = len(melody.sing("hello there")) / RATE / 2
+        turn = await session.say_audio(mic, duration=duration)
+        assert turn.voice.user == pytest.approx(duration, abs=0.1)
+        assert await mic.read() is not None, "the microphone stays open"
+
+
+async def test_a_device_that_fails_or_gives_nothing_is_an_error_and_the_session_goes_on(session):
+    with pytest.raises(greenroom.DeviceLost, match="as its name says"):
+        await session.say_audio("fail:after=500ms")
+    with pytest.raises(greenroom.InvalidArgument, match="ended before it gave a sample"):
+        await session.say_audio(greenroom.audio.capture(lambda samples: None))
+    with pytest.raises(greenroom.InvalidArgument, match="write tone:440"):
+        await session.say_audio("tone:loud")
+    with pytest.raises(greenroom.SessionTimeout):
+        await session.say_audio("loopback:nobody", timeout=0.1)
+    with pytest.raises(greenroom.InvalidArgument, match="duration= is for a device"):
+        await session.say_audio(melody.sing("hi"), duration=1)
+    for duration in (0, -1, float("nan"), "2"):
+        with pytest.raises(greenroom.InvalidArgument, match="duration is"):
+            await session.say_audio("tone:440", duration=duration)
+    with pytest.raises(greenroom.InvalidArgument, match="not a playback"):
+        await session.say_audio(greenroom.audio.playback("null"))
+    with pytest.raises(greenroom.TooLarge, match="give a duration"):
+        await session.say_audio(greenroom.audio.capture("null", frame_ms=1000, clock="fast"))
+    assert (await session.say("hi", tts=melody.sing)).heard == "hi"
 
 
 async def test_what_cannot_be_said_is_refused_and_the_session_goes_on(session, tmp_path):
@@ -173,6 +228,8 @@ def test_the_blocking_session_speaks_too(tmp_path):
         turn.voice.audio.save(tmp_path / "reply.wav")
         again = session.say_audio(tmp_path / "reply.wav")
         assert again.heard == "echo hi"
+        with greenroom.sync.capture(whole("hello", 16_000), clock="fast") as mic:
+            assert session.say_audio(mic).heard == "hello"
 
 
 async def test_a_recording_that_cannot_be_made_fails_the_start(tmp_path):

@@ -9,11 +9,13 @@ __all__ = [
     "NativeError",
     "PlaybackDriver",
     "RoomDriver",
+    "SpeechStream",
     "Switchboard",
     "_panic",
     "credentials",
     "devices",
     "error_codes",
+    "is_virtual_device",
     "join",
     "noisy",
     "open",
@@ -104,7 +106,7 @@ class RoomDriver:
 class CaptureDriver:
     """Recording. What is not there yet is None: a byte comes when to ask again. Only `wait_closed` blocks."""
 
-    def __new__(cls, options: str) -> CaptureDriver:
+    def __new__(cls, options: str, is_function: bool) -> CaptureDriver:
         """Begin to open a device; `options` is JSON, see the native code."""
 
     def detach_fileno(self) -> int:
@@ -122,6 +124,15 @@ class CaptureDriver:
     def recorded(self) -> str:
         """What it has done so far, as JSON, in samples of each channel: `{"samples", "lost", "dropped"}`."""
 
+    def poll_wanted(self) -> int | None:
+        """How many samples of each channel the function is to give; None while it is not to be called."""
+
+    def give(self, data: bytes, is_float: bool) -> None:
+        """What the function gave, none at the end."""
+
+    def fail(self, why: str) -> None:
+        """The function failed."""
+
     def age(self) -> float:
         """Seconds since it was opened, from which the times of its frames count."""
 
@@ -138,7 +149,7 @@ class CaptureDriver:
 class PlaybackDriver:
     """Playing. What is not there yet is None: a byte comes when to ask again. Only `wait_closed` blocks."""
 
-    def __new__(cls, options: str) -> PlaybackDriver:
+    def __new__(cls, options: str, is_function: bool) -> PlaybackDriver:
         """Begin to open a device; `options` is JSON, see the native code."""
 
     def detach_fileno(self) -> int:
@@ -147,8 +158,8 @@ class PlaybackDriver:
     def about(self) -> str | None:
         """What it is, as JSON, once it is open: `{"device", "rate", "channels"}`."""
 
-    def poll_write(self, data: bytes, start: int) -> int | None:
-        """Write 16-bit samples from byte `start` on; how many bytes there was room for."""
+    def poll_write(self, data: bytes, start: int, is_float: bool) -> int | None:
+        """Write samples of 16 bits or floats from byte `start` on; how many bytes there was room for."""
 
     def flush(self) -> None:
         """Have what was written played without waiting for more."""
@@ -158,6 +169,15 @@ class PlaybackDriver:
 
     def clear(self) -> None:
         """Drop what has not reached the device."""
+
+    def poll_played(self) -> bytes | None:
+        """What the function is to take, samples of 16 bits; None while it is not to be called."""
+
+    def taken(self) -> None:
+        """The function took it."""
+
+    def fail(self, why: str) -> None:
+        """The function failed."""
 
     def position(self) -> str:
         """How far it has come, as JSON, in samples of each channel: `{"written", "heard", "waiting", "dropped"}`."""
@@ -293,6 +313,9 @@ class Switchboard:
 def start(options: str) -> Driver:
     """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""
 
+def is_virtual_device(name: str) -> bool:
+    """Whether a device of this name would be a virtual one."""
+
 def join(options: str) -> Driver:
     """Join a room and drive the session of an agent in it, as JSON tells. Returns at once, as `start` does."""
 
@@ -323,8 +346,21 @@ def speech_from_wav(path: str) -> bytes:
 def speech_from_wav_bytes(content: bytes) -> bytes:
     """The same, from the content of such a file."""
 
-def speech_from_pcm(samples: bytes, rate: int, channels: int) -> bytes:
-    """The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz."""
+@final
+class SpeechStream:
+    """Speech of samples that come in parts, as they come."""
+
+    def __new__(cls, rate: int, channels: int) -> SpeechStream:
+        """Of interleaved samples at `rate` Hz."""
+
+    def take(self, samples: bytes) -> bytes:
+        """Take 16-bit samples; the speech that can be made of them so far."""
+
+    def finish(self) -> bytes:
+        """Nothing more comes: the rest."""
+
+def speech_from_pcm(samples: bytes, rate: int, channels: int, is_float: bool) -> bytes:
+    """The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats."""
 
 def noisy(samples: bytes, noise: str, snr: float, seed: int) -> bytes:
     """Speech in noise, "white", "babble" or "impulses" of a seed, which is `snr` dB above it; both are at 48 kHz."""

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import json
 import logging
+import math
 import os
 import warnings
 import weakref
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from greenroom import _json
 from greenroom._link import Link, SharedLink, weak
+from greenroom._live import device_of, say_live
 from greenroom._native import NativeError
 from greenroom._speech import Sound, TextToSpeech, encode, speech_of
 from greenroom.errors import GreenroomError, InvalidArgument, forked, from_json
@@ -130,6 +132,7 @@ class Session:
         *,
         text: str = "",
         rate: int | None = None,
+        duration: float | None = None,
         interrupt_after: float | None = None,
         timeout: float | None = None,
     ) -> Turn:
@@ -137,15 +140,18 @@ class Session:
 
             turn = await session.say_audio("question.wav")
             print(turn.heard, turn.reply, turn.voice.response)
+            turn = await session.say_audio(greenroom.audio.capture(), duration=5)
 
         Nothing on the wire ends such a turn. It is over once the agent has heard all of it, has answered and is silent
         again; else after 10 s in which it shows no sign of having heard, or 3 s in which it begins no answer.
 
         Args:
-            sound: What the user says, 3 minutes at most: a WAV file (path or bytes), 16-bit samples (bytes, numpy),
-                frames of livekit, or an iterable of those; see `greenroom.Sound`.
+            sound: What the user says, 3 minutes at most: a WAV file (path or bytes), samples (bytes, numpy), frames of
+                livekit, or an iterable of those; or a device, which is heard while it is spoken into: a virtual one by
+                its name, or a capture; see `greenroom.Sound`.
             text: What it says in words, for the turn's `text`. The agent does not get it.
             rate: Samples per second of samples that do not tell theirs. 48,000 by default.
+            duration: Of a device, how many seconds of it are said. By default until it ends, or the capture is closed.
             interrupt_after: Do not wait for the turn under way: speak over the agent once it has been heard for so many
                 seconds. Both turns come back; this one's `voice.yielded` tells how long the agent took to fall silent.
             timeout: Seconds for this turn, waiting included. By default 120 and as long as the sound lasts.
@@ -153,12 +159,22 @@ class Session:
         Raises:
             Unsupported: The session has no audio.
             InvalidArgument, IoError, TooLarge: The sound cannot be said.
+            DeviceLost, DeviceNotFound: The device failed. What it gave was said.
             SessionTimeout: The agent was done speaking before it was to be interrupted.
         """
+        arguments: dict[str, Any] = {"text": text}
+        if interrupt_after is not None:
+            arguments["interrupt_after_ms"] = interrupt_after * 1000
+        if duration is not None and not (isinstance(duration, (int, float)) and 0 < duration < math.inf):
+            raise InvalidArgument(f"duration is {duration!r}; it must be a number of seconds above 0")
+        device = device_of(sound)
+        if device is not None:
+            async with device as opened:
+                return _json.build(Turn, await say_live(self._call, opened, duration, timeout, **arguments))
+        if duration is not None:
+            raise InvalidArgument("duration= is for a device; other sounds are said whole")
         speech = await speech_of(sound, rate)
-        arguments = {} if interrupt_after is None else {"interrupt_after_ms": interrupt_after * 1000}
-        answer = await self._call(timeout, "say_audio", audio=encode(speech), text=text, **arguments)
-        return _json.build(Turn, answer)
+        return _json.build(Turn, await self._call(timeout, "say_audio", audio=encode(speech), **arguments))
 
     # ---- questions -------------------------------------------------------------------------------------------------
 

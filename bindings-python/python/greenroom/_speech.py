@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from greenroom import _native
+from greenroom._audio_frame import Frame, samples_of
 from greenroom.errors import InvalidArgument, from_json
 
 __all__ = ["Noise", "Sound", "Speech", "TextToSpeech", "noisy"]
@@ -28,7 +29,7 @@ class Speech:
     __slots__ = ("samples",)
 
     def __init__(self, samples: bytes) -> None:
-        self.samples = _native_call(_native.speech_from_pcm, samples, _RATE, 1)
+        self.samples = _native_call(_native.speech_from_pcm, samples, _RATE, 1, False)
 
     @property
     def duration(self) -> float:
@@ -58,10 +59,13 @@ Sound: TypeAlias = Any
 
 - a `Speech`;
 - the path of a WAV file, of any rate and number of channels, or its content as bytes;
-- signed 16-bit samples: bytes, an array of numpy (`int16`; of several channels, one row for each instant), at 48 kHz
-  unless `rate` says otherwise;
-- a frame of livekit (`rtc.AudioFrame`), or anything else with `data`, `sample_rate` and `num_channels`;
-- an iterable, or an async iterable, of such samples or frames.
+- samples: bytes of signed 16 bits, or an array of numpy (`int16`, or `float32` from -1 to 1; of several channels, one
+  row for each instant), at 48 kHz unless `rate` says otherwise;
+- a frame of `greenroom.audio` or of livekit (`rtc.AudioFrame`), or anything else with `data`, `sample_rate` and
+  `num_channels`;
+- an iterable, or an async iterable, of such samples or frames;
+- in `say_audio`, a device: the name of a virtual one (`tone:440`, `loopback:x`, …), a `greenroom.audio.Capture`, which
+  stays open, or `greenroom.audio.capture(…)` itself, which is opened and closed for the turn.
 """
 
 TextToSpeech: TypeAlias = Callable[[str], Sound | Awaitable[Sound]]
@@ -111,23 +115,23 @@ def _gathered(sound: Sound, rate: int | None) -> Speech:
         return sound
     if isinstance(sound, (str, os.PathLike)):
         return _of(_native_call(_native.speech_from_wav, os.fspath(sound)))
-    parts: list[tuple[bytes, int, int]] = []
+    parts: list[_Part] = []
     if _is_samples(sound):
         parts.append(_pcm(sound, rate))
     elif isinstance(sound, Iterable):
         parts.extend(_pcm(part, rate) for part in sound)
     else:
-        raise InvalidArgument(
-            f"a {type(sound).__name__} holds no sound; give a WAV file, 16-bit samples or frames of livekit"
-        )
-    formats = {(part_rate, channels) for _, part_rate, channels in parts}
+        raise InvalidArgument(f"a {type(sound).__name__} holds no sound; give a WAV file, samples or frames of livekit")
+    formats = {(part.rate, part.channels, part.is_float) for part in parts}
     if len(formats) > 1:
-        raise InvalidArgument(f"the parts of the sound differ in rate and channels: {sorted(formats)}; give one format")
-    samples = b"".join(part for part, _, _ in parts)
-    if samples[:4] == b"RIFF":
+        raise InvalidArgument(
+            f"the parts of the sound differ in rate, channels or kind of samples: {sorted(formats)}; give one format"
+        )
+    samples = b"".join(part.data for part in parts)
+    part_rate, channels, is_float = formats.pop() if formats else (_RATE, 1, False)
+    if samples[:4] == b"RIFF" and not is_float:
         return _of(_native_call(_native.speech_from_wav_bytes, samples))
-    part_rate, channels = formats.pop() if formats else (_RATE, 1)
-    return _of(_native_call(_native.speech_from_pcm, samples, part_rate, channels))
+    return _of(_native_call(_native.speech_from_pcm, samples, part_rate, channels, is_float))
 
 
 def decode(text: str) -> Speech:
@@ -147,7 +151,7 @@ def _of(samples: bytes) -> Speech:
 
 
 def _is_samples(sound: object) -> bool:
-    if hasattr(sound, "sample_rate"):
+    if isinstance(sound, Frame) or hasattr(sound, "sample_rate"):
         return True
     try:
         memoryview(sound)  # type: ignore[arg-type]
@@ -156,22 +160,19 @@ def _is_samples(sound: object) -> bool:
     return True
 
 
-def _pcm(sound: Any, rate: int | None) -> tuple[bytes, int, int]:
-    """Samples, rate and channels of one part."""
-    if hasattr(sound, "sample_rate"):
-        return bytes(sound.data), sound.sample_rate, getattr(sound, "num_channels", 1)
-    try:
-        view = memoryview(sound)
-    except TypeError:
-        raise InvalidArgument(
-            f"a {type(sound).__name__} holds no sound; give 16-bit samples or frames of livekit"
-        ) from None
-    if view.format not in ("B", "b", "c", "h", "<h"):
-        raise InvalidArgument(
-            f"the samples are of the kind {view.format!r}; give 16 bits: (samples * 32767).astype('int16') for floats"
-        )
-    channels = view.shape[1] if view.shape is not None and len(view.shape) > 1 else 1
-    return view.tobytes(), _RATE if rate is None else rate, channels
+class _Part(NamedTuple):
+    """A part of a sound."""
+
+    data: bytes
+    rate: int
+    channels: int
+    is_float: bool
+
+
+def _pcm(sound: Any, rate: int | None) -> _Part:
+    samples = samples_of(sound)
+    own_rate, channels = samples.format or (_RATE if rate is None else rate, samples.columns)
+    return _Part(samples.data, own_rate, channels, samples.is_float)
 
 
 def _native_call(function: Callable[..., Any], *arguments: object) -> Any:

@@ -9,12 +9,13 @@
         await speaker.drain()
 
 Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`, `tone:440`,
-`noise:white:-40`, `loopback:name`, `fail:after=2s`. They go by the clock that is asked for, in real time or as fast as
-possible, so that code that uses devices can be tested without one.
+`noise:white:-40`, `loopback:name`, `fail:after=2s`; and instead of a name a function, which gives what is recorded or
+takes what is played. They go by the clock that is asked for, in real time or as fast as possible, so that code that
+uses devices can be tested without one. What is played to a loopback is recorded from it, until its playback is closed.
 
-Samples are 16-bit integers of this machine's byte order, the channels of an instant side by side. Times are seconds,
-but for `frame_ms`. Importing this module opens nothing; ALSA's library is looked for when a device is. The same without
-asyncio is in `greenroom.sync`.
+Samples are 16-bit integers of this machine's byte order, the channels of an instant side by side; what is played may
+also be floats of 32 bits from -1 to 1. Times are seconds, but for `frame_ms`. Importing this module opens nothing;
+ALSA's library is looked for when a device is. The same without asyncio is in `greenroom.sync`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from greenroom import _json, _native
+from greenroom._audio_frame import Frame, samples_to_play
+from greenroom._audio_function import Function, Sink, Source
 from greenroom._link import NativeHold, weak
 from greenroom._native import CaptureDriver, PlaybackDriver
 from greenroom._session import _ask
 from greenroom._speech import Noise, noisy
 from greenroom._start import _check_seconds
-from greenroom.errors import GreenroomError, InvalidArgument, SessionTimeout, forked
+from greenroom.errors import DeviceLost, GreenroomError, InvalidArgument, SessionTimeout, forked
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -60,6 +63,8 @@ __all__ = [
     "Position",
     "Recorded",
     "ReopenedEvent",
+    "Sink",
+    "Source",
     "capture",
     "devices",
     "noisy",
@@ -104,48 +109,6 @@ class Device:
     """The lowest and the highest rate that the system opens it at, in Hz."""
     channels: int
     """Its channels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """A short stretch of audio."""
-
-    data: bytes
-    """16-bit samples, the channels of an instant side by side; `numpy.frombuffer(frame.data, numpy.int16)` views it."""
-    rate: int
-    """In Hz."""
-    channels: int = 1
-    """How many."""
-    time: float = 0.0
-    """When its first sample was recorded, in seconds since the stream was opened; see `Capture.origin`."""
-    lost: int = 0
-    """How many samples of each channel are missing just before it."""
-
-    @property
-    def samples(self) -> int:
-        """How many samples each channel has."""
-        return len(self.data) // (2 * self.channels)
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return self.samples / self.rate
-
-    def to_rtc(self) -> rtc.AudioFrame:
-        """The same as a `livekit.rtc.AudioFrame`: `await source.capture_frame(frame.to_rtc())`.
-
-        Raises:
-            SdkMissing, SdkTooOld, Unsupported: There is no livekit that this package knows.
-        """
-        from greenroom._livekit import audio_frame_class
-
-        frame: rtc.AudioFrame = audio_frame_class()(self.data, self.rate, self.channels, self.samples)
-        return frame
-
-    @classmethod
-    def from_rtc(cls, frame: rtc.AudioFrame) -> Frame:
-        """A frame from a `livekit.rtc.AudioFrame`. A playback takes those as they are."""
-        return cls(data=frame.data.tobytes(), rate=frame.sample_rate, channels=frame.num_channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +203,7 @@ _EVENTS: dict[str, type[Any]] = {
 
 
 def capture(
-    device: str | int | None = None,
+    device: str | int | Source | None = None,
     *,
     rate: int = 16000,
     channels: int = 1,
@@ -254,8 +217,8 @@ def capture(
     """Record: `async with` what this gives, or await it and close the capture yourself. Nothing happens before that.
 
     Args:
-        device: An id, a name or a part of it, a number from the list of inputs, or a virtual device; the default one
-            without.
+        device: An id, a name or a part of it, a number from the list of inputs, a virtual device, or a function that
+            gives the audio (see `Source`), which is called on this event loop; the default device without.
         rate: Of the frames, in Hz; the device's own may be another.
         channels: Of the frames. One is the mean of the device's; of several, each is the device's of that number.
         frame_ms: The length of a frame in milliseconds, 1 to 1000.
@@ -270,15 +233,15 @@ def capture(
         DeviceNotFound: There is no such device; the message lists those that are there.
         InvalidArgument: An argument cannot be meant, or a name fits several devices.
         Busy, PermissionDenied, DeviceLost: Somebody else has it; the system forbids it; it gives no sample, as a
-            microphone that is denied silently.
+            microphone that is denied silently. What a function raises is the `__cause__` of a `DeviceLost`.
         AudioUnavailable: There is nothing to reach devices through; the message says what to install.
     """
     options = _options(device, rate, channels, queue, latency, reopen, timeout, clock, frame_ms=frame_ms)
-    return Opening(lambda: Capture._begin(options))
+    return Opening(lambda: Capture._begin(options, device if callable(device) else None))
 
 
 def playback(
-    device: str | int | None = None,
+    device: str | int | Sink | None = None,
     *,
     rate: int = 48000,
     channels: int = 1,
@@ -292,8 +255,8 @@ def playback(
     """Play: `async with` what this gives, or await it and close the playback yourself. Nothing happens before that.
 
     Args:
-        device: An id, a name or a part of it, a number from the list of outputs, or a virtual device; the default one
-            without.
+        device: An id, a name or a part of it, a number from the list of outputs, a virtual device, or a function that
+            takes the audio (see `Sink`), which is called on this event loop; the default device without.
         rate: Of what is written, in Hz; the device's own may be another.
         channels: Of what is written.
         queue: Seconds that may wait to be played, 0.02 to a minute; who writes more waits.
@@ -311,7 +274,7 @@ def playback(
     if jitter is not None:
         _check_seconds("jitter", jitter)
     options = _options(device, rate, channels, queue, latency, reopen, timeout, clock, jitter_ms=_ms(jitter))
-    return Opening(lambda: Playback._begin(options))
+    return Opening(lambda: Playback._begin(options, device if callable(device) else None))
 
 
 async def devices() -> list[Device]:
@@ -413,7 +376,8 @@ class _Stream:
 
     # ---- how -------------------------------------------------------------------------------------------------------
 
-    def _hold_on(self, driver: CaptureDriver | PlaybackDriver) -> None:
+    def _hold_on(self, driver: CaptureDriver | PlaybackDriver, function: Function | None) -> None:
+        self._function = function
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._news: set[asyncio.Future[None]] = set()
@@ -432,9 +396,20 @@ class _Stream:
             self._is_detached = True
             self._abandon.detach()
             self._hold.abandon()
+            if self._function is not None:
+                self._function.stop()
             raise
         self.rate = about["rate"]
         self.channels = about["channels"]
+
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        """Asks the native half. A stream that its function has ended raises with what that has raised as the cause."""
+        try:
+            return _ask(ask)
+        except DeviceLost as error:
+            if self._function is None or self._function.failure is None:
+                raise
+            raise error from self._function.failure
 
     async def _until(self, ask: Callable[[], _T | None], timeout: float | None = None, what: str = "") -> _T:
         """What `ask` gives, once it gives something. To cancel it loses nothing."""
@@ -446,7 +421,7 @@ class _Stream:
         if self._at_once > _TURN:
             self._at_once = 0
             await asyncio.sleep(0)
-        while (found := _ask(ask)) is None:
+        while (found := self._asked(ask)) is None:
             self._at_once = 0
             left = None if deadline is None else deadline - self._loop.time()
             if left is not None and left <= 0:
@@ -466,6 +441,8 @@ class _Stream:
             self._news.discard(waiting)
 
     def _on_wake(self) -> None:
+        if self._function is not None:
+            self._function.serve()
         for waiting in self._news:
             if not waiting.done():
                 waiting.set_result(None)
@@ -479,6 +456,8 @@ class _Stream:
             self._is_detached = True
             self._abandon.detach()
             self._hold.detach()
+            if self._function is not None:
+                self._function.stop()
             # What others wait for is there now, if only as an error.
             self._on_wake()
 
@@ -507,10 +486,10 @@ class Capture(_Stream):
     _driver: CaptureDriver
 
     @classmethod
-    def _begin(cls, options: str) -> Capture:
+    def _begin(cls, options: str, function: Source | None) -> Capture:
         stream = object.__new__(cls)
-        stream._driver = _ask(CaptureDriver, options)
-        stream._hold_on(stream._driver)
+        stream._driver = _ask(CaptureDriver, options, function is not None)
+        stream._hold_on(stream._driver, _function(function, stream._driver, options))
         return stream
 
     @property
@@ -544,7 +523,7 @@ class Capture(_Stream):
 
     def _take(self) -> Frame | None:
         """The next frame if it is there. This may be called on any thread."""
-        polled = _ask(self._driver.poll_frame)
+        polled = self._asked(self._driver.poll_frame)
         return None if polled is None else self._frame(polled)
 
     def _frame(self, polled: tuple[bytes | None, float, int]) -> Frame | None:
@@ -569,12 +548,12 @@ class Playback(_Stream):
     _driver: PlaybackDriver
 
     @classmethod
-    def _begin(cls, options: str) -> Playback:
+    def _begin(cls, options: str, function: Sink | None) -> Playback:
         stream = object.__new__(cls)
-        stream._driver = _ask(PlaybackDriver, options)
+        stream._driver = _ask(PlaybackDriver, options, function is not None)
         # Those who write, in their order.
         stream._writers = []
-        stream._hold_on(stream._driver)
+        stream._hold_on(stream._driver, _function(function, stream._driver, options))
         return stream
 
     _writers: list[object]
@@ -590,15 +569,15 @@ class Playback(_Stream):
         To cancel it, as a timeout does, may leave a part written.
 
         Args:
-            audio: A `Frame`, a `livekit.rtc.AudioFrame`, or 16-bit samples: bytes, or any buffer such as a numpy array
-                of int16.
+            audio: A `Frame`, a `livekit.rtc.AudioFrame`, or samples: bytes of 16-bit integers, or any buffer that tells
+                what it has, such as a numpy array of int16 or float32 (from -1 to 1; what is beyond is clipped).
             timeout: Seconds for all of it.
 
         Raises:
             SessionTimeout: There was not enough room in time.
-            InvalidArgument: It has another rate or other channels than the playback, or is no 16-bit audio.
+            InvalidArgument: It has another rate or other channels than the playback, or is no such audio.
         """
-        data = _samples(audio, self.rate, self.channels)
+        data, is_float, *_ = samples_to_play(audio, self.rate, self.channels)
         written = 0
         me = object()
 
@@ -607,7 +586,7 @@ class Playback(_Stream):
             while written < len(data):
                 if self._writers[0] is not me:
                     return None
-                taken = self._driver.poll_write(data, written)
+                taken = self._driver.poll_write(data, written, is_float)
                 if taken is None:
                     return None
                 written += taken
@@ -662,34 +641,17 @@ def _event(text: str) -> AudioEvent | None:
     return built
 
 
-def _samples(audio: Any, rate: int, channels: int) -> bytes:
-    """The bytes of what is to be played at this rate with these channels."""
-    given: tuple[int, int] | None = None
-    data = audio
-    if isinstance(audio, Frame):
-        given, data = (audio.rate, audio.channels), audio.data
-    elif hasattr(audio, "sample_rate") and hasattr(audio, "num_channels"):
-        given, data = (audio.sample_rate, audio.num_channels), audio.data
-    if given is not None and given != (rate, channels):
-        raise InvalidArgument(
-            f"the frame is of {given[0]} Hz and {given[1]} channels, and the playback of {rate} Hz and {channels}; "
-            f"open the playback with rate={given[0]}, channels={given[1]}"
-        )
-    try:
-        view = memoryview(data)
-    except TypeError:
-        raise InvalidArgument(
-            f"a {type(audio).__name__} is no audio; give a frame, bytes or an array of int16"
-        ) from None
-    if view.format not in ("h", "<h", "B", "c"):
-        raise InvalidArgument(f"the samples are of the format {view.format!r}; give 16-bit integers (numpy: int16)")
-    if view.nbytes % (2 * channels):
-        raise InvalidArgument(f"{view.nbytes} bytes are no whole number of 16-bit samples for {channels} channels")
-    return data if isinstance(data, bytes) else view.tobytes()
+def _function(
+    function: Callable[[Any], Any] | None, driver: CaptureDriver | PlaybackDriver, options: str
+) -> Function | None:
+    if function is None:
+        return None
+    settings = json.loads(options)
+    return Function(function, driver, settings["rate"], settings["channels"])
 
 
 def _options(
-    device: str | int | None,
+    device: str | int | Callable[[Any], Any] | None,
     rate: int,
     channels: int,
     queue: float,
@@ -700,8 +662,8 @@ def _options(
     **others: float | None,
 ) -> str:
     """The options that recording and playing share, as JSON, and others."""
-    if not isinstance(device, (str, int, type(None))):
-        raise InvalidArgument(f"device is {device!r}; give an id, a name, a number or a virtual device")
+    if not isinstance(device, (str, int, type(None))) and not callable(device):
+        raise InvalidArgument(f"device is {device!r}; give an id, a name, a number, a virtual device or a function")
     for what, whole in (("rate", rate), ("channels", channels)):
         if not isinstance(whole, int) or whole <= 0:
             raise InvalidArgument(f"{what} is {whole!r}; it must be a whole number above 0")
@@ -709,7 +671,7 @@ def _options(
         _check_seconds(what, seconds)
     return json.dumps(
         {
-            "device": None if device is None else str(device),
+            "device": str(device) if isinstance(device, (str, int)) else None,
             "rate": rate,
             "channels": channels,
             "queue_ms": _ms(queue),

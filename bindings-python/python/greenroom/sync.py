@@ -18,6 +18,7 @@ thread, for `timeout` seconds at most, and can be interrupted with Ctrl-C. Sever
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 import weakref
@@ -26,6 +27,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from greenroom import _session, _start, audio
+from greenroom._live import Elsewhere
 from greenroom._speech import Sound, TextToSpeech
 from greenroom.errors import GreenroomError, SessionClosed, forked
 from greenroom.events import Event
@@ -96,9 +98,11 @@ def join(
     *,
     timeout: float = 60.0,
     idle_timeout: float | None = None,
+    ca: str | os.PathLike[str] | bytes | None = None,
+    proxy: str | None = None,
 ) -> Session:
     """Join a room and open a session with the agent in it; the arguments and errors are those of `greenroom.join`."""
-    return _open(lambda: _start.join(url, token, agent, timeout=timeout, idle_timeout=idle_timeout))
+    return _open(lambda: _start.join(url, token, agent, timeout=timeout, idle_timeout=idle_timeout, ca=ca, proxy=proxy))
 
 
 def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A001
@@ -107,7 +111,7 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A
 
 
 def capture(
-    device: str | int | None = None,
+    device: str | int | audio.Source | None = None,
     *,
     rate: int = 16000,
     channels: int = 1,
@@ -118,7 +122,10 @@ def capture(
     timeout: float = 5.0,
     clock: audio.Clock = "real_time",
 ) -> Capture:
-    """Open a device to record from; the arguments and errors are those of `greenroom.audio.capture`."""
+    """Open a device to record from; the arguments and errors are those of `greenroom.audio.capture`.
+
+    A function as a device is called on the stream's own thread.
+    """
     opening = audio.capture(
         device,
         rate=rate,
@@ -134,7 +141,7 @@ def capture(
 
 
 def playback(
-    device: str | int | None = None,
+    device: str | int | audio.Sink | None = None,
     *,
     rate: int = 48000,
     channels: int = 1,
@@ -145,7 +152,10 @@ def playback(
     timeout: float = 5.0,
     clock: audio.Clock = "real_time",
 ) -> Playback:
-    """Open a device to play to; the arguments and errors are those of `greenroom.audio.playback`."""
+    """Open a device to play to; the arguments and errors are those of `greenroom.audio.playback`.
+
+    A function as a device is called on the stream's own thread.
+    """
     opening = audio.playback(
         device,
         rate=rate,
@@ -203,12 +213,20 @@ class Session:
         *,
         text: str = "",
         rate: int | None = None,
+        duration: float | None = None,
         interrupt_after: float | None = None,
         timeout: float | None = None,
     ) -> Turn:
         """Have one turn aloud, in a session with audio: speak, and wait until the agent has been heard out."""
         return self._background.run(
-            self._session.say_audio(sound, text=text, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
+            self._session.say_audio(
+                sound._elsewhere() if isinstance(sound, Capture) else sound,
+                text=text,
+                rate=rate,
+                duration=duration,
+                interrupt_after=interrupt_after,
+                timeout=timeout,
+            )
         )
 
     def history(self, *, timeout: float | None = None) -> list[Item]:
@@ -396,6 +414,17 @@ class Capture(_Stream[audio.Capture]):
         while (frame := self.read()) is not None:
             yield frame
 
+    def _elsewhere(self) -> Elsewhere:
+        """The same for the event loop of a session, which reads it without a thread of its own."""
+
+        async def read() -> audio.Frame | None:
+            frame = self._stream._take()
+            if frame is not None or not self._stop.alive:
+                return frame
+            return await asyncio.wrap_future(self._background.begin(self._stream.read()))
+
+        return Elsewhere(self.rate, self.channels, read)
+
 
 class Playback(_Stream[audio.Playback]):
     """A `greenroom.audio.Playback` whose calls block. Get one from `greenroom.sync.playback`."""
@@ -432,6 +461,15 @@ class _Background:
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Have `work` done there and wait for it. An interrupted wait cancels it."""
+        future = self.begin(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def begin(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
+        """Have `work` done there."""
         if os.getpid() != self._process:
             work.close()
             raise forked(self._process)
@@ -439,12 +477,7 @@ class _Background:
             if not self._accepts:
                 work.close()
                 raise SessionClosed("the session was closed")
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def stop(self) -> None:
         """Let the thread end once what it has in hand is done. Called on any thread; it does not wait."""

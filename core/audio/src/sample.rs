@@ -48,6 +48,16 @@ pub fn convert<A: Sample, B: Sample>(from: &[A], to: &mut [B]) -> usize {
     from.len().min(to.len())
 }
 
+/// Samples from their bytes, in this machine's order: 16-bit integers, or floats of 32 bits with full scale at ±1. Bytes that are left over
+/// at the end are not used.
+pub fn from_bytes(bytes: &[u8], is_float: bool) -> Vec<f32> {
+    if is_float {
+        bytes.as_chunks().0.iter().map(|&four| f32::from_ne_bytes(four)).collect()
+    } else {
+        bytes.as_chunks().0.iter().map(|&two| i16::from_ne_bytes(two).to_f32()).collect()
+    }
+}
+
 /// The sample, or silence where it is infinite or not a number: what keeps state would never be rid of it again.
 pub(crate) const fn finite(sample: f32) -> f32 {
     if sample.is_finite() { sample } else { 0.0 }

@@ -240,6 +240,32 @@ fn an_end_of_a_loopback_is_open_once_until_it_is_closed() {
 }
 
 #[test]
+fn a_loopback_ends_for_its_reader_after_the_last_of_what_was_played() {
+    let patchbay = Patchbay::new();
+    let open_sink = || device("loopback:a").open_sink(Format::SPEECH, &patchbay).expect("a sink");
+    let open_source = || device("loopback:a").open_source(Format::WIRE, &patchbay).expect("a source");
+    let mut ear = open_source();
+    assert!(!read(&mut *ear, 4).0.ended, "nobody has played yet");
+    let mut mouth = open_sink();
+    mouth.write(&[0.1, 0.2, 0.3]).expect("taken");
+    drop(mouth);
+    // The name is free for others, who are not heard here.
+    let mut next_mouth = open_sink();
+    next_mouth.write(&[0.9; 9]).expect("taken");
+    assert_eq!(read(&mut *ear, 2), (Filled { samples: 2, lost: 0, ended: false }, vec![0.1, 0.2]));
+    assert_eq!(read(&mut *ear, 2), (Filled { samples: 1, lost: 0, ended: true }, vec![0.3]));
+    assert!(read(&mut *ear, 2).0.ended);
+    let mut next_ear = open_source();
+    assert_eq!(next_ear.format(), Format::SPEECH);
+    drop(ear);
+    assert_eq!(read(&mut *next_ear, 9).0, Filled { samples: 9, lost: 0, ended: false });
+    // An ear that closes leaves the mouth a loopback for the next.
+    drop(next_ear);
+    next_mouth.write(&[0.5; 2]).expect("taken");
+    assert_eq!(read(&mut *open_source(), 9).1, [0.5; 2]);
+}
+
+#[test]
 fn a_device_fails_when_its_name_says_so() {
     let mut failing = source("fail:after=10ms:tone:440", Format::SPEECH);
     assert_eq!(read(&mut *failing, 100).0.samples, 100);

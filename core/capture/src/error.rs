@@ -98,6 +98,9 @@ pub enum AudioError {
         "the stream belongs to the process that opened it, and a fork copied it; open another in this one"
     )]
     Forked,
+    /// The function that is the device failed.
+    #[error("the function that is the device failed: {0}; the stream has ended")]
+    Function(String),
     /// The function of a `callback` device panicked.
     #[error("the function of {0} panicked; the stream has ended")]
     Panicked(String),
@@ -112,7 +115,9 @@ impl AudioError {
             Self::Unavailable(_) => Code::AudioUnavailable,
             Self::Busy { .. } => Code::Busy,
             Self::Denied { .. } => Code::PermissionDenied,
-            Self::Lost { .. } | Self::Silent { .. } | Self::Failed { .. } => Code::DeviceLost,
+            Self::Lost { .. } | Self::Silent { .. } | Self::Failed { .. } | Self::Function(_) => {
+                Code::DeviceLost
+            }
             Self::File(_) => Code::Io,
             Self::Timeout { .. } => Code::Timeout,
             Self::Closed => Code::SessionClosed,
@@ -155,6 +160,7 @@ impl From<DeviceError> for AudioError {
                 Self::Busy { device, why: format!("its {end} end is open already") }
             }
             DeviceError::Lost { device, why } => Self::Lost { device, why },
+            DeviceError::Function(why) => Self::Function(why),
             DeviceError::Wav(error) => Self::File(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }

@@ -73,6 +73,34 @@ fn another_rate_is_played_to_the_sample_also_in_parts() {
 }
 
 #[test]
+fn a_recorder_of_a_loopback_ends_when_its_player_is_closed() {
+    for clock in [Clock::Fast, Clock::RealTime] {
+        let patchbay = Some(Patchbay::new());
+        let capture = Capture::open(&CaptureOptions {
+            device: Some("loopback:ends".to_owned()),
+            clock,
+            patchbay: patchbay.clone(),
+            // To reopen is for what is lost; this is an end.
+            reopen: SOON,
+            ..CaptureOptions::default()
+        })
+        .expect("an ear");
+        let playback =
+            Playback::open(&PlaybackOptions { rate: 16_000, patchbay, ..options("loopback:ends") })
+                .expect("a mouth");
+        playback.write(&[8_192_i16; 1600], SOON).expect("written");
+        playback.drain(SOON).expect("played");
+        playback.close().expect("closed");
+        let mut heard = Vec::new();
+        while let Some(frame) = capture.read::<i16>(SOON).expect("no error") {
+            heard.extend(frame.samples);
+        }
+        assert_eq!(heard, [8_192; 1600]);
+        assert_eq!(capture.event(SOON), Ok(None));
+    }
+}
+
+#[test]
 fn a_full_queue_makes_the_writer_wait() {
     let (tell, told) = channel::<Vec<f32>>();
     let (go, wait) = channel::<()>();

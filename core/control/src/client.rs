@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use greenroom_engine::CONTROL_PREAMBLE;
 use greenroom_protocol::message::{Answer, CloseReason, Operation};
 use greenroom_protocol::session::Config;
+use greenroom_protocol::voice::LONGEST;
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -31,6 +32,10 @@ pub(crate) fn patience(operation: &Operation, timeout: Option<Duration>) -> Dura
     let defaults = Config::default();
     let longest = match operation {
         Operation::Say { .. } | Operation::Start => defaults.turn_timeout,
+        Operation::SayAudio(spoken) if spoken.live.is_none() => {
+            defaults.turn_timeout + spoken.audio.duration()
+        }
+        Operation::SayAudio(_) => defaults.turn_timeout + LONGEST,
         _ => defaults.call_timeout,
     };
     timeout.unwrap_or(longest).saturating_add(GRACE)

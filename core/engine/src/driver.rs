@@ -62,6 +62,8 @@ macro_rules! typed_calls {
             say(text: &str) -> Turn = Operation::Say { text: text.to_owned() }, Answer::Turn(turn) => turn;
             /// One turn of the user, aloud, in a session with audio. `greenroom_engine::voice` makes speech of files and samples.
             say_audio(spoken: SpokenTurn) -> Turn = Operation::SayAudio(spoken), Answer::Turn(turn) => turn;
+            /// More of what a turn says whose [`SpokenTurn`] is live.
+            say_more(more: MoreSpeech) -> () = Operation::SayMore(more), Answer::Done => ();
             /// The whole conversation.
             history() -> Vec<Item> = Operation::History, Answer::History { items } => items;
             /// The agent's instructions, tools and context.
@@ -93,8 +95,8 @@ macro_rules! typed_calls {
 
             use $crate::protocol::Error;
             use $crate::protocol::message::{
-                AgentInfo, Answer, FrameworkInfo, IoUpdate, Item, ModelUsage, Operation, RtcStats, SessionState,
-                SpokenTurn, Started, Verdict,
+                AgentInfo, Answer, FrameworkInfo, IoUpdate, Item, ModelUsage, MoreSpeech, Operation, RtcStats,
+                SessionState, SpokenTurn, Started, Verdict,
             };
             use $crate::protocol::turn::Turn;
 

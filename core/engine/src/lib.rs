@@ -23,6 +23,6 @@ pub mod voice;
 pub use driver::{Driver, Events, Listener, Reply};
 pub use greenroom_protocol as protocol;
 pub use outbox::Outbox;
-pub use room::{JoinOptions, Room, RoomOptions};
+pub use room::{AttachOptions, JoinOptions, Room, RoomOptions};
 pub use session::{CONTROL_PREAMBLE, ControlSink, LogTarget, Session, StartOptions, Status};
 pub use voice::AudioOptions;

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::driver::{Driver, Events, Listener, Reply, lock};
 use crate::launch::AgentSpec;
-use crate::room::{self, JoinOptions};
+use crate::room::{self, AttachOptions, JoinOptions, Transport};
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
 use crate::tcp::Outgoing;
@@ -208,10 +208,18 @@ impl Session {
     /// # Errors
     /// When no thread can be started.
     pub fn join(options: JoinOptions) -> Result<Self, Error> {
-        let (mut config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
-        // Others may drive the same agent, and not every host tells us apart.
-        config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));
-        Self::begin(config, idle_timeout, move |shared| room::run(shared, options))
+        let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
+        Self::begin(config, idle_timeout, move |shared| room::join(shared, options))
+    }
+
+    /// Drives the session of an agent in a room that was joined, by whatever client. The room stays the caller's: closing the session
+    /// leaves it as it is. Returns as [`join`](Self::join) does.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn attach(room: Arc<dyn Transport>, options: AttachOptions) -> Result<Self, Error> {
+        let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
+        Self::begin(config, idle_timeout, move |shared| room::attach(shared, room, options))
     }
 
     fn begin(
@@ -537,6 +545,13 @@ impl Drop for EndOnDrop<'_> {
 
 fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Others may drive the same agent, and not every host tells us apart.
+fn among_others(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));
+    config
 }
 
 fn closed_here() -> Error {

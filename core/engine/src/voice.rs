@@ -13,7 +13,7 @@ use greenroom_audio::device::DeviceError;
 use greenroom_audio::noise::{Kind, NoSuchNoise, Noise};
 use greenroom_audio::resample::ResampleError;
 use greenroom_audio::wav::{self, Encoding, Reader, WavError, Writer};
-use greenroom_audio::{Format, Resampler, Sample as _, Source, channels, impair};
+use greenroom_audio::{Format, Resampler, Sample as _, Source, channels, impair, sample};
 use greenroom_protocol::voice::{Clock, LONGEST, RATE, Speech};
 use greenroom_protocol::{Code, Error};
 
@@ -76,22 +76,31 @@ pub fn speech_from_samples(format: Format, samples: &[f32]) -> Result<Speech, Er
     maker.finish()
 }
 
-/// The speech in interleaved, signed 16-bit little-endian samples.
+/// The speech in the bytes of interleaved samples, in this machine's order: signed 16-bit integers, or floats of 32 bits.
 ///
 /// # Errors
 /// As [`speech_from_samples`]; and where the format is none, or the bytes are not whole samples of each channel.
-pub fn speech_from_pcm(rate: u32, channels: u16, bytes: &[u8]) -> Result<Speech, Error> {
-    let format =
-        Format::new(rate, channels).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-    if !bytes.len().is_multiple_of(2 * format.channels()) {
-        return Err(Error::new(
-            Code::InvalidArgument,
-            format!("{} bytes are not whole samples of 16 bits in each of {channels} channels", bytes.len()),
-        ));
+pub fn speech_from_pcm(rate: u32, channels: u16, bytes: &[u8], is_float: bool) -> Result<Speech, Error> {
+    let format = format(rate, channels)?;
+    speech_from_samples(format, &samples_in(format, bytes, is_float)?)
+}
+
+fn format(rate: u32, channels: u16) -> Result<Format, Error> {
+    Format::new(rate, channels).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
+}
+
+fn samples_in(format: Format, bytes: &[u8], is_float: bool) -> Result<Vec<f32>, Error> {
+    let width = if is_float { 4 } else { 2 };
+    if bytes.len().is_multiple_of(width * format.channels()) {
+        return Ok(sample::from_bytes(bytes, is_float));
     }
-    let samples: Vec<f32> =
-        bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]).to_f32()).collect();
-    speech_from_samples(format, &samples)
+    let message = format!(
+        "{} bytes are not whole samples of {} bits in each of {} channels",
+        bytes.len(),
+        8 * width,
+        format.channels()
+    );
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 /// The speech that a device gives until it ends, as fast as it gives it.
@@ -160,6 +169,34 @@ pub fn write_wav(path: &Path, speech: &Speech) -> Result<(), Error> {
     wav::write(path, Format::WIRE, &samples).map_err(|error| unwritable(&error))
 }
 
+/// Makes speech of interleaved samples that come in parts, as they come.
+pub struct SpeechStream(Maker);
+
+impl SpeechStream {
+    /// Of samples of this format.
+    ///
+    /// # Errors
+    /// Where it is none, or its rate cannot become the wire's.
+    pub fn new(rate: u32, channels: u16) -> Result<Self, Error> {
+        Ok(Self(Maker::new(format(rate, channels)?)?))
+    }
+
+    /// Takes samples, as [`speech_from_pcm`] does, and gives what can be said of them: signed 16-bit little-endian, 48 kHz, mono.
+    ///
+    /// # Errors
+    /// Where the bytes are not whole samples of each channel.
+    pub fn take(&mut self, bytes: &[u8], is_float: bool) -> Result<Vec<u8>, Error> {
+        self.0.take(&samples_in(self.0.format, bytes, is_float)?)?;
+        Ok(std::mem::take(&mut self.0.made))
+    }
+
+    /// Nothing more comes: gives the rest.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.0.rest();
+        std::mem::take(&mut self.0.made)
+    }
+}
+
 /// Makes the wire's one format of anything.
 struct Maker {
     format: Format,
@@ -197,10 +234,14 @@ impl Maker {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Speech, Error> {
+    fn rest(&mut self) {
         while let Some(made) = self.resampler.finish() {
             self.made.extend(made.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes()));
         }
+    }
+
+    fn finish(mut self) -> Result<Speech, Error> {
+        self.rest();
         if self.made.is_empty() {
             return Err(Error::new(Code::InvalidArgument, "the speech is empty; give at least one sample"));
         }

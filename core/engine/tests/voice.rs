@@ -47,7 +47,7 @@ fn tone(samples: usize, rate: u32) -> Vec<f32> {
 /// Sound with which the agent has heard enough at its very end.
 fn sound() -> SpokenTurn {
     let audio = voice::speech_from_samples(Format::WIRE, &[0.5; SPOKEN]).unwrap();
-    SpokenTurn { audio, text: String::new(), interrupt_after_ms: None }
+    SpokenTurn { audio, text: String::new(), interrupt_after_ms: None, live: None }
 }
 
 #[tokio::test]
@@ -148,6 +148,24 @@ fn speech_comes_from_files_samples_and_devices() {
 }
 
 #[test]
+fn speech_of_samples_that_come_in_parts_is_that_of_the_whole() {
+    let bytes: Vec<u8> = (0..16_000_i16).flat_map(|sample| sample.to_ne_bytes().repeat(2)).collect();
+    let whole = voice::speech_from_pcm(16_000, 2, &bytes, false).unwrap();
+    let mut stream = voice::SpeechStream::new(16_000, 2).unwrap();
+    let mut made = Vec::new();
+    for part in bytes.chunks(4 * 123) {
+        made.extend(stream.take(part, false).unwrap());
+    }
+    made.extend(stream.finish());
+    assert_eq!(made, whole.samples());
+    let floats: Vec<u8> =
+        (0..16_000_i16).flat_map(|sample| (f32::from(sample) / 32_768.0).to_ne_bytes()).collect();
+    assert_eq!(voice::speech_from_pcm(16_000, 1, &floats, true).unwrap(), whole);
+    let error = stream.take(&[0; 3], false).unwrap_err();
+    assert!(error.message.contains("3 bytes are not whole samples"), "{error}");
+}
+
+#[test]
 fn speech_in_noise_is_as_far_above_it_as_was_asked_for_and_of_its_seed() {
     let mut spoken = tone(48_000, 48_000);
     spoken.iter_mut().for_each(|sample| *sample /= 8.0);
@@ -188,10 +206,11 @@ fn what_is_no_speech_is_refused_with_its_name() {
     fails(voice::speech_from_wav(&text), Code::InvalidArgument, "text.wav");
     fails(voice::speech_from_wav(&folder.path().join("none.wav")), Code::Io, "none.wav");
     fails(voice::speech_from_wav_bytes(b"RIFF"), Code::InvalidArgument, "the WAV content");
-    fails(voice::speech_from_pcm(12, 1, &[0, 0]), Code::InvalidArgument, "12 Hz");
-    fails(voice::speech_from_pcm(48_000, 0, &[0, 0]), Code::InvalidArgument, "0 channels");
-    fails(voice::speech_from_pcm(48_000, 2, &[0, 0]), Code::InvalidArgument, "2 channels");
-    fails(voice::speech_from_pcm(48_000, 1, &[]), Code::InvalidArgument, "empty");
+    fails(voice::speech_from_pcm(12, 1, &[0, 0], false), Code::InvalidArgument, "12 Hz");
+    fails(voice::speech_from_pcm(48_000, 0, &[0, 0], false), Code::InvalidArgument, "0 channels");
+    fails(voice::speech_from_pcm(48_000, 2, &[0, 0], false), Code::InvalidArgument, "2 channels");
+    fails(voice::speech_from_pcm(48_000, 1, &[0, 0], true), Code::InvalidArgument, "32 bits");
+    fails(voice::speech_from_pcm(48_000, 1, &[], false), Code::InvalidArgument, "empty");
     fails(voice::speech_from_samples(Format::SPEECH, &vec![0.0; 16_000 * 182]), Code::TooLarge, "180 s");
     let speech = voice::speech_from_samples(Format::WIRE, &[0.5; 480]).unwrap();
     fails(voice::noisy(&speech, "pink", 10.0, 0), Code::InvalidArgument, "white, babble and impulses");

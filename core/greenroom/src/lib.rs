@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams.
+//! [`Session::join`] drives an agent in a LiveKit room instead, and [`Room::connect`] is the room itself: participants, data, streams, audio tracks.
 //!
 //! [`credentials`] makes the tokens for that.
 //!
@@ -35,7 +35,8 @@ pub use greenroom_engine::launch::AgentSpec;
 pub use greenroom_engine::room;
 pub use greenroom_engine::voice;
 pub use greenroom_engine::{
-    AudioOptions, Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session, StartOptions, Status,
+    AttachOptions, AudioOptions, Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session,
+    StartOptions, Status,
 };
 pub use greenroom_protocol::message::{
     AgentInfo, AgentState, Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo,

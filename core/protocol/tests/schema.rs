@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use greenroom_protocol::message::{
     Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo, Handoff, Inbound,
-    IoUpdate, Item, Operation, Role, SpokenTurn, Started, ToolCall, Verdict,
+    IoUpdate, Item, MoreSpeech, Operation, Role, SpokenTurn, Started, ToolCall, Verdict,
 };
 use greenroom_protocol::turn::{Turn, Voice};
 use greenroom_protocol::voice::Speech;
@@ -225,6 +225,7 @@ fn every_operation_holds_and_comes_back() {
         provisional_success: true,
         provisional_reason: reason.to_owned(),
     };
+    let more = |audio, last| Operation::SayMore(MoreSpeech { live: "mic".to_owned(), audio, last });
     let operations = [
         Operation::Start,
         Operation::Say { text: "hi".to_owned() },
@@ -232,7 +233,16 @@ fn every_operation_holds_and_comes_back() {
             audio: Speech::new(vec![0_u8, 1]).unwrap(),
             text: "hi".to_owned(),
             interrupt_after_ms: Some(0.5),
+            live: None,
         }),
+        Operation::SayAudio(SpokenTurn {
+            audio: Speech::new(vec![0_u8, 1]).unwrap(),
+            text: String::new(),
+            interrupt_after_ms: None,
+            live: Some("mic".to_owned()),
+        }),
+        more(Some(Speech::new(vec![0_u8, 1]).unwrap()), false),
+        more(None, true),
         Operation::History,
         Operation::AgentInfo,
         Operation::SessionState,

@@ -5,10 +5,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use greenroom_audio::Format;
+use greenroom_audio::{Format, Sample};
 use greenroom_capture::{AudioError, Capture, CaptureOptions, Event, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
 use serde_json::json;
+
+use crate::function::Calls;
 
 /// What capture and playback have in common.
 pub trait Device: Send + Sync + 'static {
@@ -35,6 +37,8 @@ pub trait Device: Send + Sync + 'static {
 pub struct Stream<S> {
     shared: Arc<Shared<S>>,
     waker: Waker,
+    /// Where the device is a function.
+    calls: Option<Arc<Calls>>,
     process: u32,
 }
 
@@ -58,7 +62,46 @@ impl Stream<Capture> {
     /// # Errors
     /// When no thread can be started.
     pub fn capture(options: CaptureOptions, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self, Error> {
-        Self::open(move || Capture::open(&options), wake)
+        Self::open(move || Capture::open(&options), waker(wake), None)
+    }
+
+    /// Begins to record from a function of the host language; `options.device` is not used. The wake is also called when the function is:
+    /// [`poll_wanted`](Self::poll_wanted) tells how, [`give`](Self::give) or [`fail`](Self::fail) answers.
+    ///
+    /// # Errors
+    /// When no thread can be started, and for a rate and channels that are no format.
+    pub fn capture_function(
+        options: CaptureOptions,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, Error> {
+        let waker = waker(wake);
+        let calls = Calls::new(format(options.rate, options.channels)?, waker.clone());
+        let source = calls.source();
+        Self::open(move || Capture::from_source(source, &options), waker, Some(calls))
+    }
+
+    /// How many samples of each channel the function is to give; `None` while it is not to be called. Each call is told once.
+    ///
+    /// # Errors
+    /// That this is a fork of the process that it belongs to.
+    pub fn poll_wanted(&self) -> Result<Option<usize>, Error> {
+        self.check()?;
+        Ok(self.calls.as_ref().and_then(|calls| calls.poll_wanted()))
+    }
+
+    /// What the function gave, interleaved: as much as was wanted, less or more. None at all is the end.
+    ///
+    /// # Errors
+    /// That it is no whole number of samples for each channel; that this is a fork of the process that it belongs to.
+    pub fn give(&self, samples: Vec<f32>) -> Result<(), Error> {
+        let channels = self.calls.as_ref().map_or(1, |calls| calls.channels());
+        if !samples.len().is_multiple_of(channels) {
+            let count = samples.len();
+            let message =
+                format!("{count} samples are no whole number for {channels} channels; give as many of each");
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        self.answer(Ok(samples))
     }
 }
 
@@ -68,16 +111,49 @@ impl Stream<Playback> {
     /// # Errors
     /// When no thread can be started.
     pub fn playback(options: PlaybackOptions, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self, Error> {
-        Self::open(move || Playback::open(&options), wake)
+        Self::open(move || Playback::open(&options), waker(wake), None)
+    }
+
+    /// Begins to play to a function of the host language; `options.device` is not used. The wake is also called when the function is:
+    /// [`poll_played`](Self::poll_played) tells with what, [`taken`](Self::taken) or [`fail`](Self::fail) answers.
+    ///
+    /// # Errors
+    /// When no thread can be started, and for a rate and channels that are no format.
+    pub fn playback_function(
+        options: PlaybackOptions,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, Error> {
+        let waker = waker(wake);
+        let calls = Calls::new(format(options.rate, options.channels)?, waker.clone());
+        let sink = calls.sink();
+        Self::open(move || Playback::to_sink(sink, &options), waker, Some(calls))
+    }
+
+    /// What the function is to take, interleaved; `None` while it is not to be called. Each call is told once.
+    ///
+    /// # Errors
+    /// That this is a fork of the process that it belongs to.
+    pub fn poll_played<T: Sample>(&self) -> Result<Option<Vec<T>>, Error> {
+        self.check()?;
+        let played = self.calls.as_ref().and_then(|calls| calls.poll_played());
+        Ok(played.map(|played| played.into_iter().map(T::from_f32).collect()))
+    }
+
+    /// The function took what was played. Only from here on it counts as heard.
+    ///
+    /// # Errors
+    /// That this is a fork of the process that it belongs to.
+    pub fn taken(&self) -> Result<(), Error> {
+        self.answer(Ok(Vec::new()))
     }
 }
 
 impl<S: Device> Stream<S> {
     fn open(
         open: impl FnOnce() -> Result<S, AudioError> + Send + 'static,
-        wake: Box<dyn Fn() + Send + Sync>,
+        waker: Waker,
+        calls: Option<Arc<Calls>>,
     ) -> Result<Self, Error> {
-        let waker = Waker::from(Arc::new(Waking(wake)));
         let shared = Arc::new(Shared { opened: OnceLock::new(), closed: OnceLock::new() });
         let (opening, woken) = (Arc::clone(&shared), waker.clone());
         start("greenroom-open", move || {
@@ -85,7 +161,15 @@ impl<S: Device> Stream<S> {
             let _ = opening.opened.set(unless_it_panics(open));
             woken.wake();
         })?;
-        Ok(Self { shared, waker, process: std::process::id() })
+        Ok(Self { shared, waker, calls, process: std::process::id() })
+    }
+
+    /// The call of the function failed, which ends the stream with an error.
+    ///
+    /// # Errors
+    /// That this is a fork of the process that it belongs to.
+    pub fn fail(&self, why: &str) -> Result<(), Error> {
+        self.answer(Err(why.to_owned()))
     }
 
     /// The stream, once it is open; the wake is called then.
@@ -142,6 +226,10 @@ impl<S: Device> Stream<S> {
     /// When no thread can be started; that this is a fork of the process that it belongs to.
     pub fn close(&self, done: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         self.check()?;
+        if let Some(calls) = &self.calls {
+            // The stream's thread waits for the function no longer.
+            calls.end();
+        }
         let (closing, woken) = (Arc::clone(&self.shared), self.waker.clone());
         start("greenroom-close", move || {
             closing.close();
@@ -163,8 +251,25 @@ impl<S: Device> Stream<S> {
         }
     }
 
+    fn answer(&self, answer: Result<Vec<f32>, String>) -> Result<(), Error> {
+        self.check()?;
+        if let Some(calls) = &self.calls {
+            calls.answer(answer);
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.process == std::process::id() { Ok(()) } else { Err(AudioError::Forked.into()) }
+    }
+}
+
+impl<S> Drop for Stream<S> {
+    fn drop(&mut self) {
+        // A fork may have copied a lock that is held.
+        if let Some(calls) = self.calls.take_if(|_| self.process == std::process::id()) {
+            calls.end();
+        }
     }
 }
 
@@ -176,6 +281,14 @@ impl<S: Device> Shared<S> {
             Err(_) => Ok(()),
         });
     }
+}
+
+fn waker(wake: Box<dyn Fn() + Send + Sync>) -> Waker {
+    Waker::from(Arc::new(Waking(wake)))
+}
+
+fn format(rate: u32, channels: u16) -> Result<Format, Error> {
+    Format::new(rate, channels).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
 }
 
 fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {

@@ -19,6 +19,9 @@ export type RtcAudioFrameClass<T> = new (
   samplesPerChannel: number,
 ) => T;
 
+/** Samples are 16-bit integers, or floats from -1 to 1, the channels of an instant side by side; bytes are of 16-bit integers. */
+export type Audio = Frame | RtcAudioFrame | Int16Array | Float32Array | Uint8Array;
+
 /** What a frame is besides its samples. */
 export interface FrameOptions {
   /** In Hz. */
@@ -85,32 +88,42 @@ export function frameOf(
   return data === undefined ? undefined : new Frame(data, { rate, channels, time, lost });
 }
 
-/** @internal The samples of what is to be played at this rate with these channels. */
-export function samplesOf(audio: unknown, rate: number, channels: number): Int16Array {
-  const samples = audio instanceof Uint8Array ? samplesOfBytes(audio) : audio;
-  if (samples instanceof Int16Array) {
-    if (samples.length % channels !== 0) {
-      throw invalid(`${samples.length} samples are no whole number for ${channels} channels; write as many of each`);
-    }
-    return samples;
-  }
-  const frame = audio as Partial<Frame & RtcAudioFrame> | null | undefined;
-  if (!(frame?.data instanceof Int16Array)) {
-    throw invalid(`what is played is ${shown(audio)}; give a frame, an Int16Array or bytes of 16-bit samples`);
-  }
-  const given = frame.rate ?? frame.sampleRate;
-  if (given !== rate || frame.channels !== channels) {
-    throw invalid(
-      `the frame is of ${given} Hz and ${frame.channels} channels, and the playback of ${rate} Hz and ${channels}; open the ` +
-        `playback with { rate: ${given}, channels: ${frame.channels} }`,
-    );
-  }
-  return frame.data;
+/** @internal Samples as the addon takes them. */
+export interface Samples {
+  bytes: Uint8Array;
+  /** Whether they are floats of 32 bits, and not integers of 16 bits. */
+  isFloat: boolean;
 }
 
-function samplesOfBytes(bytes: Uint8Array): Int16Array {
-  if (bytes.byteLength % 2 !== 0) throw invalid(`${bytes.byteLength} bytes are no whole number of 16-bit samples`);
-  // An Int16Array begins at an even place.
-  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
-  return new Int16Array(buffer, byteOffset, byteLength / 2);
+/** @internal The samples of what is to be played at this rate with these channels. */
+export function samplesOf(audio: unknown, rate: number, channels: number): Samples {
+  const samples = samplesIn(audio) ?? samplesOfFrame(audio as Partial<Frame & RtcAudioFrame> | null | undefined, rate, channels);
+  const width = (samples.isFloat ? 4 : 2) * channels;
+  const { byteLength } = samples.bytes;
+  if (byteLength % width !== 0) {
+    throw invalid(`${byteLength} bytes are no whole number of ${samples.isFloat ? 32 : 16}-bit samples for ${channels} channels`);
+  }
+  return samples;
+}
+
+/** @internal The samples in an array of those; undefined for anything else. */
+export function samplesIn(array: unknown): Samples | undefined {
+  const isFloat = array instanceof Float32Array;
+  if (!isFloat && !(array instanceof Int16Array) && !(array instanceof Uint8Array)) return undefined;
+  return { bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength), isFloat };
+}
+
+function samplesOfFrame(frame: Partial<Frame & RtcAudioFrame> | null | undefined, rate: number, channels: number): Samples {
+  const samples = frame?.data instanceof Int16Array ? samplesIn(frame.data) : undefined;
+  if (samples === undefined) {
+    throw invalid(`the audio is ${shown(frame)}; give a frame, an Int16Array, a Float32Array or bytes of 16-bit samples`);
+  }
+  const given = frame?.rate ?? frame?.sampleRate;
+  if (given !== rate || frame?.channels !== channels) {
+    throw invalid(
+      `the frame is of ${given} Hz and ${frame?.channels} channels, and the stream of ${rate} Hz and ${channels}; open the ` +
+        `stream with { rate: ${given}, channels: ${frame?.channels} }`,
+    );
+  }
+  return samples;
 }

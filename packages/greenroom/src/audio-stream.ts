@@ -2,6 +2,8 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { millis } from './checks.js';
+import type { FunctionDevice } from './audio-function.js';
+import { DeviceLost } from './errors.js';
 import { errorFromNative, errorOf } from './failures.js';
 import { camelCased } from './names.js';
 import { quiet } from './promises.js';
@@ -21,8 +23,6 @@ export type Cause = 'device' | 'reader' | 'writer';
 
 /** How a stream is opened. */
 export interface OpenStreamOptions {
-  /** An id, a name or a part of it, a number from the list, or a virtual device; the default one unless given. */
-  device?: string | number | undefined;
   /** In Hz; the device's own may be another. */
   rate?: number | undefined;
   /** How many channels. To record, one is the mean of the device's; of several, each is the device's of that number. */
@@ -97,6 +97,8 @@ let closesAtExit = false;
 export abstract class Stream {
   /** @internal */
   protected readonly driver: Driver;
+  /** @internal The function that its device is, if it is one. */
+  protected function: Pick<FunctionDevice<never, never>, 'serve' | 'failure'> | undefined;
   readonly #reference: WeakRef<Driver>;
   readonly #news = new Set<() => void>();
   #rate = 0;
@@ -176,13 +178,16 @@ export abstract class Stream {
   protected ask<T>(step: () => T): T {
     try {
       return step();
-    } catch (error) {
-      throw errorFromNative(error);
+    } catch (thrown) {
+      const error = errorFromNative(thrown);
+      if (error instanceof DeviceLost && this.function?.failure !== undefined) error.cause = this.function.failure.cause;
+      throw error;
     }
   }
 
   /** @internal Called when it is time to ask again. Nothing may be thrown from here. */
   protected wake(): void {
+    this.function?.serve();
     for (const ready of [...this.#news]) ready();
   }
 

@@ -9,15 +9,17 @@
  *     await speaker.drain();
  *
  * Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`, `tone:440`,
- * `noise:white:-40`, `loopback:name`, `fail:after=2s`. They go by the clock that is asked for, in real time or as fast as
- * possible, so that code that uses devices can be tested without one.
+ * `noise:white:-40`, `loopback:name`, `fail:after=2s`; and instead of a name a function, which gives what is recorded or
+ * takes what is played. They go by the clock that is asked for, in real time or as fast as possible, so that code that uses
+ * devices can be tested without one. What is played to a loopback is recorded from it, until its playback is closed.
  *
- * Samples are 16-bit integers, the channels of an instant side by side; times are milliseconds. Importing this module opens
- * nothing; ALSA's library is looked for when a device is.
+ * Samples are 16-bit integers, the channels of an instant side by side; what is played may also be floats from -1 to 1.
+ * Times are milliseconds. Importing this module opens nothing; ALSA's library is looked for when a device is.
  */
 
 import { Readable, Writable } from 'node:stream';
-import { frameOf, Frame, samplesOf, type RtcAudioFrame } from './audio-frame.js';
+import { type Audio, frameOf, Frame, samplesOf } from './audio-frame.js';
+import { FunctionDevice, type Sink, type Source } from './audio-function.js';
 import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
 import { millis } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
@@ -26,7 +28,8 @@ import { camelCased } from './names.js';
 import { native } from './native.cjs';
 import { quiet } from './promises.js';
 
-export { Frame, type FrameOptions, type RtcAudioFrame, type RtcAudioFrameClass } from './audio-frame.js';
+export { type Audio, Frame, type FrameOptions, type RtcAudioFrame, type RtcAudioFrameClass } from './audio-frame.js';
+export type { Sink, Source } from './audio-function.js';
 export {
   AudioEvents,
   type AudioCallOptions,
@@ -37,6 +40,9 @@ export {
   type OpenStreamOptions,
 } from './audio-stream.js';
 export { noisy, type Noise, type NoisyOptions } from './noise.js';
+
+type CaptureDriver = InstanceType<typeof native.CaptureDriver>;
+type PlaybackDriver = InstanceType<typeof native.PlaybackDriver>;
 
 /** Whether a device is recorded from or played to. */
 export type Direction = 'input' | 'output';
@@ -83,12 +89,22 @@ export interface Position {
 
 /** How to record. */
 export interface CaptureOptions extends OpenStreamOptions {
+  /**
+   * An id, a name or a part of it, a number from the list of inputs, a virtual device, or a function that gives the audio;
+   * the default one unless given.
+   */
+  device?: string | number | Source | undefined;
   /** The length of a frame in milliseconds, 1 to 1000. 10 unless given. */
   frameMs?: number | undefined;
 }
 
 /** How to play. */
 export interface PlaybackOptions extends OpenStreamOptions {
+  /**
+   * An id, a name or a part of it, a number from the list of outputs, a virtual device, or a function that takes the audio;
+   * the default one unless given.
+   */
+  device?: string | number | Sink | undefined;
   /**
    * What must have been written before playing begins, and again after a silence, so that late writes are not heard, in
    * milliseconds; at most `queue`. Unless given, 40, or 5 for low latency.
@@ -101,7 +117,8 @@ export interface PlaybackOptions extends OpenStreamOptions {
  *
  * Rejects with `DeviceNotFound` if there is no such device, with `InvalidArgument` for what cannot be meant and for a name
  * that fits several, with `Busy`, `PermissionDenied` or `DeviceLost` if it cannot be had or gives nothing, and with
- * `AudioUnavailable` if there is nothing to reach devices through, which says what to install.
+ * `AudioUnavailable` if there is nothing to reach devices through, which says what to install. What a function that is the
+ * device throws is the `cause` of a `DeviceLost`.
  */
 export function capture(options: CaptureOptions = {}): Promise<Capture> {
   return quiet(Capture.open(options));
@@ -128,18 +145,20 @@ export function devices(): Promise<Device[]> {
  * the device was lost. Leaving the loop does not close it.
  */
 export class Capture extends Stream implements AsyncIterable<Frame> {
-  readonly #driver: InstanceType<typeof native.CaptureDriver>;
+  readonly #driver: CaptureDriver;
 
-  private constructor(options: string) {
-    super((wake) => native.capture(options, wake));
-    this.#driver = this.driver as InstanceType<typeof native.CaptureDriver>;
+  private constructor(options: Settings, device: unknown) {
+    const isFunction = typeof device === 'function';
+    super((wake) => native.capture(JSON.stringify(options), isFunction, wake));
+    this.#driver = this.driver as CaptureDriver;
+    if (isFunction) this.function = recordedFrom(device as Source, this.#driver, options);
   }
 
   /** @internal */
   static async open(options: CaptureOptions): Promise<Capture> {
     const { frameMs = CAPTURE.frameMs } = options;
-    const json = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs) });
-    return this.opened(() => new Capture(json), options.signal);
+    const checked = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs) });
+    return this.opened(() => new Capture(checked, options.device), options.signal);
   }
 
   /** When it was opened, on the clock of `performance.now()`; the times of its frames count from here. */
@@ -187,21 +206,23 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
 
 /** A loudspeaker, or what stands for one. To close it drops what has not been heard; `drain` waits for it. */
 export class Playback extends Stream {
-  readonly #driver: InstanceType<typeof native.PlaybackDriver>;
+  readonly #driver: PlaybackDriver;
   /** Those who write, in their order. */
   readonly #writers: object[] = [];
 
-  private constructor(options: string) {
-    super((wake) => native.playback(options, wake));
-    this.#driver = this.driver as InstanceType<typeof native.PlaybackDriver>;
+  private constructor(options: Settings, device: unknown) {
+    const isFunction = typeof device === 'function';
+    super((wake) => native.playback(JSON.stringify(options), isFunction, wake));
+    this.#driver = this.driver as PlaybackDriver;
+    if (isFunction) this.function = playedTo(device as Sink, this.#driver, options);
   }
 
   /** @internal */
   static async open(options: PlaybackOptions): Promise<Playback> {
     const { jitter } = options;
     if (jitter !== undefined && !(jitter >= 0)) throw invalid(`jitter is ${jitter}; give milliseconds, 0 or more`);
-    const json = settings(options, PLAYBACK, { jitter_ms: jitter });
-    return this.opened(() => new Playback(json), options.signal);
+    const checked = settings(options, PLAYBACK, { jitter_ms: jitter });
+    return this.opened(() => new Playback(checked, options.device), options.signal);
   }
 
   /** How far it has come. */
@@ -210,25 +231,25 @@ export class Playback extends Stream {
   }
 
   /**
-   * Writes audio, and resolves once there was room for all of it: a `Frame`, an `AudioFrame` of @livekit/rtc-node, or
-   * 16-bit samples, an `Int16Array` or their bytes. What is written at once is played in order; what is given must not
-   * change meanwhile.
+   * Writes audio, and resolves once there was room for all of it: a `Frame`, an `AudioFrame` of @livekit/rtc-node, an
+   * `Int16Array` or the bytes of one, or a `Float32Array`, whose samples beyond -1 and 1 are clipped. What is written at
+   * once is played in order; what is given must not change meanwhile.
    *
    * Rejects with `SessionTimeout` or the signal's reason, after which a part may be written; with `InvalidArgument` if a
    * frame has another rate or other channels than the playback; with `DeviceLost`; with `SessionClosed`.
    */
-  write(audio: Frame | RtcAudioFrame | Int16Array | Uint8Array, options: AudioCallOptions = {}): Promise<void> {
+  write(audio: Audio, options: AudioCallOptions = {}): Promise<void> {
     return quiet(this.#write(audio, options));
   }
 
-  async #write(audio: Frame | RtcAudioFrame | Int16Array | Uint8Array, options: AudioCallOptions): Promise<void> {
-    const samples = samplesOf(audio, this.rate, this.channels);
+  async #write(audio: Audio, options: AudioCallOptions): Promise<void> {
+    const { bytes, isFloat } = samplesOf(audio, this.rate, this.channels);
     const me = {};
     let written = 0;
     const write = (): true | null => {
-      while (written < samples.length) {
+      while (written < bytes.length) {
         if (this.#writers[0] !== me) return null;
-        const taken = this.#driver.pollWrite(samples.subarray(written));
+        const taken = this.#driver.pollWrite(bytes.subarray(written), isFloat);
         if (taken === null) return null;
         written += taken;
       }
@@ -286,18 +307,56 @@ export class Playback extends Stream {
   }
 }
 
-/** The JSON of how a stream is opened. */
-function settings(options: OpenStreamOptions, usual: typeof PLAYBACK, others: Record<string, unknown>): string {
+// Not in the constructors: what wakes a stream would hold on to its driver through them, and it would never be collected.
+
+function recordedFrom(source: Source, driver: CaptureDriver, { rate, channels }: Settings) {
+  return new FunctionDevice(source, {
+    asked: () => driver.pollWanted(),
+    answer: (audio) => {
+      const { bytes, isFloat } = samplesOf(audio ?? new Uint8Array(), rate, channels);
+      driver.give(bytes, isFloat);
+    },
+    fail: (why) => driver.fail(why),
+  });
+}
+
+function playedTo(sink: Sink, driver: PlaybackDriver, { rate, channels }: Settings) {
+  let played = 0;
+  return new FunctionDevice(sink, {
+    asked: () => {
+      const data = driver.pollPlayed();
+      if (data === null) return null;
+      const frame = new Frame(data, { rate, channels, time: (played / rate) * 1000 });
+      played += frame.samples;
+      return frame;
+    },
+    answer: () => driver.taken(),
+    fail: (why) => driver.fail(why),
+  });
+}
+
+/** How a stream is opened, as the addon takes it in JSON. */
+interface Settings {
+  rate: number;
+  channels: number;
+  [name: string]: unknown;
+}
+
+function settings(
+  options: CaptureOptions | PlaybackOptions,
+  usual: typeof PLAYBACK,
+  others: Record<string, unknown>,
+): Settings {
   const { device, reopen, rate = usual.rate, channels = usual.channels, queue = usual.queue } = options;
   const { timeout = usual.timeout, latency = usual.latency, clock = usual.clock } = options;
-  if (device !== undefined && typeof device !== 'string' && !Number.isSafeInteger(device)) {
-    throw invalid(`device is ${String(device)}; give an id, a name, a number or a virtual device`);
+  if (!['undefined', 'string', 'function'].includes(typeof device) && !Number.isSafeInteger(device)) {
+    throw invalid(`device is ${String(device)}; give an id, a name, a number, a virtual device or a function`);
   }
   for (const [name, whole] of [['rate', rate], ['channels', channels]] as const) {
     if (!Number.isSafeInteger(whole) || whole <= 0) throw invalid(`${name} is ${whole}; it must be a whole number above 0`);
   }
-  return JSON.stringify({
-    device: device === undefined ? undefined : String(device),
+  return {
+    device: typeof device === 'string' || typeof device === 'number' ? String(device) : undefined,
     rate,
     channels,
     queue_ms: millis('queue', queue),
@@ -306,7 +365,7 @@ function settings(options: OpenStreamOptions, usual: typeof PLAYBACK, others: Re
     timeout_ms: millis('timeout', timeout),
     clock,
     ...others,
-  });
+  };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Int16Array): Buffer {

@@ -5,6 +5,7 @@ import type { Driver, Open } from './driver.js';
 import type { GreenroomError } from './errors.js';
 import { Events, type EventsOptions } from './events.js';
 import { errorFromJson, errorFromNative, invalid } from './failures.js';
+import { isDevice, sayLive } from './live.js';
 import { Listeners, type EventListener } from './listeners.js';
 import type { Logger } from './logger.js';
 import { camelCased, snakeCased } from './names.js';
@@ -39,6 +40,8 @@ export interface SayAudioOptions extends CallOptions {
   text?: string | undefined;
   /** Samples per second of samples that do not tell theirs. 48,000 unless given. */
   rate?: number | undefined;
+  /** Of a device, how many milliseconds of it are said; until it ends or is closed unless given. */
+  duration?: number | undefined;
   /**
    * Does not wait for the turn under way, but speaks over the agent once it has been heard for so many milliseconds. Both
    * turns come back; this one's `voice.yieldMs` tells how long the agent took to fall silent.
@@ -138,8 +141,11 @@ export class Session {
    * else after 10 s in which it shows no sign of having heard, or 3 s in which it begins no answer. The deadline is 120 s
    * and as long as the sound lasts, 3 minutes at most, unless `timeout` says otherwise.
    *
-   * Rejects with `Unsupported` in a session without audio, and with `SessionTimeout` where the agent was done speaking
-   * before it was to be interrupted.
+   * A device is heard while it is spoken into, until it ends or is closed, or for `duration`: a virtual one by its name, or
+   * a `Capture` of `greenroom/audio`, which stays open.
+   *
+   * Rejects with `Unsupported` in a session without audio, with `SessionTimeout` where the agent was done speaking before
+   * it was to be interrupted, and with what a device failed with; what it gave was said.
    */
   sayAudio(sound: Sound, options: SayAudioOptions = {}): Promise<Turn> {
     return quiet(this.#sayAudio(sound, options));
@@ -149,21 +155,32 @@ export class Session {
     return this.#sayAudio(await tts(requireText('the text to say', text)), { ...options, text });
   }
 
-  async #sayAudio(sound: Sound, { text = '', rate, interruptAfter, ...call }: SayAudioOptions): Promise<Turn> {
+  async #sayAudio(sound: Sound, options: SayAudioOptions): Promise<Turn> {
+    const { text = '', rate, duration, interruptAfter, ...call } = options;
     if (interruptAfter !== undefined && !(Number.isFinite(interruptAfter) && interruptAfter >= 0)) {
       throw invalid(`interruptAfter is ${shown(interruptAfter)}; give a number of milliseconds, 0 or more`);
     }
+    millis('duration', duration);
+    const operation = {
+      op: 'say_audio',
+      text: requireText('text', text),
+      ...(interruptAfter === undefined ? {} : { interrupt_after_ms: interruptAfter }),
+    };
     // Kept before anything is awaited: nobody else keeps Node running meanwhile.
     this.#hold();
     try {
+      if (isDevice(sound)) {
+        const { timeout, signal } = call;
+        const calls = {
+          begin: (audio: string, live: string, signal: AbortSignal) =>
+            this.#call({ ...operation, audio, live }, { timeout, signal }, turnOf) as Promise<Turn>,
+          more: (more: object, signal: AbortSignal) => this.#call({ op: 'say_more', ...more }, { signal }, nothing),
+        };
+        return await sayLive(sound, calls, { duration, timeout, signal });
+      }
+      if (duration !== undefined) throw invalid('duration is for a device; other sounds are said whole');
       const audio = encoded(await speechOf(sound, rate));
-      const operation = {
-        op: 'say_audio',
-        audio,
-        text: requireText('text', text),
-        ...(interruptAfter === undefined ? {} : { interrupt_after_ms: interruptAfter }),
-      };
-      return (await this.#call(operation, call, turnOf)) as Turn;
+      return (await this.#call({ ...operation, audio }, call, turnOf)) as Turn;
     } finally {
       this.#release();
     }

@@ -1,6 +1,8 @@
 /** `Speech`: what is said aloud, and what makes one of the many things that hold sound. */
 
 import { fileURLToPath } from 'node:url';
+import { type Frame as AudioFrame, samplesIn, type Samples as Bytes } from './audio-frame.js';
+import type { Capture } from './audio.js';
 import { shown } from './checks.js';
 import { errorFromNative, invalid } from './failures.js';
 import { native } from './native.cjs';
@@ -31,7 +33,7 @@ export class Speech {
 
 /** Samples with their rate. */
 export interface Samples {
-  samples: Int16Array | Uint8Array;
+  samples: Int16Array | Float32Array | Uint8Array;
   /** Samples per second. */
   rate: number;
   /** 1 unless given; of several channels, the samples are interleaved. */
@@ -45,21 +47,25 @@ export interface Frame {
   channels: number;
 }
 
-/** Sound that is there as a whole, or a part of one. Samples are signed 16 bits (little-endian where they are bytes). */
-export type Part = Int16Array | Uint8Array | Samples | Frame;
+/**
+ * Sound that is there as a whole, or a part of one. Samples are signed 16 bits (little-endian where they are bytes), or
+ * floats from -1 to 1. A `Frame` of `greenroom/audio` is one too.
+ */
+export type Part = Int16Array | Float32Array | Uint8Array | Samples | Frame | AudioFrame;
 
 /**
  * Sound in any of these shapes: a `Speech`; the path of a WAV file, of any rate and number of channels, or its content as
- * bytes; signed 16-bit samples, at 48 kHz unless they or `rate` say otherwise; a frame of @livekit/rtc-node; an iterable,
- * or an async iterable such as a Readable, of such samples or frames.
+ * bytes; samples of signed 16 bits or floats, at 48 kHz unless they or `rate` say otherwise; a frame of `greenroom/audio` or
+ * of @livekit/rtc-node; an iterable, or an async iterable such as a Readable, of such samples or frames. For `sayAudio` also
+ * a device, which is heard while it is spoken into: the name of a virtual one (`tone:440`, `loopback:x`, …), or a `Capture` of
+ * `greenroom/audio`.
  */
-export type Sound = Speech | string | URL | Part | Iterable<Part> | AsyncIterable<Part>;
+export type Sound = Speech | string | URL | Part | Iterable<Part> | AsyncIterable<Part> | Capture;
 
 /** Says a text: gives its sound. */
 export type TextToSpeech = (text: string) => Sound | Promise<Sound>;
 
-interface Pcm {
-  bytes: Uint8Array;
+interface Pcm extends Bytes {
   rate: number;
   channels: number;
 }
@@ -84,15 +90,16 @@ export function gathered(sound: Exclude<Sound, AsyncIterable<Part>>, rate: numbe
   } else if (isIterable(sound)) {
     for (const part of sound) parts.push(pcm(part, rate));
   } else {
-    throw invalid(`${shown(sound)} holds no sound; give a WAV file, 16-bit samples or frames of @livekit/rtc-node`);
+    throw invalid(`${shown(sound)} holds no sound; give a WAV file, samples or frames of @livekit/rtc-node`);
   }
-  const [first = { rate: RATE, channels: 1 }] = parts;
-  if (parts.some((part) => part.rate !== first.rate || part.channels !== first.channels)) {
-    throw invalid('the parts of the sound differ in rate and channels; give one format');
+  const [{ rate: given, channels, isFloat } = { rate: RATE, channels: 1, isFloat: false }] = parts;
+  if (parts.some((part) => part.rate !== given || part.channels !== channels || part.isFloat !== isFloat)) {
+    throw invalid('the parts of the sound differ in rate, channels or kind of samples; give one format');
   }
   const bytes = Buffer.concat(parts.map((part) => part.bytes));
-  if (bytes.subarray(0, 4).toString('latin1') === 'RIFF') return speech(call(() => native.speechFromWavBytes(bytes)));
-  return speech(call(() => native.speechFromPcm(bytes, first.rate, first.channels)));
+  const isWav = !isFloat && bytes.subarray(0, 4).toString('latin1') === 'RIFF';
+  if (isWav) return speech(call(() => native.speechFromWavBytes(bytes)));
+  return speech(call(() => native.speechFromPcm(bytes, given, channels, isFloat)));
 }
 
 /** @internal Speech from the JSON of the core. */
@@ -117,7 +124,7 @@ export function bytesOf({ buffer, byteOffset, byteLength }: Int16Array | Uint8Ar
 }
 
 function isPart(sound: unknown): sound is Part {
-  if (sound instanceof Int16Array || sound instanceof Uint8Array) return true;
+  if (samplesIn(sound) !== undefined) return true;
   return typeof sound === 'object' && sound !== null && ('sampleRate' in sound || 'samples' in sound);
 }
 
@@ -130,16 +137,15 @@ function isAsyncIterable(sound: unknown): sound is AsyncIterable<Part> {
 }
 
 function pcm(part: Part, rate: number | undefined): Pcm {
-  if (part instanceof Int16Array || part instanceof Uint8Array) {
-    return { bytes: bytesOf(part), rate: rate ?? RATE, channels: 1 };
+  const samples = samplesIn(part);
+  if (samples !== undefined) return { ...samples, rate: rate ?? RATE, channels: 1 };
+  if (isPart(part)) {
+    const { samples: own, data, sampleRate, rate: told, channels = 1 } = part as Partial<Samples & Frame>;
+    const held = samplesIn(own) ?? samplesIn(data);
+    const heldRate = told ?? sampleRate;
+    if (held !== undefined && heldRate !== undefined) return { ...held, rate: heldRate, channels };
   }
-  if (isPart(part) && 'sampleRate' in part) {
-    return { bytes: bytesOf(part.data), rate: part.sampleRate, channels: part.channels };
-  }
-  if (isPart(part) && (part.samples instanceof Int16Array || part.samples instanceof Uint8Array)) {
-    return { bytes: bytesOf(part.samples), rate: part.rate, channels: part.channels ?? 1 };
-  }
-  throw invalid(`${shown(part)} holds no sound; give 16-bit samples or frames of @livekit/rtc-node`);
+  throw invalid(`${shown(part)} holds no sound; give samples or frames of @livekit/rtc-node`);
 }
 
 function pathOf(path: string | URL): string {

@@ -58,8 +58,10 @@ print(
                 for name in (
                     "connect",
                     "publish",
+                    "publish_audio",
                     "send_bytes",
                     "send_text",
+                    "subscribe",
                     "receive",
                     "set_attributes",
                     "set_metadata",

@@ -1,8 +1,12 @@
 """A room without any SDK, with the SDK's own Rooms as witnesses: what they receive is what we sent, and the reverse."""
 
+import array
 import asyncio
 import hashlib
+import itertools
+import math
 import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from livekit import rtc
@@ -129,6 +133,91 @@ async def test_text_both_ways(venue: Venue) -> None:
         await theirs.local_participant.send_text("zurück", topic="chat")
         stream = await asyncio.wait_for(anext(chat), 15)
         assert (stream.info.is_text, await stream.read_text()) == (True, "zurück")
+
+
+RATE = 48_000
+
+
+def tones() -> Iterator[bytes]:
+    """A sine of 440 Hz at a quarter of full scale, in parts of 10 ms."""
+    for at in itertools.count(step=RATE // 100):
+        places = range(at, at + RATE // 100)
+        yield array.array("h", (round(8192 * math.sin(2 * math.pi * 440 * n / RATE)) for n in places)).tobytes()
+
+
+def level(samples: "array.array[int]") -> float:
+    """How loud the sine of 440 Hz is in samples, as a share of full scale."""
+    turn = 2 * math.pi * 440 / RATE
+    sine = sum(sample * math.sin(turn * n) for n, sample in enumerate(samples))
+    cosine = sum(sample * math.cos(turn * n) for n, sample in enumerate(samples))
+    return 2 * math.hypot(sine, cosine) / len(samples) / 32768
+
+
+async def hears_it(frames: AsyncIterator[bytes]) -> None:
+    """Reads until half a second of it is the tone."""
+
+    async def listen() -> None:
+        samples: array.array[int] = array.array("h")
+        async for data in frames:
+            samples.frombytes(data)
+            if len(samples) >= RATE // 2:
+                if 0.2 < level(samples) < 0.3:
+                    return
+                samples = array.array("h")
+        raise AssertionError("the audio ended")
+
+    await asyncio.wait_for(listen(), 30)
+
+
+async def test_audio_both_ways(venue: Venue) -> None:
+    ours, theirs = await both(venue)
+    coming: asyncio.Queue[rtc.Track] = asyncio.Queue()
+    theirs.on("track_subscribed", lambda track, *_: coming.put_nowait(track))
+
+    async def sing(capture: "rtc.AudioSource | greenroom.LocalAudioTrack") -> None:
+        for data in tones():
+            await capture.capture_frame(rtc.AudioFrame(data, RATE, 1, RATE // 100))
+
+    async with ours:
+        events = ours.events()
+        track = await ours.publish_audio("song")
+        singing = asyncio.ensure_future(sing(track))
+        at_theirs = rtc.AudioStream(await asyncio.wait_for(coming.get(), 15), sample_rate=RATE)
+        await hears_it(event.frame.data.tobytes() async for event in at_theirs)
+        await at_theirs.aclose()
+        muted: list[str] = []
+        theirs.on("track_muted", lambda participant, _: muted.append(participant.identity))
+        await track.mute()
+        await until("they see it", lambda: muted == ["ours"])
+        singing.cancel()
+        await track.clear_queue()
+        await track.wait_for_playout()
+        await track.unpublish()
+        with pytest.raises(greenroom.InvalidArgument, match="not published"):
+            await track.capture_frame(greenroom.audio.Frame(data=bytes(960), rate=RATE))
+
+        source = rtc.AudioSource(RATE, 1)
+        song = rtc.LocalAudioTrack.create_audio_track("theirs", source)
+        await theirs.local_participant.publish_track(song)
+        published = await event_of(events, "track_published")
+        assert isinstance(published, greenroom.TrackPublishedEvent)
+        assert (published.participant.identity, published.track.name) == ("theirs", "theirs")
+        assert ours.participants["theirs"].tracks == (published.track,)
+        singing = asyncio.ensure_future(sing(source))
+        stream = await ours.subscribe(published.track)
+        assert (stream.from_, stream.track, stream.rate) == ("theirs", published.track, RATE)
+        await hears_it(frame.data async for frame in stream)
+        singing.cancel()
+        await theirs.local_participant.unpublish_track(song.sid)
+        await event_of(events, "track_unpublished")
+        await asyncio.wait_for(ended(stream), 15)
+        with pytest.raises(greenroom.InvalidArgument, match="nobody else publishes"):
+            await ours.subscribe(published.track)
+
+
+async def ended(stream: greenroom.AudioStream) -> None:
+    async for _ in stream:
+        pass
 
 
 async def test_a_wait_that_is_cancelled_loses_nothing(venue: Venue) -> None:

@@ -12,8 +12,9 @@ const HELD: Duration = Duration::from_secs(2);
 
 /// The loopbacks of one program, by name. Clones are the same patchbay.
 ///
-/// One end opened first decides the format; the other gets the same one, whatever it asked for. Each end is open once at a time, and the
-/// loopback is forgotten when both are closed.
+/// One end opened first decides the format; the other gets the same one, whatever it asked for. Each end is open once at a time. Once
+/// the end that is played to has closed, the other gives what is left and ends, as a pipe does, and the name is free for a new loopback;
+/// so it is when the end that is recorded from has closed and nobody plays.
 #[derive(Clone, Debug, Default)]
 pub struct Patchbay {
     lines: Arc<Mutex<BTreeMap<String, Arc<Line>>>>,
@@ -32,6 +33,8 @@ struct State {
     lost: u64,
     listened: bool,
     spoken: bool,
+    /// The end that is played to has closed: nothing more comes.
+    is_over: bool,
 }
 
 impl Patchbay {
@@ -64,7 +67,13 @@ impl Patchbay {
 impl Line {
     fn new(format: Format) -> Self {
         let held = usize::try_from(format.samples_in(HELD)).unwrap_or(usize::MAX) * format.channels();
-        let state = State { samples: VecDeque::with_capacity(held), lost: 0, listened: false, spoken: false };
+        let state = State {
+            samples: VecDeque::with_capacity(held),
+            lost: 0,
+            listened: false,
+            spoken: false,
+            is_over: false,
+        };
         Self { format, state: Mutex::new(state) }
     }
 }
@@ -84,14 +93,18 @@ impl Drop for End {
     fn drop(&mut self) {
         let mut lines = lock(&self.patchbay.lines);
         let mut state = lock(&self.line.state);
+        let was_played_to = state.spoken;
         *(self.open)(&mut state) = false;
-        if !state.listened && !state.spoken {
+        state.is_over |= was_played_to && !state.spoken;
+        let is_here = lines.get(&self.name).is_some_and(|line| Arc::ptr_eq(line, &self.line));
+        // Whoever listens on has the line without its name.
+        if is_here && (state.is_over || !(state.listened || state.spoken)) {
             lines.remove(&self.name);
         }
     }
 }
 
-/// The end that is recorded from. It gives what is there, which may be nothing, and never ends.
+/// The end that is recorded from. It gives what is there, which may be nothing, and ends after the last of what was played.
 pub(super) struct Ear(End);
 
 impl Source for Ear {
@@ -106,7 +119,8 @@ impl Source for Ear {
         for (sample, held) in samples.iter_mut().zip(state.samples.drain(..take)) {
             *sample = held;
         }
-        Ok(Filled { samples: take / channels, lost: std::mem::take(&mut state.lost), ended: false })
+        let ended = state.is_over && state.samples.is_empty();
+        Ok(Filled { samples: take / channels, lost: std::mem::take(&mut state.lost), ended })
     }
 }
 

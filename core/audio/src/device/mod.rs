@@ -48,6 +48,9 @@ pub enum DeviceError {
         /// How that shows.
         why: String,
     },
+    /// The device is a function, and it failed.
+    #[error("the function that is the device failed: {0}; the stream has ended")]
+    Function(String),
     /// The device is a function, which has no name.
     #[error(
         "callback is opened with a function, which a name cannot give; hand over the function instead of a name"

@@ -6,7 +6,7 @@
 //! | `file:PATH[?loop]` | a WAV file, once or over and over | a WAV file of 16 bits |
 //! | `tone:HZ[:DBFS]` | a sine, with a peak of -12 dBFS unless given | |
 //! | `noise:[KIND:]DBFS[?seed=N]` | white noise, `babble` or `impulses`, with that RMS | |
-//! | `loopback:NAME` | what is played to the same name | is recorded there |
+//! | `loopback:NAME` | what is played to the same name, until that is closed | is recorded there |
 //! | `callback` | what a function gives | goes to a function |
 //! | `fail:after=TIME[:DEVICE]` | another device (`null` unless given) that is unplugged after `2s` or `500ms` | the same |
 

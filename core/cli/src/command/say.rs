@@ -18,6 +18,7 @@ pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<Exit
             audio: voice::speech_from_wav(file)?,
             text: say.text.join(" "),
             interrupt_after_ms: say.interrupt_after.map(|after| after.as_secs_f64() * 1e3),
+            live: None,
         }),
         None => Operation::Say { text: text(&say)? },
     };

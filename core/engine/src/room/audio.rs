@@ -55,15 +55,9 @@ struct Maker {
 
 impl LocalAudioTrack {
     pub(super) fn new(room: Room, options: AudioTrackOptions) -> Result<Self, Error> {
-        let outlet = Outlet {
-            name: options.name,
-            source: options.source,
-            state: Mutex::default(),
-            left: Notify::new(),
-            bell: Arc::clone(&room.shared.bell),
-        };
+        let outlet = Arc::new(Outlet::new(options, Arc::clone(&room.shared.bell)));
         let maker = Maker { packer: Packer::new()?, clears: 0 };
-        Ok(Self { room, outlet: Arc::new(outlet), maker: AsyncMutex::new(maker) })
+        Ok(Self { room, outlet, maker: AsyncMutex::new(maker) })
     }
 
     pub(super) const fn outlet(&self) -> &Arc<Outlet> {
@@ -202,6 +196,11 @@ struct ToSend {
 }
 
 impl Outlet {
+    pub(super) fn new(options: AudioTrackOptions, bell: Arc<Notify>) -> Self {
+        let AudioTrackOptions { name, source } = options;
+        Self { name, source, state: Mutex::default(), left: Notify::new(), bell }
+    }
+
     /// The next packet.
     pub(super) fn pop(&self) -> Option<Packed> {
         let packet = lock(&self.state).queue.pop_front()?;
@@ -240,7 +239,8 @@ impl Outlet {
         self.left.notify_waiters();
     }
 
-    fn push(&self, packet: Packed) {
+    /// One packet more.
+    pub(super) fn push(&self, packet: Packed) {
         let mut state = lock(&self.state);
         if !state.has_ended {
             state.queue.push_back(packet);
@@ -287,9 +287,8 @@ pub struct AudioStream {
 
 impl AudioStream {
     pub(super) fn new(room: &Room, from: String, track: Track, rate: u32) -> Result<Self, Error> {
-        let inlet =
-            Inlet { state: Mutex::default(), came: Notify::new(), bell: Arc::clone(&room.shared.bell) };
-        Ok(Self { track, from, inlet: Arc::new(inlet), unpacker: Unpacker::new(rate)? })
+        let inlet = Arc::new(Inlet::new(Arc::clone(&room.shared.bell)));
+        Ok(Self { track, from, inlet, unpacker: Unpacker::new(rate)? })
     }
 
     pub(super) const fn inlet(&self) -> &Arc<Inlet> {
@@ -315,11 +314,7 @@ impl AudioStream {
 
 impl Drop for AudioStream {
     fn drop(&mut self) {
-        let mut state = lock(&self.inlet.state);
-        state.is_dropped = true;
-        state.queue.clear();
-        drop(state);
-        self.inlet.bell.notify_one();
+        self.inlet.drop_reader();
     }
 }
 
@@ -342,6 +337,10 @@ struct ToRead {
 }
 
 impl Inlet {
+    pub(super) fn new(bell: Arc<Notify>) -> Self {
+        Self { state: Mutex::default(), came: Notify::new(), bell }
+    }
+
     /// A packet came.
     pub(super) fn push(&self, packet: Packet) {
         let mut state = lock(&self.state);
@@ -352,7 +351,10 @@ impl Inlet {
             state.queue.pop_front();
             state.dropped += 1;
         }
-        state.queue.push_back(packet);
+        // One that was overtaken goes where it belongs, as long as what overtook it is not read.
+        let place = |packet: &Packet| (packet.connection, packet.number);
+        let before = state.queue.iter().rposition(|other| place(other) < place(&packet));
+        state.queue.insert(before.map_or(0, |before| before + 1), packet);
         drop(state);
         self.came.notify_one();
     }
@@ -360,6 +362,15 @@ impl Inlet {
     /// Whether nobody reads any more.
     pub(super) fn is_dropped(&self) -> bool {
         lock(&self.state).is_dropped
+    }
+
+    /// Nobody reads any more.
+    pub(super) fn drop_reader(&self) {
+        let mut state = lock(&self.state);
+        state.is_dropped = true;
+        state.queue.clear();
+        drop(state);
+        self.bell.notify_one();
     }
 
     /// Nothing comes any more.
@@ -381,5 +392,72 @@ impl Inlet {
             }
             self.came.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+
+    use super::*;
+
+    fn waits(future: &mut Pin<Box<impl Future>>) -> bool {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    fn packet(number: u64) -> Packet {
+        Packet { connection: 1, number, time: number * 960, came: Instant::now(), data: [].into() }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_makes_room_for_the_newest_and_is_counted() {
+        let inlet = Inlet::new(Arc::default());
+        for number in 0..TO_READ as u64 + 3 {
+            inlet.push(packet(number));
+        }
+        inlet.end();
+        assert_eq!(lock(&inlet.state).dropped, 3);
+        assert_eq!(inlet.next().await.unwrap().number, 3);
+        let mut left = 1;
+        while inlet.next().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, TO_READ);
+    }
+
+    #[tokio::test]
+    async fn what_was_overtaken_is_read_in_its_place() {
+        let inlet = Inlet::new(Arc::default());
+        for number in [2, 4, 3, 1] {
+            inlet.push(packet(number));
+        }
+        for number in 1..=4 {
+            assert_eq!(inlet.next().await.unwrap().number, number);
+        }
+    }
+
+    #[test]
+    fn who_gives_too_much_waits_until_it_has_left_or_never_will() {
+        let outlet = Outlet::new(AudioTrackOptions::default(), Arc::default());
+        let packed = || Packed { data: vec![1], level: -20, is_silent: false };
+        for _ in 0..TO_SEND {
+            outlet.push(packed());
+        }
+        let has_room = |state: &ToSend| state.queue.len() < TO_SEND;
+        let mut waiting = Box::pin(outlet.wait_until(has_room));
+        assert!(waits(&mut waiting));
+        outlet.pop().unwrap();
+        assert!(!waits(&mut waiting));
+        outlet.push(packed());
+        let mut waiting = Box::pin(outlet.wait_until(has_room));
+        assert!(waits(&mut waiting));
+        outlet.end();
+        assert!(!waits(&mut waiting));
+        outlet.push(packed());
+        assert!(outlet.is_empty());
     }
 }

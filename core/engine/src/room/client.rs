@@ -300,7 +300,7 @@ impl Client {
             for request in self.tracks.requests() {
                 connection.ask(request);
             }
-            if let Some(offer) = connection.peer.offer(|sid| self.tracks.reads(sid)) {
+            if let Some(offer) = connection.peer.offer() {
                 connection.ask(Request::Offer(offer));
             }
         }
@@ -334,7 +334,7 @@ impl Client {
             match self.connection.peer.poll().map_err(|error| self.broken(&error))? {
                 Come::Transmit(transmit) => self.connection.network.send(&transmit),
                 Come::Packet(channel, packet) => self.take_packet(channel, &packet),
-                Come::Audio(sid, data) => self.take_audio(&sid, data),
+                Come::Audio(sid, data) => self.take_audio(&sid, *data),
                 Come::Open => self.open(),
                 Come::Reachable(is_reachable) => self.reachable(is_reachable),
                 Come::Closed => return Err(self.interrupted("the server closed the peer connection")),
@@ -355,7 +355,7 @@ impl Client {
         let silence =
             connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
         let answers = self.changes.values().map(|change| change.by);
-        let tracks = self.tracks.next_at();
+        let tracks = self.tracks.next_at(&connection.peer);
         let others = detour.into_iter().chain(silence).chain(tracks).chain(self.open_by);
         answers.chain(others).fold(connection.until, Instant::min)
     }

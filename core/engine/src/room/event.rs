@@ -189,7 +189,8 @@ reasons! {
 }
 
 impl Disconnected {
-    pub(super) fn new(reason: DisconnectReason) -> Self {
+    /// For this reason, in its own words.
+    pub fn new(reason: DisconnectReason) -> Self {
         Self { reason, message: format!("disconnected from the room: {}", reason.explanation()) }
     }
 

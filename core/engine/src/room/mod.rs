@@ -14,6 +14,7 @@
 //! | `tracks` | which audio tracks are published and read, and what that takes |
 //! | `audio`, `opus` | such a track as others hold it; its packets |
 //! | `participant`, `event` | who is in the room, and what happens there |
+//! | `transport` | what a session needs of a room, whoever carries it |
 //! | `session` | the session of an agent in a room |
 //! | `calls` | a room for a host language |
 //!
@@ -24,6 +25,8 @@ mod calls;
 mod client;
 mod dial;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod impairment;
 mod lanes;
 mod network;
@@ -37,6 +40,7 @@ mod signal;
 mod socket;
 mod streams;
 mod tracks;
+mod transport;
 mod websocket;
 
 use std::collections::BTreeMap;
@@ -45,6 +49,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
@@ -52,21 +57,24 @@ use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
+pub use greenroom_audio::{Format, Frame};
+
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
-pub use self::dial::Proxy;
+pub use self::dial::{Dialer, Duplex, Proxy, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::impairment::Impairment;
 pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions, Track, TrackKind, TrackSource};
 use self::peer::{Channel, PACKET};
-pub use self::session::JoinOptions;
-pub(crate) use self::session::run;
+pub use self::session::{AttachOptions, JoinOptions};
+pub(crate) use self::session::{attach, join};
 pub use self::signal::Address;
 use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+pub use self::transport::{Closer, Feed, Listener, Transport};
 use crate::driver::lock;
 
 /// Events that are kept for a reader that is behind.
@@ -111,6 +119,22 @@ impl RoomOptions {
             ice_policy: IcePolicy::default(),
             impairment: None,
         }
+    }
+
+    /// The same by another way to the server, as host languages give it: `ca` is PEM, or the name of a file of it, and `proxy` a
+    /// [url](Proxy::parse). What is not given is as the environment has it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`], which names what cannot be used.
+    pub fn reached_by(mut self, ca: Option<&str>, proxy: Option<&str>) -> Result<Self, Error> {
+        if let Some(ca) = ca {
+            let is_pem = ca.contains("-----BEGIN ");
+            self.ca = Some(if is_pem { ca.into() } else { read_ca(std::path::Path::new(ca))? });
+        }
+        if let Some(proxy) = proxy {
+            self.proxy = Proxy::parse(proxy)?;
+        }
+        Ok(self)
     }
 }
 
@@ -537,6 +561,12 @@ impl RoomEvents {
         };
         self.has_ended = matches!(event, RoomEvent::Disconnected(_));
         Some(event)
+    }
+
+    /// The same as a stream.
+    pub fn into_stream(self) -> BoxStream<'static, RoomEvent> {
+        let next = async |mut events: Self| events.next().await.map(|event| (event, events));
+        Box::pin(futures_util::stream::unfold(self, next))
     }
 }
 

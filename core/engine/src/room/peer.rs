@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::tracks::Leaving;
 use livekit_protocol as proto;
@@ -28,8 +28,6 @@ const RELIABLE_BUFFER: usize = 512 << 10;
 const STREAM: &str = "greenroom";
 /// M-lines for others' tracks that are offered at once, whatever the server asks for.
 const MOST_LINES: u32 = 64;
-/// How long audio waits for what was sent before it.
-const REORDERING: Duration = Duration::from_millis(60);
 
 /// One of the two channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub(super) enum Come {
     /// A packet came.
     Packet(Channel, Vec<u8>),
     /// A packet of audio came, of the track of this sid.
-    Audio(String, MediaData),
+    Audio(String, Box<MediaData>),
     /// Our channels are open: packets can be sent.
     Open,
     /// Whether datagrams get through.
@@ -101,7 +99,8 @@ impl Peer {
             .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
             .clear_codecs()
             .enable_opus(true, false)
-            .set_reordering_timeout_audio(Some(REORDERING))
+            // Who reads has the order. str0m's outlives a track: of the next one on the same m-line it would drop what is numbered lower.
+            .set_reordering_size_audio(0)
             .set_sctp_max_buffered_amount(BUFFER)
             .build(now);
         for candidate in addresses.iter().flat_map(|address| Candidate::host(*address, Protocol::Udp)) {
@@ -138,12 +137,14 @@ impl Peer {
     /// answer comes first, as it is: the server may have taken it.
     pub(super) fn restart_ice(&mut self) -> Option<proto::SessionDescription> {
         self.wanted.restart = true;
-        if self.pending.is_some() { Some(self.description()) } else { self.offer(|_| true) }
+        if self.pending.is_some() { Some(self.description()) } else { self.offer() }
     }
 
     /// Wants to send a track of ours.
     pub(super) fn publish(&mut self, cid: &str) {
-        self.wanted.publish.push(cid.to_owned());
+        if !self.ours.contains_key(cid) && !self.wanted.publish.iter().any(|wanted| wanted == cid) {
+            self.wanted.publish.push(cid.to_owned());
+        }
     }
 
     /// Wants to send it no more.
@@ -160,8 +161,8 @@ impl Peer {
         self.wanted.offer = true;
     }
 
-    /// What is wanted, unless an offer waits for its answer or nothing is. `is_read` knows the tracks of others that somebody reads.
-    pub(super) fn offer(&mut self, is_read: impl Fn(&str) -> bool) -> Option<proto::SessionDescription> {
+    /// What is wanted, unless an offer waits for its answer or nothing is.
+    pub(super) fn offer(&mut self) -> Option<proto::SessionDescription> {
         if self.pending.is_some() || !self.wanted.is_something() {
             return None;
         }
@@ -177,8 +178,8 @@ impl Peer {
             self.ours.insert(cid, api.add_media(MediaKind::Audio, Direction::SendOnly, stream, track, None));
         }
         for mid in &self.theirs {
-            // The server uses an m-line again that is free, and takes it that there is an offer where one becomes so.
-            if !self.tracks.get(mid).is_some_and(|sid| is_read(sid)) {
+            // The server gives a free m-line to another track, and waits for an offer that changes nothing: str0m makes none.
+            if wanted.offer {
                 api.set_direction(*mid, Direction::Inactive);
             }
             api.set_direction(*mid, Direction::RecvOnly);
@@ -345,7 +346,7 @@ impl Peer {
             }
             Event::MediaData(data) => {
                 let sid = self.tracks.get(&data.mid)?;
-                Some(Come::Audio(sid.clone(), data))
+                Some(Come::Audio(sid.clone(), Box::new(data)))
             }
             Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(Come::Closed),
             Event::IceConnectionStateChange(state) => match state {

@@ -5,20 +5,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use greenroom_protocol::gate::Peer;
 use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::room::{Incoming, Outgoing, Recipient, StreamId, Switchboard};
 use greenroom_protocol::session::Config;
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Time};
-use livekit_data_stream::api::{StreamCloser, StreamError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
 use super::event::RoomEvent;
 use super::participant::{Participant, ParticipantKind};
-use super::streams::{Feed, Listener, StreamInfo};
-use super::{Room, RoomEvents, RoomOptions, SendOptions};
+use super::transport::{Closer, Feed, Listener, Transport};
+use super::{Room, RoomOptions, SendOptions, StreamInfo};
 use crate::driver::lock;
 use crate::run::{Over, close, failed_start, take_in_hand, unless_closing};
 use crate::session::{Shared, Way};
@@ -45,20 +46,52 @@ pub struct JoinOptions {
 impl JoinOptions {
     /// The session of the only agent of the room that the token names.
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
-        let mut controller = Config::default();
-        controller.text_mode = false;
-        Self {
-            room: RoomOptions::new(url, token),
-            agent: None,
-            start_timeout: Duration::from_secs(60),
-            controller,
-            idle_timeout: None,
-        }
+        let AttachOptions { agent, start_timeout, controller, idle_timeout } = AttachOptions::default();
+        Self { room: RoomOptions::new(url, token), agent, start_timeout, controller, idle_timeout }
     }
 }
 
-/// Runs a session to its end. The state tells the rest of the world how it goes.
-pub(crate) fn run(shared: &Arc<Shared>, options: JoinOptions) {
+/// How to drive the session of an agent in a room that was joined.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AttachOptions {
+    /// The identity of the agent; `None` is the only participant of the room that is an agent.
+    pub agent: Option<String>,
+    /// From the call until the session is ready: to wait for the agent, to have its first answer. 60 s.
+    pub start_timeout: Duration,
+    /// How the protocol behaves. The agent's audio is left as it is: it may be talking to people.
+    pub controller: Config,
+    /// After how long without any call the session ends by itself; `None` is never.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Default for AttachOptions {
+    fn default() -> Self {
+        let mut controller = Config::default();
+        controller.text_mode = false;
+        Self { agent: None, start_timeout: Duration::from_secs(60), controller, idle_timeout: None }
+    }
+}
+
+/// Runs a session to its end, in a room that it joins and leaves. The state tells the rest of the world how it goes.
+pub(crate) fn join(shared: &Arc<Shared>, options: JoinOptions) {
+    run(shared, session(shared, options));
+}
+
+/// Runs a session to its end, in a room that stays its caller's.
+pub(crate) fn attach(shared: &Arc<Shared>, room: Arc<dyn Transport>, options: AttachOptions) {
+    run(shared, async {
+        let mut events = room.events();
+        // One that was left before tells nothing any more.
+        let over = match room.disconnected() {
+            Some(disconnected) => failed_start(disconnected.error()),
+            None => drive(shared, &room, &mut events, options).await,
+        };
+        close(shared, over);
+    });
+}
+
+fn run(shared: &Arc<Shared>, session: impl Future<Output = ()>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -66,17 +99,20 @@ pub(crate) fn run(shared: &Arc<Shared>, options: JoinOptions) {
             return close(shared, failed_start(error));
         }
     };
-    runtime.block_on(session(shared, options));
+    runtime.block_on(session);
     // A name that is still looked up is not waited for.
     runtime.shutdown_background();
 }
 
 async fn session(shared: &Arc<Shared>, options: JoinOptions) {
     let stay = super::Shared::new();
-    let opened = unless_closing(shared, Room::open(options.room.clone(), Arc::clone(&stay))).await;
+    let JoinOptions { room, agent, start_timeout, controller, idle_timeout } = options;
+    let opened = unless_closing(shared, Room::open(room, Arc::clone(&stay))).await;
     let over = match opened {
-        Ok(Ok((room, mut events))) => {
-            let over = drive(shared, &room, &mut events, options).await;
+        Ok(Ok((room, events))) => {
+            let options = AttachOptions { agent, start_timeout, controller, idle_timeout };
+            let room: Arc<dyn Transport> = Arc::new(room);
+            let over = drive(shared, &room, &mut events.into_stream(), options).await;
             close(shared, over);
             room.disconnect().await;
             return;
@@ -88,7 +124,12 @@ async fn session(shared: &Arc<Shared>, options: JoinOptions) {
     stay.left().await;
 }
 
-async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, options: JoinOptions) -> Over {
+async fn drive(
+    shared: &Arc<Shared>,
+    room: &Arc<dyn Transport>,
+    events: &mut BoxStream<'static, RoomEvent>,
+    options: AttachOptions,
+) -> Over {
     let local = room.local();
     let name = room.info().name;
     shared.with(|state, _| {
@@ -103,7 +144,7 @@ async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, optio
         return failed_start(Error::new(Code::PermissionDenied, message));
     }
     let ready_by = Time::ZERO + options.start_timeout;
-    let wait = find_agent(room, events, options.agent.as_deref(), shared.instant(ready_by));
+    let wait = find_agent(&**room, events, options.agent.as_deref(), shared.instant(ready_by));
     let agent = match unless_closing(shared, wait).await {
         Ok(Ok(agent)) => agent,
         Ok(Err(Wait::Deadline(who))) => {
@@ -117,7 +158,7 @@ async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, optio
         Err(over) => return over,
     };
     let hub = Hub::new(shared, &agent, &options.controller);
-    if let Err(error) = room.shared.topics.listen(TOPIC, Arc::new(Arc::clone(&hub))) {
+    if let Err(error) = room.listen(TOPIC, Arc::new(Arc::clone(&hub))) {
         return failed_start(error);
     }
     shared.with(|state, now| {
@@ -127,7 +168,7 @@ async fn drive(shared: &Arc<Shared>, room: &Room, events: &mut RoomEvents, optio
         state.controller.open_by(ready_by, now);
     });
     let over = pump(shared, room, events, &hub, &agent, options.idle_timeout).await;
-    room.shared.topics.unlisten(TOPIC);
+    room.unlisten(TOPIC);
     over
 }
 
@@ -139,8 +180,8 @@ enum Wait {
 
 /// Waits until the agent is there and can be reached.
 async fn find_agent(
-    room: &Room,
-    events: &mut RoomEvents,
+    room: &dyn Transport,
+    events: &mut BoxStream<'static, RoomEvent>,
     wanted: Option<&str>,
     until: tokio::time::Instant,
 ) -> Result<Participant, Wait> {
@@ -179,8 +220,8 @@ async fn find_agent(
                 return Err(Wait::Deadline(who));
             }
         };
-        if let Some(RoomEvent::Disconnected(disconnected)) = event {
-            return Err(Wait::Over(failed_start(disconnected.error())));
+        if let Some(RoomEvent::Disconnected(_)) | None = event {
+            return Err(Wait::Over(room_gone(room)));
         }
     }
 }
@@ -188,14 +229,14 @@ async fn find_agent(
 /// Carries messages between the room and the controller.
 async fn pump(
     shared: &Arc<Shared>,
-    room: &Room,
-    events: &mut RoomEvents,
+    room: &Arc<dyn Transport>,
+    events: &mut BoxStream<'static, RoomEvent>,
     hub: &Arc<Hub>,
     agent: &Participant,
     idle_timeout: Option<Duration>,
 ) -> Over {
     let (broke, mut broken) = oneshot::channel();
-    let _sender = AbortOnDrop(tokio::spawn(send(Arc::clone(hub), room.clone(), broke)));
+    let _sender = AbortOnDrop(tokio::spawn(send(Arc::clone(hub), Arc::clone(room), broke)));
     loop {
         let alarm = match take_in_hand(shared, idle_timeout) {
             Ok((alarm, _)) => alarm,
@@ -208,13 +249,13 @@ async fn pump(
             event = events.next() => event,
             failed = &mut broken => return match failed {
                 Ok(error) => Over { reason: CloseReason::RoomDisconnected, error },
-                Err(_) => room_gone(room),
+                Err(_) => room_gone(&**room),
             },
             () = shared.wake.notified() => continue,
             () = sleep_until(alarm.unwrap_or_else(tokio::time::Instant::now)), if alarm.is_some() => continue,
         };
         match event {
-            Some(RoomEvent::Disconnected(_)) | None => return room_gone(room),
+            Some(RoomEvent::Disconnected(_)) | None => return room_gone(&**room),
             Some(RoomEvent::Reconnected { fresh: true }) => {
                 let message = "the connection to the room broke, and joining anew is another stay in it: the agent does not know it as this session; join again";
                 return Over {
@@ -225,14 +266,14 @@ async fn pump(
             Some(_) => {}
         }
         // By what is known, not by the event: one may have been missed.
-        if room.participant(&agent.identity).is_none_or(|current| current.sid != agent.sid) {
+        if !room.participants().iter().any(|current| current.sid == agent.sid) {
             let message = format!("the agent {:?} left the room {:?}", agent.identity, room.info().name);
             return Over { reason: CloseReason::AgentLeft, error: Error::new(Code::AgentGone, message) };
         }
     }
 }
 
-fn room_gone(room: &Room) -> Over {
+fn room_gone(room: &dyn Transport) -> Over {
     let error = room.disconnected().map_or_else(
         || Error::new(Code::Internal, "the room's task ended unexpectedly; please report it"),
         |disconnected| disconnected.error(),
@@ -241,13 +282,13 @@ fn room_gone(room: &Room) -> Over {
 }
 
 /// Sends one message after the other, until one cannot be sent.
-async fn send(hub: Arc<Hub>, room: Room, broke: oneshot::Sender<Error>) {
+async fn send(hub: Arc<Hub>, room: Arc<dyn Transport>, broke: oneshot::Sender<Error>) {
     loop {
         let next = hub.with(|board, _| board.poll_send());
         match next {
             Some(Outgoing::Send { to, message, .. }) => {
                 let to = to.iter().map(|Recipient { identity, .. }| identity.clone());
-                if let Err(error) = room.send_bytes(&message, SendOptions::new(TOPIC).to(to)).await {
+                if let Err(error) = room.send_bytes(message, SendOptions::new(TOPIC).to(to)).await {
                     return drop(broke.send(error));
                 }
             }
@@ -262,7 +303,7 @@ struct Hub {
     shared: Arc<Shared>,
     board: Mutex<Switchboard>,
     /// The streams that come in.
-    closers: Mutex<HashMap<StreamId, StreamCloser>>,
+    closers: Mutex<HashMap<StreamId, Closer>>,
     to_send: Notify,
 }
 
@@ -346,7 +387,7 @@ struct Message {
 }
 
 impl Listener for Arc<Hub> {
-    fn begin(&self, info: StreamInfo, closer: StreamCloser) -> Option<Box<dyn Feed>> {
+    fn begin(&self, info: StreamInfo, closer: Closer) -> Option<Box<dyn Feed>> {
         if info.is_text {
             return None;
         }
@@ -365,7 +406,7 @@ impl Feed for Message {
         self.hub.with(|board, now| board.chunk(self.stream, &data, now))
     }
 
-    fn end(self: Box<Self>, outcome: Result<(), StreamError>) {
+    fn end(self: Box<Self>, outcome: Result<(), Error>) {
         self.hub.with(|board, now| match outcome {
             Ok(()) => board.end(self.stream, now),
             Err(_) => board.abort(self.stream, now),

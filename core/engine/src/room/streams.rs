@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
-use livekit_data_stream::api::{AnyStreamReader, StreamCloser, StreamError, StreamReader};
+use livekit_data_stream::api::{AnyStreamReader, StreamCloser, StreamReader};
 use livekit_data_stream::backend::Packet;
 use livekit_data_stream::backend::incoming::{
     InputEvent, Manager, ManagerInput, OutputEvent, PacketReceived, StreamOpened,
@@ -20,13 +20,14 @@ use livekit_protocol::data_packet::Value;
 use livekit_protocol::encryption::Type as Encryption;
 use tokio::sync::mpsc;
 
+use super::transport::{Closer, Feed, Listener};
 use crate::driver::lock;
 
 /// Streams of one topic that may wait to be taken.
 const WAITING: usize = 64;
 
 /// What a stream says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
     /// The identity of who sends it.
@@ -45,20 +46,6 @@ pub struct StreamInfo {
     pub total_length: Option<u64>,
     /// Whether it is text, in UTF-8.
     pub is_text: bool,
-}
-
-/// Takes the streams of a topic as they come. Called on the room's thread: cheap work only.
-pub(super) trait Listener: Send + Sync {
-    /// A stream begins; `None` if it is not wanted. `closer` ends it at any time.
-    fn begin(&self, info: StreamInfo, closer: StreamCloser) -> Option<Box<dyn Feed>>;
-}
-
-/// Takes what a stream brings.
-pub(super) trait Feed: Send {
-    /// More of it. Whether to go on.
-    fn chunk(&mut self, data: Bytes) -> bool;
-    /// It is complete, or was broken off.
-    fn end(self: Box<Self>, outcome: Result<(), StreamError>);
 }
 
 /// Who listens to which topic.
@@ -173,7 +160,8 @@ async fn hand_out(
                     None
                 } else {
                     let listener = topics.listener(&info.topic);
-                    listener.and_then(|listener| listener.begin(info, closer.clone()))
+                    let of_stream = closer.clone();
+                    listener.and_then(|listener| listener.begin(info, Closer::new(move || of_stream.close())))
                 };
                 match wanted {
                     Some(feed) => drop(tokio::spawn(carry(stream_reader, feed))),
@@ -240,7 +228,10 @@ async fn carry(reader: AnyStreamReader, mut feed: Box<dyn Feed>) {
                     return;
                 }
             }
-            Some(Err(error)) => break Err(error),
+            Some(Err(error)) => {
+                let message = format!("the stream was broken off: {error}");
+                break Err(Error::new(Code::ProtocolError, message));
+            }
             None => break Ok(()),
         }
     };
@@ -260,7 +251,7 @@ pub struct IncomingStream {
     pub info: StreamInfo,
     chunks: mpsc::UnboundedReceiver<Result<Bytes, Error>>,
     unread: Unread,
-    closer: StreamCloser,
+    closer: Closer,
 }
 
 impl IncomingStreams {
@@ -360,7 +351,7 @@ struct Queue {
 }
 
 impl Listener for Inbox {
-    fn begin(&self, info: StreamInfo, closer: StreamCloser) -> Option<Box<dyn Feed>> {
+    fn begin(&self, info: StreamInfo, closer: Closer) -> Option<Box<dyn Feed>> {
         let (sender, chunks) = mpsc::unbounded_channel();
         let unread = Unread { own: Arc::default(), all: Arc::clone(&self.all) };
         let (from, topic) = (info.from.clone(), info.topic.clone());
@@ -393,10 +384,9 @@ impl Feed for Queue {
         is_wanted
     }
 
-    fn end(self: Box<Self>, outcome: Result<(), StreamError>) {
+    fn end(self: Box<Self>, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
-            let message = format!("the stream was broken off: {error}");
-            let _ = self.sender.send(Err(Error::new(Code::ProtocolError, message)));
+            let _ = self.sender.send(Err(error));
         }
     }
 }

@@ -175,11 +175,6 @@ impl Tracks {
         }
     }
 
-    /// Whether somebody reads a track.
-    pub(super) fn reads(&self, sid: &str) -> bool {
-        self.subscribed.contains_key(sid)
-    }
-
     /// A packet of somebody else's track came.
     pub(super) fn take(&self, sid: &str, packet: Packet) {
         if let Some(subscription) = self.subscribed.get(sid) {
@@ -225,8 +220,9 @@ impl Tracks {
     }
 
     /// When [`tend`](Self::tend) or [`leaving`](Self::leaving) has to be called though nothing comes.
-    pub(super) fn next_at(&self) -> Option<Instant> {
-        let ours = self.published.iter().filter_map(Publication::next_at);
+    pub(super) fn next_at(&self, peer: &Peer) -> Option<Instant> {
+        let sent = self.published.iter().filter(|publication| peer.sends(&publication.cid));
+        let ours = sent.filter_map(Publication::next_at);
         let waiting = self.published.iter().filter_map(|publication| publication.waiting.as_ref());
         let theirs = self.subscribed.values().filter_map(|subscription| subscription.waiting.as_ref());
         ours.chain(waiting.chain(theirs).map(|waiting| waiting.by)).min()
@@ -403,4 +399,216 @@ fn update(track_sids: Vec<String>, subscribe: bool) -> Request {
 
 fn given_up() -> Error {
     Error::new(Code::Cancelled, "it was given up before it was done")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::Mutex;
+
+    use str0m::change::SdpOffer;
+    use str0m::{Rtc, RtcConfig};
+
+    use super::*;
+    use crate::driver::lock;
+    use crate::room::audio::AudioTrackOptions;
+
+    /// Tracks, their peer connection, and a server that answers its offers.
+    struct Stage {
+        tracks: Tracks,
+        peer: Peer,
+        server: Rtc,
+        now: Instant,
+    }
+
+    type Told = Arc<Mutex<Vec<Result<(), Code>>>>;
+
+    impl Stage {
+        fn new() -> Self {
+            let now = Instant::now();
+            let (peer, server, tracks) = (Peer::new(&[], now), server(now), Tracks::default());
+            let (peer, offer) = peer;
+            let mut stage = Self { tracks, peer, server, now };
+            stage.answer(&offer);
+            stage
+        }
+
+        /// Answers an offer, with the track TR_1 on each m-line that can have one.
+        fn answer(&mut self, offer: &proto::SessionDescription) {
+            let mids = offer.sdp.lines().filter_map(|line| line.strip_prefix("a=mid:"));
+            let mid_to_track_id = mids.map(|mid| (mid.to_owned(), "TR_1".to_owned())).collect();
+            let sdp = SdpOffer::from_sdp_string(&offer.sdp).unwrap();
+            let answer = self.server.sdp_api().accept_offer(sdp).unwrap();
+            let answer = proto::SessionDescription {
+                sdp: answer.to_sdp_string(),
+                id: offer.id,
+                mid_to_track_id,
+                ..Default::default()
+            };
+            self.peer.take_answer(&answer).unwrap();
+        }
+
+        /// Lets all be done that can be now.
+        fn tend(&mut self) -> Vec<Request> {
+            self.tracks.tend(self.now, &mut self.peer);
+            while let Some(offer) = self.peer.offer() {
+                self.answer(&offer);
+                self.tracks.tend(self.now, &mut self.peer);
+            }
+            self.tracks.requests()
+        }
+
+        /// A track of ours, which the server takes.
+        fn publish(&mut self) -> Arc<Outlet> {
+            let outlet = Arc::new(Outlet::new(AudioTrackOptions::default(), Arc::default()));
+            let (told, done) = told();
+            self.tracks.publish(Arc::clone(&outlet), done, self.now);
+            let asked = self.tend();
+            let [Request::AddTrack(asked)] = &asked[..] else { panic!("{asked:?}") };
+            let track = Some(proto::TrackInfo { sid: "TR_9".to_owned(), ..Default::default() });
+            let response = proto::TrackPublishedResponse { cid: asked.cid.clone(), track };
+            self.tracks.accepted(response, &mut self.peer);
+            assert!(lock(&told).is_empty());
+            assert!(self.tend().is_empty());
+            assert_eq!(*lock(&told), [Ok(())]);
+            outlet
+        }
+
+        fn subscribe(&mut self) -> (Arc<Inlet>, Told) {
+            let inlet = Arc::new(Inlet::new(Arc::default()));
+            let track = Track { sid: "TR_1".to_owned(), ..Default::default() };
+            let (told, done) = told();
+            self.tracks.subscribe(Arc::clone(&inlet), Participant::default(), track, done, self.now);
+            (inlet, told)
+        }
+
+        /// What leaves at so many milliseconds from now on: the time of each packet, and whether it comes after a pause.
+        fn leaving(&mut self, millis: u64) -> Vec<(u64, bool)> {
+            let leaving = self.tracks.leaving(self.now + Duration::from_millis(millis), &self.peer);
+            leaving.iter().map(|packet| (packet.time, packet.begins)).collect()
+        }
+    }
+
+    fn server(now: Instant) -> Rtc {
+        RtcConfig::new().set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags())).build(now)
+    }
+
+    fn told() -> (Told, Sent) {
+        let told = Told::default();
+        let to_tell = Arc::clone(&told);
+        (told, Box::new(move |outcome| lock(&to_tell).push(outcome.map_err(|error: Error| error.code))))
+    }
+
+    fn give(outlet: &Outlet, packets: usize) {
+        for _ in 0..packets {
+            outlet.push(Packed { data: vec![1], level: -20, is_silent: false });
+        }
+    }
+
+    #[test]
+    fn packets_leave_in_their_time() {
+        let mut stage = Stage::new();
+        let outlet = stage.publish();
+        give(&outlet, 5);
+        assert_eq!(stage.leaving(0), [(0, true)]);
+        assert_eq!(stage.tracks.next_at(&stage.peer), Some(stage.now + PACKET));
+        assert!(stage.leaving(19).is_empty());
+        assert_eq!(stage.leaving(20), [(960, false)]);
+        assert_eq!(stage.leaving(65), [(1_920, false), (2_880, false)]);
+        assert_eq!(stage.leaving(80), [(3_840, false)]);
+        assert_eq!(stage.tracks.next_at(&stage.peer), None);
+        // After a pause the next leaves at once, in its place.
+        give(&outlet, 2);
+        assert_eq!(stage.leaving(5_000), [(240_000, true)]);
+        assert_eq!(stage.leaving(5_020), [(240_960, false)]);
+    }
+
+    #[test]
+    fn what_is_muted_passes_unsent_and_the_server_is_told() {
+        let mut stage = Stage::new();
+        let outlet = stage.publish();
+        give(&outlet, 2);
+        outlet.set_muted(true);
+        let muted = stage.tend();
+        assert!(matches!(&muted[..], [Request::Mute(mute)] if mute.muted && mute.sid == "TR_9"), "{muted:?}");
+        assert!(stage.leaving(0).is_empty());
+        assert!(stage.leaving(20).is_empty() && outlet.is_empty());
+        // The server knows what it says itself.
+        stage.tracks.muted(&proto::MuteTrackRequest { sid: "TR_9".to_owned(), muted: false });
+        assert!(!outlet.is_muted());
+        assert!(stage.tend().is_empty());
+    }
+
+    #[test]
+    fn a_track_is_taken_back_once_and_may_be_published_again() {
+        let mut stage = Stage::new();
+        for _ in 0..2 {
+            let outlet = stage.publish();
+            let (told, done) = told();
+            stage.tracks.unpublish(&outlet, done, stage.now, &mut stage.peer);
+            assert!(lock(&told).is_empty());
+            assert!(stage.tend().is_empty());
+            assert_eq!(*lock(&told), [Ok(())]);
+            give(&outlet, 1);
+            assert!(outlet.is_empty(), "nobody takes it");
+        }
+    }
+
+    #[test]
+    fn who_reads_gets_the_track_as_long_as_it_is_read() {
+        let mut stage = Stage::new();
+        let (inlet, told) = stage.subscribe();
+        let asked = stage.tend();
+        assert!(matches!(&asked[..], [Request::Subscription(update)] if update.subscribe), "{asked:?}");
+        assert!(lock(&told).is_empty());
+        stage.peer.want_lines(1);
+        assert!(stage.tend().is_empty());
+        assert_eq!(*lock(&told), [Ok(())]);
+        assert!(matches!(stage.tracks.events()[..], [RoomEvent::TrackSubscribed { .. }]));
+        let (_, refused) = stage.subscribe();
+        assert_eq!(*lock(&refused), [Err(Code::InvalidArgument)]);
+        inlet.drop_reader();
+        let asked = stage.tend();
+        assert!(matches!(&asked[..], [Request::Subscription(update)] if !update.subscribe), "{asked:?}");
+        assert!(matches!(stage.tracks.events()[..], [RoomEvent::TrackUnsubscribed { .. }]));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut stage = Stage::new();
+        let outlet = Arc::new(Outlet::new(AudioTrackOptions::default(), Arc::default()));
+        let (published, done) = told();
+        stage.tracks.publish(outlet, done, stage.now);
+        let (_inlet, subscribed) = stage.subscribe();
+        stage.tend();
+        assert_eq!(stage.tracks.next_at(&stage.peer), Some(stage.now + ANSWER));
+        stage.now += ANSWER;
+        stage.tend();
+        assert_eq!(*lock(&published), [Err(Code::Timeout)]);
+        assert_eq!(*lock(&subscribed), [Err(Code::Timeout)]);
+        assert_eq!(stage.tracks.next_at(&stage.peer), None);
+    }
+
+    #[test]
+    fn another_connection_is_given_all_again() {
+        let mut stage = Stage::new();
+        let (kept, left) = (stage.publish(), stage.publish());
+        let (_inlet, _) = stage.subscribe();
+        stage.peer.want_lines(1);
+        stage.tend();
+        assert_eq!(stage.tracks.publications().len(), 2);
+        let (told, done) = told();
+        stage.tracks.unpublish(&left, done, stage.now, &mut stage.peer);
+        (stage.peer, stage.server) = (Peer::new(&[], stage.now).0, server(stage.now));
+        stage.tracks.restart();
+        assert_eq!(*lock(&told), [Ok(())]);
+        let asked = stage.tracks.requests();
+        let [Request::AddTrack(add), Request::Subscription(update)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!((add.cid.as_str(), &update.track_sids[..]), ("audio-1", &["TR_1".to_owned()][..]));
+        assert!(stage.tracks.publications().is_empty(), "the server has none yet");
+        // It is no reason to hurry that what waits cannot leave yet.
+        give(&kept, 1);
+        assert_eq!(stage.tracks.next_at(&stage.peer), None);
+    }
 }

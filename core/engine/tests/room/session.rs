@@ -1,10 +1,16 @@
 //! The session of an agent in a room that was joined natively.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use greenroom_engine::protocol::Code;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use greenroom_engine::protocol::message::{CloseReason, EventKind};
-use greenroom_engine::{Driver, JoinOptions, Session};
+use greenroom_engine::protocol::{Code, Error};
+use greenroom_engine::room::{
+    Disconnected, Listener, Participant, RoomEvent, RoomInfo, SendOptions, Transport,
+};
+use greenroom_engine::{AttachOptions, Driver, JoinOptions, Room, Session};
 
 use crate::host::Agent;
 use crate::venue::{Venue, gather, within};
@@ -52,6 +58,80 @@ async fn a_conversation() {
     within("the end", session.end()).await;
     assert_eq!(close_reason(&session).await, CloseReason::Closed);
     assert_eq!(within("a failure", session.ping(None)).await.unwrap_err().code, Code::SessionClosed);
+}
+
+/// A client of somebody else's, as far as the session can tell.
+struct Foreign(Room);
+
+#[async_trait::async_trait]
+impl Transport for Foreign {
+    fn info(&self) -> RoomInfo {
+        self.0.info()
+    }
+
+    fn local(&self) -> Participant {
+        self.0.local()
+    }
+
+    fn participants(&self) -> Vec<Participant> {
+        self.0.participants()
+    }
+
+    fn events(&self) -> BoxStream<'static, RoomEvent> {
+        self.0.events().into_stream()
+    }
+
+    fn listen(&self, topic: &str, listener: Arc<dyn Listener>) -> Result<(), Error> {
+        self.0.listen(topic, listener)
+    }
+
+    fn unlisten(&self, topic: &str) {
+        self.0.unlisten(topic);
+    }
+
+    async fn publish(&self, topic: &str, payload: Bytes, to: &[&str], reliable: bool) -> Result<(), Error> {
+        self.0.publish(topic, payload, to, reliable).await
+    }
+
+    async fn send_bytes(&self, data: Bytes, options: SendOptions) -> Result<String, Error> {
+        assert_eq!(options.to, ["agent"], "nothing goes to everybody");
+        self.0.send_bytes(data, options).await
+    }
+
+    fn disconnected(&self) -> Option<Disconnected> {
+        self.0.disconnected()
+    }
+
+    async fn disconnect(&self) {
+        panic!("the room is its caller's");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_was_joined_stays_when_a_session_in_it_ends() {
+    let venue = Venue::new();
+    let _agent = Agent::join(&venue, "agent").await;
+    let (room, _) = venue.join_with(venue.manager_token("ada")).await;
+    let foreign: Arc<dyn Transport> = Arc::new(Foreign(room.clone()));
+    for said in ["hello", "again"] {
+        let session = Session::attach(Arc::clone(&foreign), AttachOptions::default()).unwrap();
+        within("ready", session.ready(None)).await.unwrap();
+        let turn = within("a turn", session.say(said, None)).await.unwrap();
+        assert_eq!(turn.reply, format!("echo: {said}"));
+        let other = Session::attach(Arc::clone(&foreign), AttachOptions::default()).unwrap();
+        let error = within("a failure", other.ready(None)).await.unwrap_err();
+        assert!(error.message.contains("received already"), "{error}");
+        within("the end", session.end()).await;
+    }
+    assert!(venue.identities().contains(&"ada".to_owned()), "it has not left");
+    within("a packet", room.publish("t", "x", &[], true)).await.unwrap();
+
+    let session = Session::attach(Arc::clone(&foreign), AttachOptions::default()).unwrap();
+    within("ready", session.ready(None)).await.unwrap();
+    within("a leave", room.disconnect()).await;
+    assert_eq!(close_reason(&session).await, CloseReason::RoomDisconnected);
+    let late = Session::attach(foreign, AttachOptions::default()).unwrap();
+    assert_eq!(within("a failure", late.ready(None)).await.unwrap_err().code, Code::SessionClosed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,8 +20,8 @@ pub use self::event::{
 pub use self::item::{ChatMessage, ConfigUpdate, Handoff, Item, Metrics, Role, ToolCall};
 pub(crate) use self::operation::Payload;
 pub use self::operation::{
-    AgentInfo, Answer, FrameworkInfo, IoUpdate, Operation, RtcStats, SessionState, SpokenTurn, Started,
-    Verdict,
+    AgentInfo, Answer, FrameworkInfo, IoUpdate, MoreSpeech, Operation, RtcStats, SessionState, SpokenTurn,
+    Started, Verdict,
 };
 pub use self::splice::{Envelope, Kind, SpliceError, peek_id};
 pub use self::usage::{ModelUsage, Used};
@@ -136,7 +136,7 @@ impl Inbound {
     }
 }
 
-/// One request, encoded. [`Operation::Start`] and [`Operation::SayAudio`] are none: they give `None`.
+/// One request, encoded. [`Operation::Start`] and those that speak are none: they give `None`.
 pub fn encode_request(request_id: &str, operation: Operation) -> Option<Bytes> {
     let request = operation.into_wire()?;
     let request = wire::SessionRequest { request_id: request_id.to_owned(), request: Some(request) };

@@ -28,6 +28,8 @@ pub enum Operation {
     },
     /// One turn of the user, aloud, in a session with audio. Answer: [`Answer::Turn`].
     SayAudio(SpokenTurn),
+    /// More of what a live turn says. Answer: [`Answer::Done`].
+    SayMore(MoreSpeech),
     /// The whole conversation. Answer: [`Answer::History`].
     History,
     /// The agent's instructions, tools and context. Answer: [`Answer::AgentInfo`].
@@ -66,6 +68,23 @@ pub struct SpokenTurn {
     /// milliseconds without a pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupt_after_ms: Option<f64>,
+    /// A name for the turn, where the speech is only its beginning, as of a microphone. The rest comes under that name, by
+    /// [`Operation::SayMore`], and the turn waits for the last of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+}
+
+/// More of what a user says aloud.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoreSpeech {
+    /// The name of the turn.
+    pub live: String,
+    /// The speech that follows what the turn has so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Speech>,
+    /// Whether nothing more comes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub last: bool,
 }
 
 /// Toggles of an agent's inputs and outputs; unset leaves one alone.
@@ -202,6 +221,7 @@ impl Operation {
             Self::Start => "start",
             Self::Say { .. } => "say",
             Self::SayAudio(_) => "say_audio",
+            Self::SayMore(_) => "say_more",
             Self::History => "history",
             Self::AgentInfo => "agent_info",
             Self::SessionState => "session_state",
@@ -218,7 +238,7 @@ impl Operation {
         use wire::session_request as request;
         use wire::session_request::Request as Wire;
         Some(match self {
-            Self::Start | Self::SayAudio(_) => return None,
+            Self::Start | Self::SayAudio(_) | Self::SayMore(_) => return None,
             Self::Say { text } => Wire::RunInput(request::RunInput { text }),
             Self::History => Wire::GetChatHistory(request::GetChatHistory {}),
             Self::AgentInfo => Wire::GetAgentInfo(request::GetAgentInfo {}),

@@ -10,15 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::host::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
-use super::spoken::{Circumstances, Over, Spoken};
+use super::spoken::{Circumstances, Over, Saying, Spoken};
 use super::told::Told;
 use crate::error::{Code, Error};
 use crate::journal::Journal;
 use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::message::{
-    self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, Operation,
-    Payload, Response, Role, SessionState, SpokenTurn, Started, StateChange, UserState,
+    self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, MoreSpeech,
+    Operation, Payload, Response, Role, SessionState, SpokenTurn, Started, StateChange, UserState,
 };
 use crate::time::{Time, WallClock, in_words};
 use crate::turn::{Fold, Turn, WORDLESS};
@@ -151,9 +151,11 @@ pub(super) struct Queued {
     pub(super) call: CallId,
     text: String,
     /// What the user says aloud; `None` in a turn of text.
-    speech: Option<Speech>,
+    saying: Option<Saying>,
     pub(super) submitted: Time,
     pub(super) timeout: Duration,
+    /// The caller gave no timeout, so that it is longer by what comes of a live turn.
+    is_default: bool,
 }
 
 #[derive(Debug)]
@@ -167,6 +169,7 @@ pub(super) struct Active {
     pub(super) cut: Option<u64>,
     pub(super) submitted: Time,
     pub(super) timeout: Duration,
+    is_default: bool,
     /// Set once the answer is there and the turn may not be over yet.
     settling: Option<Settling>,
 }
@@ -279,6 +282,7 @@ impl Controller {
             Operation::Start => self.submit_start(call, timeout, now),
             Operation::Say { text } => self.submit_turn(call, text, timeout, now),
             Operation::SayAudio(spoken) => self.submit_spoken(call, spoken, timeout, now),
+            Operation::SayMore(more) => self.say_more(call, &more, now),
             operation => self.submit_call(call, operation, timeout, now),
         };
         if let Err(error) = taken {
@@ -577,8 +581,8 @@ impl Controller {
                 ),
             ));
         }
-        let timeout = timeout.unwrap_or(self.config.turn_timeout);
-        self.queue_turn(Queued { call, text, speech: None, submitted: now, timeout })?;
+        let (is_default, timeout) = (timeout.is_none(), timeout.unwrap_or(self.config.turn_timeout));
+        self.queue_turn(Queued { call, text, saying: None, submitted: now, timeout, is_default })?;
         self.advance(now);
         Ok(())
     }
@@ -608,9 +612,11 @@ impl Controller {
                 "this session has no audio; start it with audio to speak to the agent",
             ));
         }
-        let SpokenTurn { audio, text, interrupt_after_ms } = spoken;
+        let SpokenTurn { audio, text, interrupt_after_ms, live } = spoken;
+        let is_default = timeout.is_none();
         let timeout = timeout.unwrap_or(self.config.turn_timeout + audio.duration());
-        let turn = Queued { call, text, speech: Some(audio), submitted: now, timeout };
+        let saying = Some(Saying::new(&audio, live));
+        let turn = Queued { call, text, saying, submitted: now, timeout, is_default };
         match interrupt_after_ms {
             None => self.queue_turn(turn)?,
             Some(after) => {
@@ -629,6 +635,47 @@ impl Controller {
                 self.over = Some(Over::waiting(turn, after));
             }
         }
+        self.advance(now);
+        Ok(())
+    }
+
+    /// More of what a live turn says: what waits keeps it, what has begun says it.
+    fn say_more(&mut self, call: CallId, more: &MoreSpeech, now: Time) -> Result<(), Error> {
+        let longer = more.audio.as_ref().map_or(Duration::ZERO, Speech::duration);
+        let waiting = self.queue.iter_mut().chain(self.over.as_mut().and_then(Over::waiting_mut));
+        let mut taken = false;
+        for turn in waiting {
+            let Some(saying) = &mut turn.saying else { continue };
+            if let Some(live) = saying.live().filter(|live| live.goes_on_with(more)) {
+                live.take(more)?;
+                if let Some(audio) = &more.audio {
+                    saying.add(audio.samples());
+                }
+                turn.timeout += if turn.is_default { longer } else { Duration::ZERO };
+                taken = true;
+            }
+        }
+        let begun = self.active.as_mut().into_iter().chain(self.over.as_mut().and_then(Over::begun_mut));
+        for turn in begun {
+            let (Some(spoken), Some(voice)) = (&mut turn.spoken, &mut self.voice) else { continue };
+            let utterance = spoken.utterance();
+            if let Some(live) = spoken.live().filter(|live| live.goes_on_with(more)) {
+                live.take(more)?;
+                if let Some(audio) = &more.audio {
+                    voice.add(utterance, audio.samples().clone(), now);
+                }
+                if more.last {
+                    voice.complete(utterance);
+                }
+                turn.timeout += if turn.is_default { longer } else { Duration::ZERO };
+                taken = true;
+            }
+        }
+        if !taken {
+            let message = format!("no turn called {:?} is being said any more", more.live);
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        self.answers.push_back((call, Ok(Answer::Done)));
         self.advance(now);
         Ok(())
     }
@@ -983,7 +1030,7 @@ impl Controller {
     }
 
     fn begin_turn(&mut self, queued: Queued, now: Time) {
-        let request = match &queued.speech {
+        let request = match &queued.saying {
             Some(_) => None,
             None => Some(self.next_request),
         };
@@ -1007,8 +1054,8 @@ impl Controller {
     fn activate(&mut self, queued: Queued, request: Option<u64>, now: Time) -> Active {
         self.turns += 1;
         let waited = now.since(queued.submitted);
-        let spoken = match (&mut self.voice, &queued.speech) {
-            (Some(voice), Some(speech)) => Some(Spoken::new(voice.say(speech, now), now)),
+        let spoken = match (&mut self.voice, queued.saying) {
+            (Some(voice), Some(saying)) => Some(saying.begin(voice, now)),
             _ => None,
         };
         let limits = &self.config.limits;
@@ -1024,6 +1071,7 @@ impl Controller {
             cut: None,
             submitted: queued.submitted,
             timeout: queued.timeout,
+            is_default: queued.is_default,
             settling: None,
         }
     }

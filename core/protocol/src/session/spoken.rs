@@ -2,16 +2,80 @@
 
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use super::controller::{Active, CallId, Queued};
-use crate::message::{AgentState, EventKind, Role, StateChange};
+use crate::error::{Code, Error};
+use crate::message::{AgentState, EventKind, MoreSpeech, Role, StateChange};
 use crate::time::{Time, millis};
 use crate::turn::{self, Fold};
-use crate::voice::{Said, Speech, Utterance, Voice, samples_ms};
+use crate::voice::{LONGEST, Said, Speech, Utterance, Voice, samples_ms};
+
+/// What the user of a turn says, before the turn begins.
+#[derive(Debug)]
+pub(super) struct Saying {
+    samples: BytesMut,
+    live: Option<Live>,
+}
+
+/// A turn whose speech comes while it is said.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    name: String,
+    /// How much has come.
+    length: Duration,
+    /// The last of it has come.
+    is_complete: bool,
+}
+
+impl Saying {
+    pub(super) fn new(speech: &Speech, live: Option<String>) -> Self {
+        let live = live.map(|name| Live { name, length: speech.duration(), is_complete: false });
+        Self { samples: speech.samples().as_ref().into(), live }
+    }
+
+    pub(super) const fn live(&mut self) -> Option<&mut Live> {
+        self.live.as_mut()
+    }
+
+    pub(super) fn add(&mut self, samples: &Bytes) {
+        self.samples.extend_from_slice(samples);
+    }
+
+    /// The user begins to say it.
+    pub(super) fn begin(self, voice: &mut Voice, now: Time) -> Spoken {
+        let is_open = self.live.as_ref().is_some_and(|live| !live.is_complete);
+        Spoken::new(voice.say(self.samples.freeze(), is_open, now), self.live, now)
+    }
+}
+
+impl Live {
+    /// Whether this is more of it.
+    pub(super) fn goes_on_with(&self, more: &MoreSpeech) -> bool {
+        self.name == more.live && !self.is_complete
+    }
+
+    /// Takes account of more.
+    pub(super) fn take(&mut self, more: &MoreSpeech) -> Result<(), Error> {
+        let length = self.length + more.audio.as_ref().map_or(Duration::ZERO, Speech::duration);
+        if length > LONGEST {
+            let message = format!(
+                "the speech is longer than {} s, the most of one turn; end it before that, or give a duration",
+                LONGEST.as_secs()
+            );
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        self.length = length;
+        self.is_complete = more.last;
+        Ok(())
+    }
+}
 
 /// What is peculiar to a turn whose user speaks.
 #[derive(Debug)]
 pub(super) struct Spoken {
     utterance: Utterance,
+    live: Option<Live>,
     said: Said,
     /// When the agent last took something the user said as a message.
     heard: Option<Time>,
@@ -39,9 +103,10 @@ pub(super) struct Circumstances {
 }
 
 impl Spoken {
-    pub(super) const fn new(utterance: Utterance, now: Time) -> Self {
+    const fn new(utterance: Utterance, live: Option<Live>, now: Time) -> Self {
         Self {
             utterance,
+            live,
             said: Said { first: None, last: None, end: None },
             heard: None,
             is_hearing: false,
@@ -51,6 +116,10 @@ impl Spoken {
             interrupts: false,
             yielded: None,
         }
+    }
+
+    pub(super) const fn live(&mut self) -> Option<&mut Live> {
+        self.live.as_mut()
     }
 
     /// The user begins while the agent speaks.
@@ -196,6 +265,13 @@ impl Over {
 
     pub(super) const fn has_begun(&self) -> bool {
         matches!(self, Self::Begun(_))
+    }
+
+    pub(super) fn waiting_mut(&mut self) -> Option<&mut Queued> {
+        match self {
+            Self::Waiting { turn, .. } => Some(turn),
+            Self::Begun(_) => None,
+        }
     }
 
     pub(super) fn begun(&self) -> Option<&Active> {

@@ -99,10 +99,21 @@ impl Voice {
 
     // ---- the user ----------------------------------------------------------------------------------------------------------------
 
-    /// Says this from `now` on, after all that is being said.
-    pub(crate) fn say(&mut self, speech: &Speech, now: Time) -> Utterance {
+    /// Says this from `now` on, after all that is being said. One that stays open goes on with what is added.
+    pub(crate) fn say(&mut self, samples: Bytes, is_open: bool, now: Time) -> Utterance {
         let now = self.place(now);
-        self.uplink.say(now, speech.samples().clone())
+        self.uplink.say(now, samples, is_open)
+    }
+
+    /// Adds to an utterance that is open.
+    pub(crate) fn add(&mut self, utterance: Utterance, samples: Bytes, now: Time) {
+        let now = self.place(now);
+        self.uplink.add(now, utterance, samples);
+    }
+
+    /// Nothing more is added to an utterance.
+    pub(crate) fn complete(&mut self, utterance: Utterance) {
+        self.uplink.complete(utterance);
     }
 
     /// Takes samples of a live source.

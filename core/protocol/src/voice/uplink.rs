@@ -17,6 +17,8 @@ const LATEST: u64 = 5 * FRAME;
 const LIVE: u64 = 15 * FRAME;
 /// How far ahead a live source is put down when it begins, so that its jitter tears no holes. 20 ms.
 const LEAD: u64 = FRAME;
+/// The same of an utterance that comes while it is said, over more threads and loops than a microphone of this process. 40 ms.
+const FAR_LEAD: u64 = 2 * FRAME;
 
 /// The number of an utterance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,17 @@ pub(crate) struct Said {
     pub(crate) last: Option<u64>,
     /// The place after its end, once all of it is sent.
     pub(crate) end: Option<u64>,
+}
+
+/// An utterance that is not over, or that nobody has asked about since it was.
+#[derive(Debug)]
+struct Saying {
+    utterance: Utterance,
+    said: Said,
+    /// Up to where it was sent.
+    sent: u64,
+    /// More may be added.
+    is_open: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +65,7 @@ pub(super) struct Uplink {
     /// Up to where frames were made.
     sent: u64,
     pieces: VecDeque<Piece>,
-    utterances: VecDeque<(Utterance, Said)>,
+    utterances: VecDeque<Saying>,
     next: u64,
     /// Samples of silence or delay that were skipped since the frames were late.
     skipped: u64,
@@ -61,20 +74,38 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    /// Says `samples` from place `now` on, after all that is being said.
-    pub(super) fn say(&mut self, now: u64, samples: Bytes) -> Utterance {
+    /// Says `samples` from place `now` on, after all that is being said. One that stays open goes on with what is added.
+    pub(super) fn say(&mut self, now: u64, samples: Bytes, is_open: bool) -> Utterance {
         let utterance = Utterance(self.next);
         self.next += 1;
-        self.utterances.push_back((utterance, Said { first: None, last: None, end: None }));
-        let start = self.free_from(now);
+        let said = Said { first: None, last: None, end: None };
+        self.utterances.push_back(Saying { utterance, said, sent: self.sent, is_open });
+        let start = if is_open { self.live_from(now, FAR_LEAD) } else { self.free_from(now) };
         self.pieces.push_back(Piece { utterance: Some(utterance), start, samples });
         utterance
+    }
+
+    /// Adds to an utterance that is open. What comes too late for its place is said later, so all of it is.
+    pub(super) fn add(&mut self, now: u64, utterance: Utterance, samples: Bytes) {
+        let start = self.live_from(now, FAR_LEAD);
+        self.pieces.push_back(Piece { utterance: Some(utterance), start, samples });
+    }
+
+    /// Nothing more is added to an utterance.
+    pub(super) fn complete(&mut self, utterance: Utterance) {
+        let has_more = self.pieces.iter().any(|piece| piece.utterance == Some(utterance));
+        if let Some(saying) = self.utterances.iter_mut().find(|saying| saying.utterance == utterance) {
+            saying.is_open = false;
+            if !has_more {
+                saying.said.end = Some(saying.sent);
+            }
+        }
     }
 
     /// Takes samples of a live source; what it is too far ahead with is dropped and counted.
     pub(super) fn feed(&mut self, now: u64, samples: Bytes) {
         let count = samples.len() as u64 / 2;
-        let start = if self.pieces.is_empty() { self.free_from(now) + LEAD } else { self.free_from(now) };
+        let start = self.live_from(now, LEAD);
         if start + count > now.max(self.sent) + LIVE {
             self.dropped += count;
             return;
@@ -84,8 +115,8 @@ impl Uplink {
 
     /// How an utterance stands. It is forgotten once it was given with its end.
     pub(super) fn said(&mut self, utterance: Utterance) -> Option<Said> {
-        let at = self.utterances.iter().position(|(known, _)| *known == utterance)?;
-        let said = self.utterances[at].1;
+        let at = self.utterances.iter().position(|saying| saying.utterance == utterance)?;
+        let said = self.utterances[at].said;
         if said.end.is_some() {
             self.utterances.remove(at);
         }
@@ -95,7 +126,7 @@ impl Uplink {
     /// Says no more of an utterance.
     pub(super) fn stop(&mut self, utterance: Utterance) {
         self.pieces.retain(|piece| piece.utterance != Some(utterance));
-        self.utterances.retain(|(known, _)| *known != utterance);
+        self.utterances.retain(|saying| saying.utterance != utterance);
     }
 
     /// Up to where frames were made.
@@ -142,17 +173,18 @@ impl Uplink {
             frame[at..at + count].copy_from_slice(&taken);
             let (start, utterance) = (piece.start, piece.utterance);
             piece.start += count as u64 / 2;
-            let is_over = piece.samples.is_empty();
-            let ended = is_over.then_some(piece.start);
-            if is_over {
+            if piece.samples.is_empty() {
                 self.pieces.pop_front();
             }
-            if let Some((_, said)) = self.utterances.iter_mut().find(|(known, _)| Some(*known) == utterance) {
+            let has_more = self.pieces.iter().any(|piece| piece.utterance == utterance);
+            let saying = self.utterances.iter_mut().find(|saying| Some(saying.utterance) == utterance);
+            if let Some(saying) = saying {
                 if let Some((first, last)) = audible(&taken) {
-                    said.first.get_or_insert(start + first);
-                    said.last = Some(start + last + 1);
+                    saying.said.first.get_or_insert(start + first);
+                    saying.said.last = Some(start + last + 1);
                 }
-                said.end = ended;
+                saying.sent = start + count as u64 / 2;
+                saying.said.end = (!has_more && !saying.is_open).then_some(saying.sent);
             }
         }
         self.sent = end;
@@ -162,6 +194,11 @@ impl Uplink {
     /// What was skipped, and what was dropped of a live source, in samples.
     pub(super) const fn losses(&self) -> (u64, u64) {
         (self.skipped, self.dropped)
+    }
+
+    /// Where a live source goes on: a little ahead where it begins, or begins again.
+    fn live_from(&self, now: u64, lead: u64) -> u64 {
+        self.free_from(now) + if self.pieces.is_empty() { lead } else { 0 }
     }
 
     fn free_from(&self, now: u64) -> u64 {

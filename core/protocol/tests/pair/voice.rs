@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use greenroom_protocol::error::Code;
-use greenroom_protocol::message::{IoUpdate, Operation, SpokenTurn};
+use greenroom_protocol::message::{Answer, IoUpdate, MoreSpeech, Operation, SpokenTurn};
 use greenroom_protocol::session::{CallId, Config};
 use greenroom_protocol::time::Time;
 use greenroom_protocol::turn::Turn;
@@ -32,7 +32,7 @@ fn pcm(samples: usize, value: i16) -> Vec<u8> {
 
 fn spoken(samples: usize, value: i16) -> SpokenTurn {
     let audio = Speech::new(pcm(samples, value)).expect("it is speech");
-    SpokenTurn { audio, text: "what I say".to_owned(), interrupt_after_ms: None }
+    SpokenTurn { audio, text: "what I say".to_owned(), interrupt_after_ms: None, live: None }
 }
 
 fn speak(stage: &mut Stage, samples: usize, value: i16) -> CallId {
@@ -314,6 +314,85 @@ fn a_spoken_turn_tells_what_was_heard_said_and_how_long_it_took() {
     assert_eq!(audio.samples(), &pcm(SECOND / 2, 500));
     assert_eq!(turn.duration_ms, 2_000.0, "not a moment longer than the conversation");
     assert_eq!((voice.cut_ms, voice.yield_ms), (None, None));
+}
+
+/// Begins a turn whose speech comes while it is said.
+fn speak_live(stage: &mut Stage, name: &str, samples: usize) -> CallId {
+    let turn = SpokenTurn { live: Some(name.to_owned()), ..spoken(samples, 2_000) };
+    stage.submit(Operation::SayAudio(turn))
+}
+
+fn say_more(stage: &mut Stage, name: &str, samples: usize, last: bool) -> CallId {
+    let audio = (samples > 0).then(|| Speech::new(pcm(samples, 2_000)).expect("it is speech"));
+    stage.submit(Operation::SayMore(MoreSpeech { live: name.to_owned(), audio, last }))
+}
+
+#[test]
+fn a_live_turn_goes_on_until_its_last_speech_was_said() {
+    let mut stage = voiced();
+    stage.frames.clear();
+    let call = speak_live(&mut stage, "mic", 480);
+    for piece in 1..100 {
+        stage.wait(Duration::from_millis(if piece % 2 == 0 { 4 } else { 16 }));
+        let more = say_more(&mut stage, "mic", 480, false);
+        assert_eq!(stage.answer(more), Some(Ok(Answer::Done)));
+    }
+    stage.wait(secs(0.5));
+    hears(&mut stage, "what I say");
+    answers(&mut stage, "yes?", SECOND / 4);
+    assert!(stage.answer(call).is_none(), "the user may go on");
+    say_more(&mut stage, "mic", SECOND / 4, false);
+    stage.wait(secs(0.5));
+    let last = say_more(&mut stage, "mic", 0, true);
+    assert_eq!(stage.answer(last), Some(Ok(Answer::Done)));
+    hears(&mut stage, "and more");
+    answers(&mut stage, "an answer", SECOND / 2);
+    let turn = stage.turn(call);
+    assert_eq!(turn.heard.as_deref(), Some("what I say and more"));
+    let sent = sent(&stage);
+    let first = sent.iter().position(|&sample| sample != 0).expect("it is said");
+    assert_eq!(count(&sent[first..first + SECOND], 2_000), SECOND, "without a hole, however it came");
+    assert_eq!(count(&sent, 2_000), SECOND + SECOND / 4);
+    let late = say_more(&mut stage, "mic", 480, false);
+    stage.fails_with(late, Code::InvalidArgument);
+}
+
+#[test]
+fn a_live_turn_that_waits_keeps_what_comes_and_is_complete_before_it_begins() {
+    let mut stage = voiced();
+    let first = speak(&mut stage, SECOND / 2, 500);
+    let live = speak_live(&mut stage, "mic", 480);
+    say_more(&mut stage, "mic", SECOND / 4, false);
+    say_more(&mut stage, "mic", SECOND / 4, true);
+    stage.frames.clear();
+    stage.wait(secs(0.5));
+    hears(&mut stage, "one");
+    answers(&mut stage, "yes", SECOND / 4);
+    stage.turn(first);
+    stage.wait(secs(0.6));
+    hears(&mut stage, "two");
+    answers(&mut stage, "yes again", SECOND / 4);
+    assert_eq!(stage.turn(live).heard.as_deref(), Some("two"));
+    assert_eq!(count(&sent(&stage), 2_000), 480 + SECOND / 2);
+}
+
+#[test]
+fn a_live_turn_whose_speech_never_ends_is_bounded() {
+    let mut stage = voiced();
+    let call = speak_live(&mut stage, "mic", SECOND);
+    for _ in 0..179 {
+        let more = say_more(&mut stage, "mic", SECOND, false);
+        assert_eq!(stage.answer(more), Some(Ok(Answer::Done)));
+    }
+    let more = say_more(&mut stage, "mic", 1, false);
+    stage.fails_with(more, Code::TooLarge);
+    // Nobody ends it: its deadline does, which is as much later as it is longer.
+    for seconds in [100.0, 100.0, 99.0] {
+        stage.wait(secs(seconds));
+        assert!(stage.answer(call).is_none());
+    }
+    stage.wait(secs(1.0));
+    stage.fails_with(call, Code::Timeout);
 }
 
 #[test]
