@@ -5,7 +5,7 @@
 #   PROFILE=release make package    what people install; the default profile `ci` leaves out the long link
 
 SHELL := /bin/bash
-VERBS := demo test check format gen bench package soak cross clean
+VERBS := demo test check format gen bench package fuzz soak cross clean
 
 .PHONY: help $(VERBS)
 .DEFAULT_GOAL := help
@@ -35,7 +35,10 @@ bench: ## Measures Greenroom and its peers side by side.
 package: ## Leaves this platform's wheel, sdist, npm tarballs and command in dist/.
 	@.ci/package
 
-soak: ## Runs the tests with long counts, and many times (PROPTEST_CASES, ROUNDS).
+fuzz: ## Makes up what may come in and looks for what breaks. SECONDS_EACH=600 goes on longer, TARGETS="signal packet" names some.
+	@.ci/fuzz $(or $(SECONDS_EACH),60) $(TARGETS)
+
+soak: ## Runs the tests with long counts, and many times (PROPTEST_CASES, ROUNDS, FUZZ_SECONDS).
 	@.ci/soak
 
 cross: ## Checks that the core compiles for other platforms.

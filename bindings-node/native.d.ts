@@ -293,6 +293,9 @@ export declare function join(options: string, wake: () => void): Driver
  */
 export declare function joinRoom(options: string, token: number, wake: () => void): RoomDriver
 
+/** Speech in noise, `"white"`, `"babble"` or `"impulses"` of a seed, which is `snr` dB above it; both are at 48 kHz. */
+export declare function noisy(samples: Buffer, noise: string, snr: number, seed: number): Buffer
+
 /** Connects to the session that a daemon holds under `name`, on a thread of Node's pool; `wake` is as in `start`. */
 export declare function open(name: string, wake: () => void): Promise<Driver>
 

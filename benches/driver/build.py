@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".cache"
 DIST = ROOT / "dist"
 SUITES_PYTHON = CACHE / "venvs" / "suites" / "bin" / "python"
+SPEECH_PYTHON = CACHE / "venvs" / "speech" / "bin" / "python"
 SUITES_NODE = ROOT / "tests" / "node"
 PROFILE = os.environ.get("PROFILE", "release")
 

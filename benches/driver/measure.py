@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Longer than any one run takes, unless it hangs.
+# Longer than a usual run takes, unless it hangs.
 DEADLINE_S = 300
 
 # A program and its arguments; each becomes text.
@@ -46,9 +46,9 @@ class Bench:
         """How often to measure what is usually measured so often; odd, so that a median is a sample."""
         return max(3, usual // self.rounds_divisor) | 1
 
-    def json(self, command: Command, cwd: Path | None = None) -> Any:
-        """Runs a command that prints JSON."""
-        return json.loads(output(command, cwd=cwd, env=self.environment))
+    def json(self, command: Command, cwd: Path | None = None, deadline: float = DEADLINE_S) -> Any:
+        """Runs a command that prints JSON, for so many seconds at most."""
+        return json.loads(output(command, cwd=cwd, env=self.environment, deadline=deadline))
 
     def in_turn(self, commands: Mapping[str, Command], rounds: int, cwd: Path | None = None) -> dict[str, list[Sample]]:
         """Runs each command so often, one after the other and again: A B A B. The first round is not counted."""
@@ -63,18 +63,20 @@ class Bench:
         return samples
 
 
-def output(command: Command, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def output(
+    command: Command, cwd: Path | None = None, env: Mapping[str, str] | None = None, deadline: float = DEADLINE_S
+) -> str:
     """What a command prints."""
     words = [str(word) for word in command]
     program = Path(words[0]).name
     try:
         done = subprocess.run(
-            words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
+            words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline
         )
     except FileNotFoundError:
         raise Failed(f"there is no {words[0]}; `make bench` builds what is measured") from None
     except subprocess.TimeoutExpired:
-        raise Failed(f"{program} took longer than {DEADLINE_S} s") from None
+        raise Failed(f"{program} took longer than {deadline:g} s") from None
     if done.returncode != 0:
         raise Failed(f"{program} ended with exit status {done.returncode}: {complaint(done.stderr or done.stdout)}")
     return done.stdout

@@ -16,6 +16,7 @@ from driver.audio import audio
 from driver.capture import capture
 from driver.measure import Bench, Command, Failed, Sample, median_of, median_peak, median_wall, output
 from driver.table import Row
+from driver.trips import trips
 
 BENCHES = build.ROOT / "benches"
 
@@ -189,7 +190,7 @@ def room(bench: Bench) -> list[Row]:
         with audience(bench, environment, few, many):
             for _ in range(bench.rounds(3)):
                 for name in scripts:
-                    found = measure(name, "events", 6, 200, few, many)
+                    found = measure(name, "events", 24, 50, few, many)
                     events[name] += zip(found[f"event {many}"], found[f"event {few}"], strict=True)
                     bare[name] += zip(found[f"bare {many}"], found[f"bare {few}"], strict=True)
 
@@ -478,6 +479,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "memory": memory,
     "audio": audio,
     "capture": capture,
+    "trips": trips,
 }
 NAMES = {"rust": "Rust", "python": "Python", "node": "Node"}
 BINDINGS = {"python": "through PyO3", "node": "through napi"}

@@ -1,10 +1,14 @@
 // Spoken turns: `spoken.mjs PEER TURNS`. The same as benches/python/spoken.py.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { start } from 'greenroom';
+
+// The package is taken from the folder that this is started in.
+const require = createRequire(join(process.cwd(), 'package.json'));
+const { start } = require('greenroom');
 
 const RATE = 48_000;
 // Half a second that can be heard at every sample.

@@ -176,38 +176,7 @@ def resamplers(program: str) -> dict[str, Any]:
     return found
 
 
-SENTENCES = (
-    "The birch canoe slid on the smooth planks",
-    "Glue the sheet to the dark blue background",
-    "It's easy to tell the depth of a well",
-    "These days a chicken leg is a rare dish",
-    "Rice is often served in round bowls",
-    "The juice of lemons makes fine punch",
-    "The box was thrown beside the parked truck",
-    "The hogs were fed chopped corn and garbage",
-    "Four hours of steady work faced us",
-    "A large size in stockings is hard to sell",
-    "The boy was there when the sun rose",
-    "A rod is used to catch pink salmon",
-    "The source of the huge river is the clear spring",
-    "Kick the ball straight and follow through",
-    "Help the woman get back to her feet",
-    "A pot of tea helps to pass the evening",
-    "Smoky fires lack flame and heat",
-    "The soft cushion broke the man's fall",
-    "The salt breeze came across from the sea",
-    "The girl at the booth sold fifty bonds",
-    "What is the weather like in London tomorrow",
-    "Please book a table for two at seven o'clock",
-    "Turn off the lights in the kitchen",
-    "I would like to speak to a person",
-    "Cancel my order and send me the refund",
-    "How much does the large one cost",
-    "Can you repeat that more slowly please",
-    "My name is Anna and I live in Paris",
-    "Set a timer for twenty minutes",
-    "Thank you very much, that is all",
-)
+SENTENCES = (Path(__file__).parents[2] / "tests" / "speech" / "sentences.txt").read_text().splitlines()
 
 
 def voice(folder: Path) -> dict[str, Any]:

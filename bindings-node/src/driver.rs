@@ -4,7 +4,7 @@ use std::panic;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_control::{Remote, SessionName};
-use greenroom_engine::{Driver as Engine, Outbox, Session};
+use greenroom_engine::{Driver as Engine, JoinOptions, Outbox, Session};
 use greenroom_protocol::session::CallId;
 use greenroom_protocol::{Code, Error};
 use napi::bindgen_prelude::AsyncTask;
@@ -41,7 +41,7 @@ pub fn start(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) ->
 #[napi(catch_unwind)]
 pub fn join(options: String, #[napi(ts_arg_type = "() => void")] wake: Wake) -> Result<Driver> {
     let options: Joining = from_json("the options cannot be read", &options)?;
-    let session = Session::join(options.into()).map_err(|error| thrown(&error))?;
+    let session = JoinOptions::try_from(options).and_then(Session::join).map_err(|error| thrown(&error))?;
     Ok(Driver::new(session.driver(), wake))
 }
 

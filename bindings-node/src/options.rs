@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, StartOptions};
+use greenroom_protocol::Error;
 use serde::Deserialize;
 
 use crate::exchange::millis;
@@ -48,14 +49,19 @@ pub(crate) struct Joining {
     agent: Option<String>,
     start_timeout_ms: f64,
     idle_timeout_ms: Option<f64>,
+    ca: Option<String>,
+    proxy: Option<String>,
 }
 
-impl From<Joining> for JoinOptions {
-    fn from(options: Joining) -> Self {
+impl TryFrom<Joining> for JoinOptions {
+    type Error = Error;
+
+    fn try_from(options: Joining) -> Result<Self, Error> {
         let mut join = Self::new(options.url, options.token);
+        join.room = join.room.reached_by(options.ca.as_deref(), options.proxy.as_deref())?;
         join.agent = options.agent;
         join.start_timeout = millis(options.start_timeout_ms);
         join.idle_timeout = options.idle_timeout_ms.map(millis);
-        join
+        Ok(join)
     }
 }

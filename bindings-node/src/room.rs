@@ -41,6 +41,8 @@ struct Options {
     url: String,
     token: String,
     connect_timeout_ms: f64,
+    ca: Option<String>,
+    proxy: Option<String>,
 }
 
 /// Joins a room; `options` is JSON. Returns at once: the answer under `token` says that data can be sent, or why not.
@@ -52,7 +54,9 @@ pub fn join_room(
     #[napi(ts_arg_type = "() => void")] wake: Wake,
 ) -> Result<RoomDriver> {
     let options: Options = from_json("the options cannot be read", &options)?;
-    let mut join = RoomOptions::new(options.url, options.token);
+    let mut join = RoomOptions::new(options.url, options.token)
+        .reached_by(options.ca.as_deref(), options.proxy.as_deref())
+        .map_err(|error| thrown(&error))?;
     join.connect_timeout = millis(options.connect_timeout_ms);
     let wake = Arc::new(Mutex::new(wake));
     let waker = Arc::clone(&wake);

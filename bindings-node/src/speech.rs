@@ -33,6 +33,15 @@ pub fn speech_from_pcm(samples: Buffer, rate: u32, channels: u32) -> Result<Buff
     Ok(speech.samples().to_vec().into())
 }
 
+/// Speech in noise, `"white"`, `"babble"` or `"impulses"` of a seed, which is `snr` dB above it; both are at 48 kHz.
+#[napi(catch_unwind)]
+pub fn noisy(samples: Buffer, noise: String, snr: f64, seed: u32) -> Result<Buffer> {
+    let noisy = Speech::new(samples.to_vec())
+        .and_then(|speech| voice::noisy(&speech, &noise, snr as f32, seed.into()))
+        .map_err(|error| thrown(&error))?;
+    Ok(noisy.samples().to_vec().into())
+}
+
 /// Writes speech into a WAV file.
 #[napi(catch_unwind)]
 pub fn write_wav(path: String, samples: Buffer) -> Result<()> {

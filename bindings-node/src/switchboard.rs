@@ -9,8 +9,8 @@ use greenroom_protocol::room::{self, HostId, StreamId, Switchboard as Machine, T
 use greenroom_protocol::session::HostConfig;
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error, Limits};
-use napi::Result;
-use napi::bindgen_prelude::Buffer;
+use napi::bindgen_prelude::BufferSlice;
+use napi::{Env, Result};
 use napi_derive::napi;
 
 use crate::exchange::{at, from_json, signed, since, thrown, to_json, unsigned};
@@ -25,15 +25,15 @@ pub struct Switchboard {
 
 /// What came in. `kind` says which fields there are: `host` has host, message and sender; `agent` identity and message; `skipped` identity,
 /// announced and head; `cut` stream; `audit` json.
-#[napi(object)]
+#[napi(object, object_from_js = false)]
 #[derive(Default)]
-pub struct Incoming {
+pub struct Incoming<'env> {
     /// Which of them it is.
-    pub kind: String,
+    pub kind: &'static str,
     /// The host that a request is for.
     pub host: Option<u32>,
     /// An encoded message.
-    pub message: Option<Buffer>,
+    pub message: Option<BufferSlice<'env>>,
     /// The identity of who asks.
     pub sender: Option<String>,
     /// The identity of the agent.
@@ -41,7 +41,7 @@ pub struct Incoming {
     /// The size of the message that was skipped, in bytes.
     pub announced: Option<i64>,
     /// Its first bytes.
-    pub head: Option<Buffer>,
+    pub head: Option<BufferSlice<'env>>,
     /// The stream that nobody reads any more.
     pub stream: Option<i64>,
     /// A line of the audit log.
@@ -50,20 +50,20 @@ pub struct Incoming {
 
 /// What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. A `send` without `to` goes to the same
 /// as the `send` before.
-#[napi(object)]
-pub struct Outgoing {
+#[napi(object, object_from_js = false)]
+pub struct Outgoing<'env> {
     /// Which of them it is.
-    pub kind: String,
+    pub kind: &'static str,
     /// Who waits for it; 0 is nobody.
     pub ticket: i64,
     /// To whom: exactly these.
     pub to: Option<Vec<Recipient>>,
     /// The encoded message.
-    pub message: Option<Buffer>,
+    pub message: Option<BufferSlice<'env>>,
 }
 
 /// A participant that is sent something.
-#[napi(object)]
+#[napi(object, object_from_js = false)]
 pub struct Recipient {
     /// The name it joined under.
     pub identity: String,
@@ -131,7 +131,7 @@ impl Switchboard {
 
     /// More of a stream. Whether to go on reading it.
     #[napi(catch_unwind)]
-    pub fn chunk(&mut self, stream: i64, data: Buffer, now: f64) -> bool {
+    pub fn chunk(&mut self, stream: i64, data: BufferSlice<'_>, now: f64) -> bool {
         self.machine.chunk(StreamId(unsigned(stream)), &data, at(now))
     }
 
@@ -152,7 +152,7 @@ impl Switchboard {
     pub fn send_from_agent(
         &mut self,
         host: u32,
-        message: Buffer,
+        message: BufferSlice<'_>,
         destination: Option<String>,
         now: f64,
     ) -> i64 {
@@ -162,38 +162,39 @@ impl Switchboard {
 
     /// A controller sends a message to its agent. Returns a ticket.
     #[napi(catch_unwind)]
-    pub fn send(&mut self, message: Buffer, agent: String, now: f64) -> i64 {
+    pub fn send(&mut self, message: BufferSlice<'_>, agent: String, now: f64) -> i64 {
         number(self.machine.send(Bytes::copy_from_slice(&message), &agent, at(now)))
     }
 
     /// What came in, or null.
     #[napi(catch_unwind)]
-    pub fn poll(&mut self) -> Option<Incoming> {
-        self.machine.poll().map(Incoming::from)
+    pub fn poll<'env>(&mut self, env: &'env Env) -> Result<Option<Incoming<'env>>> {
+        self.machine.poll().map(|incoming| Incoming::new(env, incoming)).transpose()
     }
 
     /// What to send next, or null. Who may have it is decided in this moment: send it before asking for the next.
     #[napi(catch_unwind)]
-    pub fn poll_send(&mut self) -> Option<Outgoing> {
-        Some(match self.machine.poll_send()? {
+    pub fn poll_send<'env>(&mut self, env: &'env Env) -> Result<Option<Outgoing<'env>>> {
+        let Some(outgoing) = self.machine.poll_send() else { return Ok(None) };
+        Ok(Some(match outgoing {
             room::Outgoing::Send { ticket, to, message } => {
-                let is_same = Arc::ptr_eq(&to, &self.audience);
+                let is_same = to == self.audience;
                 let recipient =
                     |to: &room::Recipient| Recipient { identity: to.identity.clone(), sid: to.sid.clone() };
                 if !is_same {
                     self.audience = to;
                 }
                 Outgoing {
-                    kind: "send".to_owned(),
+                    kind: "send",
                     ticket: number(ticket),
                     to: (!is_same).then(|| self.audience.iter().map(recipient).collect()),
-                    message: Some(Buffer::from(&message[..])),
+                    message: Some(BufferSlice::copy_from(env, message)?),
                 }
             }
             room::Outgoing::Done(ticket) => {
-                Outgoing { kind: "done".to_owned(), ticket: number(ticket), to: None, message: None }
+                Outgoing { kind: "done", ticket: number(ticket), to: None, message: None }
             }
-        })
+        }))
     }
 
     /// When to call `handleTimeout`, or null while nothing is awaited.
@@ -218,31 +219,31 @@ impl Switchboard {
     }
 }
 
-impl From<room::Incoming> for Incoming {
-    fn from(incoming: room::Incoming) -> Self {
-        let kind = |kind: &str| Self { kind: kind.to_owned(), ..Self::default() };
-        match incoming {
-            room::Incoming::Request { host, message, sender } => Self {
-                host: Some(host.0),
-                message: Some(Buffer::from(&message[..])),
-                sender: Some(sender),
-                ..kind("host")
-            },
-            room::Incoming::FromAgent { identity, message } => {
-                Self { identity: Some(identity), message: Some(Buffer::from(&message[..])), ..kind("agent") }
+impl<'env> Incoming<'env> {
+    fn new(env: &'env Env, incoming: room::Incoming) -> Result<Self> {
+        let copy = |bytes: &[u8]| BufferSlice::copy_from(env, bytes).map(Some);
+        Ok(match incoming {
+            room::Incoming::Request { host, message, sender } => {
+                let message = copy(&message)?;
+                Self { kind: "host", host: Some(host.0), message, sender: Some(sender), ..Self::default() }
             }
-            room::Incoming::Skipped { identity, announced, head } => Self {
-                identity: Some(identity),
-                announced: Some(i64::try_from(announced).unwrap_or(i64::MAX)),
-                head: Some(head.into()),
-                ..kind("skipped")
-            },
-            room::Incoming::Cut(stream) => Self { stream: Some(signed(stream.0)), ..kind("cut") },
-            room::Incoming::Audit(audit) => Self {
-                json: Some(to_json(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()))),
-                ..kind("audit")
-            },
-        }
+            room::Incoming::FromAgent { identity, message } => {
+                let message = copy(&message)?;
+                Self { kind: "agent", identity: Some(identity), message, ..Self::default() }
+            }
+            room::Incoming::Skipped { identity, announced, head } => {
+                let announced = Some(i64::try_from(announced).unwrap_or(i64::MAX));
+                let head = copy(&head)?;
+                Self { kind: "skipped", identity: Some(identity), announced, head, ..Self::default() }
+            }
+            room::Incoming::Cut(stream) => {
+                Self { kind: "cut", stream: Some(signed(stream.0)), ..Self::default() }
+            }
+            room::Incoming::Audit(audit) => {
+                let line = to_json(&audit.at(Timestamp::of(SystemTime::now()).unwrap_or_default()));
+                Self { kind: "audit", json: Some(line), ..Self::default() }
+            }
+        })
     }
 }
 

@@ -85,15 +85,22 @@ struct Joining {
     start_timeout: f64,
     /// Seconds; unset is never.
     idle_timeout: Option<f64>,
+    /// PEM, or a file of it; unset is what the system trusts.
+    ca: Option<String>,
+    /// A url; unset is what the environment says.
+    proxy: Option<String>,
 }
 
 /// Joins a room and drives the session of an agent in it. Returns at once, as [`start`] does.
 ///
-/// `options` is JSON: `{"url": str, "token": str, "agent": str|null, "start_timeout": s, "idle_timeout": s|null}`.
+/// `options` is JSON: `{"url": str, "token": str, "agent": str|null, "start_timeout": s, "idle_timeout": s|null,
+/// "ca": str|null, "proxy": str|null}`.
 #[pyfunction]
 pub(crate) fn join(py: Python<'_>, options: &str) -> PyResult<Driver> {
     let options: Joining = json::parse("join", options)?;
     let mut join = JoinOptions::new(options.url, options.token);
+    let reached = join.room.reached_by(options.ca.as_deref(), options.proxy.as_deref());
+    join.room = reached.map_err(|error| raise(&error))?;
     join.agent = options.agent;
     join.start_timeout = json::seconds("timeout", options.start_timeout)?;
     join.idle_timeout = json::maybe_seconds("idle_timeout", options.idle_timeout)?;

@@ -12,7 +12,7 @@
 //! | `controller` | the protocol alone, for a link that lives in Python |
 //! | `switchboard` | all use of the topic in a Room that lives in Python |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
-//! | `speech` | speech from files and samples, and into files |
+//! | `speech` | speech from files and samples, in noise, and into files |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
@@ -47,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::room::RoomDriver;
     #[pymodule_export]
-    use crate::speech::{speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
+    use crate::speech::{noisy, speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav};
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

@@ -38,17 +38,23 @@ struct Options {
     token: String,
     /// Seconds.
     connect_timeout: f64,
+    /// PEM, or a file of it; unset is what the system trusts.
+    ca: Option<String>,
+    /// A url; unset is what the environment says.
+    proxy: Option<String>,
 }
 
 #[pymethods]
 impl RoomDriver {
     /// Joins a room. Returns at once; the answer under `token` says that data can be sent, or why not.
     ///
-    /// `options` is JSON: `{"url": str, "token": str, "connect_timeout": s}`.
+    /// `options` is JSON: `{"url": str, "token": str, "connect_timeout": s, "ca": str|null, "proxy": str|null}`.
     #[new]
     fn new(py: Python<'_>, options: &str, token: u64) -> PyResult<Self> {
         let options: Options = json::parse("join", options)?;
-        let mut join = RoomOptions::new(options.url, options.token);
+        let mut join = RoomOptions::new(options.url, options.token)
+            .reached_by(options.ca.as_deref(), options.proxy.as_deref())
+            .map_err(|error| raise(&error))?;
         join.connect_timeout = json::seconds("timeout", options.connect_timeout)?;
         let (wake, reader) = pair()?;
         let room = py.detach(|| RoomCalls::join(join, token, Box::new(move || wake.wake())));

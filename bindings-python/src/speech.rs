@@ -36,6 +36,19 @@ pub(crate) fn speech_from_pcm<'py>(
     Ok(PyBytes::new(py, speech.samples()))
 }
 
+/// Speech in noise, `"white"`, `"babble"` or `"impulses"` of a seed, which is `snr` dB above it. `samples` are at 48 kHz.
+#[pyfunction]
+pub(crate) fn noisy<'py>(
+    py: Python<'py>,
+    samples: &[u8],
+    noise: &str,
+    snr: f32,
+    seed: u32,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let made = py.detach(|| voice::noisy(&Speech::new(samples.to_vec())?, noise, snr, seed.into()));
+    Ok(PyBytes::new(py, made.map_err(|error| raise(&error))?.samples()))
+}
+
 /// Writes speech into a WAV file.
 #[pyfunction]
 pub(crate) fn write_wav(py: Python<'_>, path: PathBuf, samples: &[u8]) -> PyResult<()> {

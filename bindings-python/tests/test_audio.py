@@ -402,3 +402,32 @@ def test_both_faces_take_the_same_arguments(name):
     ours, theirs = (inspect.signature(getattr(module, name)).parameters for module in (greenroom.sync, audio))
     defaults = [[(it.name, it.kind, it.default) for it in face.values()] for face in (ours, theirs)]
     assert defaults[0] == defaults[1]
+
+
+@pytest.mark.parametrize("noise", ["white", "babble", "impulses"])
+def test_speech_in_noise_is_as_far_above_it_as_was_asked_for_and_of_its_seed(noise):
+    spoken = (2000 * numpy.sin(2 * numpy.pi * 440 * numpy.arange(16000) / 16000)).round().astype(numpy.int16)
+    clean = audio.noisy(spoken, noise, snr=120, rate=16000)
+    noisy = audio.noisy(spoken, noise, snr=10, rate=16000)
+    assert isinstance(noisy, greenroom.Speech)
+    assert noisy.duration == 1
+    assert audio.noisy(spoken, noise, snr=10, rate=16000, seed=0) == noisy
+    assert audio.noisy(spoken, noise, snr=10, rate=16000, seed=1) != noisy
+    added = numpy.frombuffer(noisy.samples, "<i2").astype(float) - numpy.frombuffer(clean.samples, "<i2")
+    assert 10 * numpy.log10(2000**2 / 2 / numpy.mean(added**2)) == pytest.approx(10, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("sound", "noise", "snr", "seed", "why"),
+    [
+        (12, "white", 10, 0, "holds no sound"),
+        (numpy.ones(100, numpy.int16), "pink", 10, 0, "white, babble and impulses"),
+        (numpy.ones(100, numpy.int16), None, 10, 0, "cannot be used"),
+        (numpy.ones(100, numpy.int16), "white", float("nan"), 0, "-60 to 120"),
+        (numpy.ones(100, numpy.int16), "white", "loud", 0, "cannot be used"),
+        (numpy.ones(100, numpy.int16), "white", 10, -1, "cannot be used"),
+    ],
+)
+def test_what_is_no_noise_and_no_sound_is_refused(sound, noise, snr, seed, why):
+    with pytest.raises(greenroom.InvalidArgument, match=why):
+        audio.noisy(sound, noise, snr=snr, seed=seed)

@@ -266,6 +266,24 @@ async def test_a_room_that_disconnects_fails_the_send_under_way_and_loses_the_re
     assert room.sent == []
 
 
+async def test_a_room_that_disconnects_just_as_a_send_begins_fails_it(room, host):
+    room.join("boss")
+    room.send_gate.clear()
+
+    def disconnect() -> None:
+        assert room.sends == 1
+        room.state = rtc.ConnectionState.CONN_DISCONNECTED
+        room.people.clear()
+        room.emit("disconnected", 0)
+
+    sending = asyncio.ensure_future(host.send_message(event("lost")))
+    # The loop comes to it right after the step that begins to send.
+    asyncio.get_running_loop().call_soon(disconnect)
+    with pytest.raises(greenroom.IoError, match="disconnected"):
+        await sending
+    assert room.sent == []
+
+
 async def test_what_may_leave_is_decided_when_it_leaves(room, host):
     boss = room.join("boss")
     room.join("other")

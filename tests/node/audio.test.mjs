@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { after, test } from 'node:test';
 import { AudioFrame, AudioSource, dispose } from '@livekit/rtc-node';
-import { DeviceLost, InvalidArgument, IoError, Busy, SessionClosed, SessionTimeout } from 'greenroom';
-import { capture, Frame, playback } from 'greenroom/audio';
+import { DeviceLost, InvalidArgument, IoError, Busy, SessionClosed, SessionTimeout, Speech } from 'greenroom';
+import { capture, Frame, noisy, playback } from 'greenroom/audio';
 import { until } from './support/agents.mjs';
 
 const SOON = { timeout: 20_000 };
@@ -294,4 +294,34 @@ test('a device that cannot be had says why', async () => {
   await assert.rejects(playback({ device: 'loopback:taken' }), Busy);
   await taken.close();
   await assert.rejects(capture({ device: 'null', signal: AbortSignal.abort() }), { name: 'AbortError' });
+});
+
+test('speech in noise is as far above it as was asked for, and of its seed', () => {
+  const spoken = Int16Array.from({ length: 16_000 }, (_, at) => Math.round(2_000 * Math.sin((2 * Math.PI * 440 * at) / 16_000)));
+  const clean = noisy(spoken, 'white', { snr: 120, rate: 16_000 });
+  for (const noise of ['white', 'babble', 'impulses']) {
+    const heard = noisy(spoken, noise, { snr: 10, rate: 16_000 });
+    assert.ok(heard instanceof Speech);
+    assert.equal(heard.durationMs, 1000);
+    assert.deepEqual(noisy(spoken, noise, { snr: 10, rate: 16_000, seed: 0 }).samples, heard.samples);
+    assert.notDeepEqual(noisy(spoken, noise, { snr: 10, rate: 16_000, seed: 1 }).samples, heard.samples);
+    const power = heard.samples.reduce((sum, sample, at) => sum + (sample - clean.samples[at]) ** 2, 0) / heard.samples.length;
+    const above = 10 * Math.log10(2_000 ** 2 / 2 / power);
+    assert.ok(Math.abs(above - 10) < 0.2, `${noise} is ${above} dB below`);
+  }
+});
+
+test('what is no noise and no sound is refused', () => {
+  const sound = new Int16Array(100).fill(1_000);
+  const wrong = [
+    [12, 'white', { snr: 10 }],
+    [sound, 'pink', { snr: 10 }],
+    [sound, undefined, { snr: 10 }],
+    [sound, 'white', undefined],
+    [sound, 'white', { snr: NaN }],
+    [sound, 'white', { snr: 10, seed: -1 }],
+    [sound, 'white', { snr: 10, seed: 0.5 }],
+  ];
+  for (const given of wrong) assert.throws(() => noisy(...given), InvalidArgument);
+  assert.throws(() => noisy('missing.wav', 'white', { snr: 10 }), IoError);
 });

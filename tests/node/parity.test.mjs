@@ -43,6 +43,7 @@ const ONLY_NODE = {
     PublishOptions: 'keyword arguments in Python',
     RoomEventData: 'what RoomEvent<T> is made of',
     RoomEventType: 'of RoomEvent<T>',
+    ReachOptions: 'keyword arguments in Python',
     RoomOptions: 'keyword arguments in Python',
     SendBytesOptions: 'keyword arguments in Python',
     SendTextOptions: 'keyword arguments in Python',
@@ -85,6 +86,7 @@ const ONLY_NODE = {
     AudioCallOptions: 'keyword arguments in Python',
     CaptureOptions: 'keyword arguments in Python',
     FrameOptions: 'keyword arguments in Python',
+    NoisyOptions: 'keyword arguments in Python',
     OpenStreamOptions: 'keyword arguments in Python',
     PlaybackOptions: 'keyword arguments in Python',
     RtcAudioFrame: "the SDK's own type in Python",
@@ -123,9 +125,11 @@ const python = JSON.parse(
   execFileSync(PYTHON, [fileURLToPath(new URL('support/python_names.py', import.meta.url))], { encoding: 'utf8' }),
 );
 /** The modules whose types are of rooms. */
-const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'room', 'rtc'];
+const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'reach', 'room', 'rtc'];
 const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
 const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
+/** What joins say of the way to the server. */
+const REACH = fieldsOf(declarations('reach'), 'ReachOptions');
 const defaults = await import(pathToFileURL(join(DIST, 'defaults.js')));
 
 test('the same names are exported', () => {
@@ -168,6 +172,7 @@ test('the ways to get a session take the same arguments', () => {
   for (const [name, [file, options]] of Object.entries(ways)) {
     const theirs = Object.keys(python.functions[name]).filter((parameter) => !positional[name].includes(parameter)).map(camel);
     const node = [...fieldsOf(declarations(file), options), ...fieldsOf(declarations('session'), 'CallOptions')];
+    if (name === 'join') node.push(...REACH);
     assert.deepEqual(sorted(without(node, ONLY_NODE.options)), sorted(theirs), name);
   }
 });
@@ -190,6 +195,7 @@ test('a room has the same methods, which take the same arguments', () => {
     const positional = { connect: ['url', 'token'], publish: ['payload'], send_bytes: ['data'], send_text: ['text'], subscribe: ['track'] };
     const theirs = without(Object.keys(python.room_calls[method]), positional[method] ?? []).map(camel);
     const node = without(interfaces.flatMap((name) => fieldsOf(text, name)), ONLY_NODE.options);
+    if (method === 'connect') node.push(...REACH);
     assert.deepEqual(sorted(node), sorted(theirs), method);
   }
 });
@@ -227,7 +233,7 @@ test('greenroom/livekit exports the same names, with the same methods', () => {
 });
 
 test('greenroom/audio exports the same names', () => {
-  const files = ['audio', 'audio-frame', 'audio-stream'].map(declarations).join('\n');
+  const files = ['audio', 'audio-frame', 'audio-stream', 'noise'].map(declarations).join('\n');
   const types = [...files.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) => name);
   const events = Object.fromEntries(python.audio.names.filter((name) => /Event$/.test(name)).map((name) => [name, 'a class for each event']));
   same(python.audio.names, [...Object.keys(audio), ...types], { ...ONLY_PYTHON.audio, ...events }, ONLY_NODE.audio);
@@ -344,7 +350,7 @@ function fieldsOf(text, name) {
 }
 
 function bodyOf(text, name) {
-  const declared = new RegExp(`^export (?:interface ${name}(?: extends \\w+)? \\{([^]*?)^\\}|type ${name} = ([^]*?);$(?=\\n(?:/\\*\\*|export|$)))`, 'm');
+  const declared = new RegExp(`^export (?:interface ${name}(?: extends [\\w, ]+)? \\{([^]*?)^\\}|type ${name} = ([^]*?);$(?=\\n(?:/\\*\\*|export|$)))`, 'm');
   const found = declared.exec(text);
   assert.ok(found, `the declarations have no ${name}`);
   return found[1] ?? found[2];

@@ -15,6 +15,7 @@ __all__ = [
     "devices",
     "error_codes",
     "join",
+    "noisy",
     "open",
     "peek_id",
     "speech_from_pcm",
@@ -324,6 +325,9 @@ def speech_from_wav_bytes(content: bytes) -> bytes:
 
 def speech_from_pcm(samples: bytes, rate: int, channels: int) -> bytes:
     """The speech in interleaved samples: signed 16-bit little-endian, at `rate` Hz."""
+
+def noisy(samples: bytes, noise: str, snr: float, seed: int) -> bytes:
+    """Speech in noise, "white", "babble" or "impulses" of a seed, which is `snr` dB above it; both are at 48 kHz."""
 
 def write_wav(path: str, samples: bytes) -> None:
     """Write speech into a WAV file."""

@@ -26,12 +26,13 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from greenroom._eager import start
 from greenroom._link import Receiver, weak
 from greenroom._livekit import check_room, is_connected
 from greenroom._native import Switchboard
 from greenroom._policy import Audit
 from greenroom._session import _ask
-from greenroom._targeted import fits_into_a_packet, send_stream
+from greenroom._targeted import Addresses, send_stream
 from greenroom.errors import InvalidArgument, IoError
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ class Exchange:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._failed: dict[int, Exception] = {}
         self._news: set[asyncio.Future[None]] = set()
+        # What sends is at work, and the task of it once it has had to wait.
+        self._has_sender = False
         self._sender: asyncio.Task[None] | None = None
         self._is_sending = False
+        self._addresses = Addresses([])
         self._given_up = ""
         self._timer: asyncio.TimerHandle | None = None
         self._is_draining = False
@@ -325,8 +329,12 @@ class Exchange:
                 self._take(*result)
         finally:
             self._is_draining = False
-        if self._sender is None and self._switchboard.has_outgoing():
-            self._sender = self._loop.create_task(self._send_all())
+        if not self._has_sender and self._switchboard.has_outgoing():
+            self._has_sender = True
+            # At once: in a round of the loop the SDK's native threads would go to sleep and have to be woken.
+            task = start(self._loop, self._send_all())
+            if task is not None:
+                self._sender = task
         self._arm()
 
     def _take(self, kind: str, *what: Any) -> None:
@@ -393,21 +401,19 @@ class Exchange:
                     if ticket:
                         self._failed[ticket] = error
         finally:
+            self._has_sender = False
             self._sender = None
         self._pump()
 
     async def _send_to(self, to: list[tuple[str, str]], message: bytes) -> None:
-        present = self.room.remote_participants if self.room.isconnected() else {}
-        # Who is not announced has no sid, and who has rejoined has another.
-        identities = [who for who, sid in to if (present[who].sid if who in present else "") == sid]
-        if not identities:
+        addresses = self._addresses_of(to)
+        if not addresses.recipients:
             # Never without destinations: that is to everybody.
             return
-        are_known = all(map(present.__contains__, identities))
         deadline = self._loop.call_later(_SEND_SECONDS, self._give_up, _TOO_SLOW)
         self._is_sending = True
         try:
-            await self._transmit(message, identities, are_known)
+            await self._transmit(message, addresses)
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
@@ -425,18 +431,28 @@ class Exchange:
             self._given_up = why
             self._sender.cancel()
 
-    async def _transmit(self, message: bytes, identities: list[str], are_known: bool) -> None:
+    async def _transmit(self, message: bytes, addresses: Addresses) -> None:
         local = self.room.local_participant
         options: dict[str, Any] = {
             "topic": TOPIC,
             "name": f"greenroom-{next(self._names)}",
-            "destination_identities": identities,
+            "destination_identities": addresses.identities,
             "attributes": {_CLAIM: local.identity} if local.permissions.hidden else None,
         }
-        # To somebody of whom the SDK knows nothing it sends even short messages in pieces.
-        is_one_packet = are_known and fits_into_a_packet(message, identities)
-        if is_one_packet or not await send_stream(local, message, **options):
+        if addresses.take_as_a_packet(message) or not await send_stream(local, message, **options):
             await (self.own_send or local.send_bytes)(message, **options)
+
+    def _addresses_of(self, to: list[tuple[str, str]]) -> Addresses:
+        """Those of the recipients who are in the room as they were."""
+        present = self.room.remote_participants if self.room.isconnected() else {}
+        # Who is not announced has no sid, and who has rejoined has another.
+        there = [one for one in to if (present[one[0]].sid if one[0] in present else "") == one[1]]
+        if len(there) < len(to):
+            return Addresses(there)
+        # The switchboard gives the same list as long as it holds the same.
+        if self._addresses.recipients is not to:
+            self._addresses = Addresses(to)
+        return self._addresses
 
     def _done(self, ticket: int) -> None:
         waiter = self._waiting.pop(ticket, None)

@@ -19,7 +19,7 @@ from greenroom._credentials import TrackSource
 from greenroom._link import NativeHold, weak
 from greenroom._native import NativeError, RoomDriver
 from greenroom._session import _ask
-from greenroom._start import _check_seconds, _check_text
+from greenroom._start import _check_seconds, _check_text, _reached_by
 from greenroom.audio import Frame
 from greenroom.errors import InvalidArgument, forked, from_json
 
@@ -377,7 +377,15 @@ class Room:
         raise InvalidArgument("a room is joined by `await greenroom.Room.connect(url, token)`")
 
     @classmethod
-    async def connect(cls, url: str, token: str, *, timeout: float = 15.0) -> Room:
+    async def connect(
+        cls,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 15.0,
+        ca: str | os.PathLike[str] | bytes | None = None,
+        proxy: str | None = None,
+    ) -> Room:
         """Join the room that the token names, and wait until data can be sent.
 
             async with await greenroom.Room.connect(url, token) as room:
@@ -389,18 +397,21 @@ class Room:
             url: The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
             token: The access token, which names the room and our identity.
             timeout: Seconds that each step may take: the signal connection, and from there until data can be sent.
+            ca: The authorities to trust instead of the system's, as in `greenroom.join`.
+            proxy: The HTTP proxy through which the server is reached, as in `greenroom.join`.
 
         Raises:
-            InvalidArgument: Url or token are none.
+            InvalidArgument: Url, token, authorities or proxy are none.
             PermissionDenied: The server refuses the token: it has expired, or is signed with another key.
             Unsupported: The server is too old.
-            SessionTimeout, IoError: The server cannot be reached; the message says at which step.
+            SessionTimeout, IoError: The server cannot be reached, or is not trusted; the message says at which step.
         """
         _check_text("url", url)
         _check_text("token", token)
         _check_seconds("timeout", timeout)
         room = object.__new__(cls)
-        await room._join(json.dumps({"url": url, "token": token, "connect_timeout": timeout}))
+        options = {"url": url, "token": token, "connect_timeout": timeout, **_reached_by(ca, proxy)}
+        await room._join(json.dumps(options))
         return room
 
     # ---- who is there ----------------------------------------------------------------------------------------------

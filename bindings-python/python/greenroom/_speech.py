@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from greenroom import _native
 from greenroom.errors import InvalidArgument, from_json
 
-__all__ = ["Sound", "Speech", "TextToSpeech"]
+__all__ = ["Noise", "Sound", "Speech", "TextToSpeech", "noisy"]
 
 _RATE = 48_000
 
@@ -68,8 +68,43 @@ TextToSpeech: TypeAlias = Callable[[str], Sound | Awaitable[Sound]]
 """Says a text: gives its sound."""
 
 
+Noise: TypeAlias = Literal["white", "babble", "impulses"]
+"""Kinds of noise: as strong at every frequency; eight voices at once, none of which is understood; about eight clicks a
+second of 3 to 30 ms, as of doors and cups."""
+
+
+def noisy(sound: Sound, noise: Noise, *, snr: float, seed: int = 0, rate: int | None = None) -> Speech:
+    """Speech in noise, for tests of what an agent still understands.
+
+        turn = await session.say("hello", tts=lambda text: greenroom.audio.noisy(voice(text), "babble", snr=10))
+
+    The noise is below 8 kHz, which is what speech models hear, and lasts as long as the sound; the same seed makes the
+    same noise. If the sum is too loud for 16 bits all of it is made softer.
+
+    Args:
+        sound: In any shape but an async iterable.
+        noise: Its kind.
+        snr: How many dB the speech is above the noise, -60 to 120; pauses do not count as speech.
+        seed: From 0 to 4294967295.
+        rate: Of samples that do not tell theirs, in Hz; 48000 without.
+
+    Raises:
+        InvalidArgument: There is no sound or no such noise in the arguments.
+        IoError: The file cannot be read.
+        TooLarge: The sound is longer than 3 minutes.
+    """
+    return _of(_native_call(_native.noisy, _gathered(sound, rate).samples, noise, snr, seed))
+
+
 async def speech_of(sound: Sound, rate: int | None) -> Speech:
     """The speech in a sound."""
+    if isinstance(sound, AsyncIterable):
+        sound = [part async for part in sound]
+    return _gathered(sound, rate)
+
+
+def _gathered(sound: Sound, rate: int | None) -> Speech:
+    """The speech in a sound that is there, or comes without waiting."""
     if rate is not None and (not isinstance(rate, int) or rate < 1):
         raise InvalidArgument(f"rate is {rate!r}; it must be a number of samples per second, such as 24000")
     if isinstance(sound, Speech):
@@ -77,10 +112,7 @@ async def speech_of(sound: Sound, rate: int | None) -> Speech:
     if isinstance(sound, (str, os.PathLike)):
         return _of(_native_call(_native.speech_from_wav, os.fspath(sound)))
     parts: list[tuple[bytes, int, int]] = []
-    if isinstance(sound, AsyncIterable):
-        async for part in sound:
-            parts.append(_pcm(part, rate))
-    elif _is_samples(sound):
+    if _is_samples(sound):
         parts.append(_pcm(sound, rate))
     elif isinstance(sound, Iterable):
         parts.extend(_pcm(part, rate) for part in sound)

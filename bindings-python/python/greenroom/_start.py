@@ -217,6 +217,8 @@ def join(
     *,
     timeout: float = 60.0,
     idle_timeout: float | None = None,
+    ca: _Path | bytes | None = None,
+    proxy: str | None = None,
 ) -> Opening:
     """Join a room, and open a session with the agent in it. No LiveKit SDK is needed, and none is loaded.
 
@@ -232,13 +234,18 @@ def join(
         agent: The agent's identity. By default the only participant of the kind agent.
         timeout: Seconds until the room is joined and the agent is there and answers.
         idle_timeout: Seconds without any call after which the session ends by itself. Never by default.
+        ca: The authorities to trust instead of the system's, as certificates in PEM: a file of them, or their bytes or
+            text. `SSL_CERT_FILE` names a file of the system's.
+        proxy: The HTTP proxy through which the server is reached, `http://user:password@host:port`; `""` is none. By
+            default HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it, and NO_PROXY what is excepted; a server on this
+            machine needs none. Media by UDP goes through none.
 
     Raises (when it is awaited or entered):
         PermissionDenied: The server refuses the token, which may have expired; or it does not grant
             `canManageAgentSession`; or the agent's gate refuses us.
-        InvalidArgument: Url or token are none, or there are several agents and none is named.
+        InvalidArgument: Url, token, authorities or proxy are none, or there are several agents and none is named.
         SessionTimeout: There was no agent, or it did not answer in time, or the server did not.
-        IoError: The server cannot be found or reached.
+        IoError: The server or the proxy cannot be found or reached, or the server is not trusted.
         Unsupported: The server is too old.
     """
     _check_text("url", url)
@@ -248,13 +255,35 @@ def join(
     _check_seconds("timeout", timeout)
     if idle_timeout is not None:
         _check_seconds("idle_timeout", idle_timeout)
-    options = {"url": url, "token": token, "agent": agent, "start_timeout": timeout, "idle_timeout": idle_timeout}
+    options = {
+        "url": url,
+        "token": token,
+        "agent": agent,
+        "start_timeout": timeout,
+        "idle_timeout": idle_timeout,
+        **_reached_by(ca, proxy),
+    }
 
     async def connect() -> Link:
         return NativeLink(_ask(_native.join, json.dumps(options)))
 
     # The native half keeps the deadlines and tells what it waited for.
     return Opening(connect, None)
+
+
+def _reached_by(ca: _Path | bytes | None, proxy: str | None) -> dict[str, str | None]:
+    """The options of a room that say how its server is reached."""
+    if proxy is not None:
+        _check_text("proxy", proxy)
+    if isinstance(ca, bytes):
+        # Else it would be taken for the name of a file.
+        if b"-----BEGIN " not in ca:
+            raise InvalidArgument("the bytes of ca are no PEM; give a file of certificates, or their text")
+        ca = ca.decode("latin-1")
+    path = None if ca is None else os.fspath(ca)
+    if path is not None:
+        _check_text("ca", path)
+    return {"ca": path, "proxy": proxy}
 
 
 def _check_seconds(what: str, value: object) -> None:

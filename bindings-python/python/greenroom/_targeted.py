@@ -16,16 +16,27 @@ from __future__ import annotations
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # What fits into one packet with its header, and how much goes into each of more, in bytes.
 _PACKET = 14_000
 
 
-def fits_into_a_packet(message: bytes, identities: Collection[str]) -> bool:
-    """Whether the SDK sends this in one packet, whatever it can compress."""
-    return len(message) + 4 * len(identities) + sum(map(len, map(str.encode, identities))) <= _PACKET
+class Addresses:
+    """To whom a message goes, as the SDK is told: identities, each with its sid, empty if the room knows none."""
+
+    def __init__(self, recipients: Sequence[tuple[str, str]]) -> None:
+        self.recipients = recipients
+        self.identities = [identity for identity, _ in recipients]
+        self._are_known = all(sid for _, sid in recipients)
+        # What they take in a packet, in bytes.
+        self._size = 4 * len(self.identities) + sum(map(len, map(str.encode, self.identities)))
+
+    def take_as_a_packet(self, message: bytes) -> bool:
+        """Whether the SDK sends this in one packet, whatever it can compress."""
+        # To somebody of whom it knows nothing it sends even short messages in pieces.
+        return self._are_known and len(message) + self._size <= _PACKET
 
 
 async def send_stream(

@@ -33,6 +33,7 @@ from greenroom import _json, _native
 from greenroom._link import NativeHold, weak
 from greenroom._native import CaptureDriver, PlaybackDriver
 from greenroom._session import _ask
+from greenroom._speech import Noise, noisy
 from greenroom._start import _check_seconds
 from greenroom.errors import GreenroomError, InvalidArgument, SessionTimeout, forked
 
@@ -53,6 +54,7 @@ __all__ = [
     "Latency",
     "LostEvent",
     "MissedEvent",
+    "Noise",
     "Opening",
     "Playback",
     "Position",
@@ -60,6 +62,7 @@ __all__ = [
     "ReopenedEvent",
     "capture",
     "devices",
+    "noisy",
     "playback",
 ]
 

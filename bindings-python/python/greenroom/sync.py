@@ -96,9 +96,11 @@ def join(
     *,
     timeout: float = 60.0,
     idle_timeout: float | None = None,
+    ca: str | os.PathLike[str] | bytes | None = None,
+    proxy: str | None = None,
 ) -> Session:
     """Join a room and open a session with the agent in it; the arguments and errors are those of `greenroom.join`."""
-    return _open(lambda: _start.join(url, token, agent, timeout=timeout, idle_timeout=idle_timeout))
+    return _open(lambda: _start.join(url, token, agent, timeout=timeout, idle_timeout=idle_timeout, ca=ca, proxy=proxy))
 
 
 def open(name: str = "default", *, timeout: float = 10.0) -> Session:  # noqa: A001

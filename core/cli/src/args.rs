@@ -160,6 +160,9 @@ pub struct Attach {
     /// Where the server is, and what signs.
     #[command(flatten)]
     pub signing: Signing,
+    /// How the server is reached.
+    #[command(flatten)]
+    pub reach: Reach,
     /// How long it may take to join, to wait for the agent and to have its first answer, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
@@ -226,6 +229,21 @@ pub struct Doctor {
     /// Where the server is, and what signs.
     #[command(flatten)]
     pub signing: Signing,
+    /// How the server is reached.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// How a server is reached, where that is not as the environment has it.
+#[derive(Debug, clap::Args)]
+pub struct Reach {
+    /// Trust the authorities in this file (PEM) instead of the system's; SSL_CERT_FILE names a file of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Reach the server through this HTTP proxy, such as http://proxy.example.com:3128; "" is none. Else HTTPS_PROXY, HTTP_PROXY
+    /// or ALL_PROXY names it, and NO_PROXY what is excepted. Media by UDP goes through none.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
 }
 
 /// Where the server is, and what signs tokens for it. What is not given is looked for in the environment, `.env.local` and `.env`.

@@ -55,6 +55,10 @@ pub struct RoomTarget {
     pub identity: Option<String>,
     /// The folder in whose `.env.local` and `.env` what signs may be, absolute.
     pub folder: PathBuf,
+    /// A file of the authorities to trust instead of the system's, absolute.
+    pub ca: Option<PathBuf>,
+    /// The proxy through which the server is reached, without a password; as the environment has it where it is unset.
+    pub proxy: Option<String>,
 }
 
 impl Launch {

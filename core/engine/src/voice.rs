@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Read, Seek};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_audio::device::DeviceError;
+use greenroom_audio::noise::{Kind, NoSuchNoise, Noise};
+use greenroom_audio::resample::ResampleError;
 use greenroom_audio::wav::{self, Encoding, Reader, WavError, Writer};
-use greenroom_audio::{Format, Resampler, Sample as _, Source, channels};
+use greenroom_audio::{Format, Resampler, Sample as _, Source, channels, impair};
 use greenroom_protocol::voice::{Clock, LONGEST, RATE, Speech};
 use greenroom_protocol::{Code, Error};
 
@@ -27,6 +30,10 @@ pub struct AudioOptions {
 const CHUNK: usize = 4_800;
 /// Stretches of the recording that wait for the disk: 20 s. Beyond, they are lost, and the status says so.
 const WAITING: usize = 1_000;
+/// The rate at which noise is made: there is none above 8 kHz.
+const NOISE_RATE: u32 = 16_000;
+/// How far speech may be above noise, or below it, in dB.
+const SNR_DB: RangeInclusive<f32> = -60.0..=120.0;
 /// How long the end of a session waits for the disk.
 const FINISH: Duration = Duration::from_secs(5);
 
@@ -102,6 +109,46 @@ pub fn speech_from_source(source: &mut dyn Source) -> Result<Speech, Error> {
             return maker.finish();
         }
     }
+}
+
+/// Speech in noise: white, babble or impulses, of a seed. What is speech in it, pauses do not count, is `snr_db` above the noise. If the sum
+/// is beyond full scale all of it is made softer.
+///
+/// The noise is below 8 kHz, where speech is and what speech models hear, so that a ratio means the same whatever rate the speech had.
+///
+/// # Errors
+/// Where there is no such noise, or the ratio is none from -60 to 120 dB.
+pub fn noisy(speech: &Speech, noise: &str, snr_db: f32, seed: u64) -> Result<Speech, Error> {
+    let invalid = |message: String| Error::new(Code::InvalidArgument, message);
+    let kind: Kind = noise.parse().map_err(|error: NoSuchNoise| invalid(error.to_string()))?;
+    if !SNR_DB.contains(&snr_db) {
+        let (least, most) = SNR_DB.into_inner();
+        return Err(invalid(format!(
+            "the speech cannot be {snr_db} dB above the noise; give {least} to {most}"
+        )));
+    }
+    let mut samples: Vec<f32> = samples_of(speech.samples()).collect();
+    let noise = noise_of(kind, samples.len(), seed).map_err(|error| invalid(error.to_string()))?;
+    impair::mix(&mut samples, &noise, Format::WIRE, snr_db);
+    let bytes: Vec<u8> = samples.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes()).collect();
+    Speech::new(bytes)
+}
+
+/// At least so many samples of noise, at the wire's rate.
+fn noise_of(kind: Kind, length: usize, seed: u64) -> Result<Vec<f32>, ResampleError> {
+    let mut made = vec![0.0; length.div_ceil((RATE / NOISE_RATE) as usize)];
+    // How loud does not matter: the ratio decides.
+    Noise::new(kind, -20.0, NOISE_RATE, seed).fill(&mut made);
+    let mut resampler = Resampler::new(Format::mono(NOISE_RATE)?, RATE)?;
+    let mut noise = Vec::with_capacity(length);
+    let mut left = &made[..];
+    while let Some(made) = resampler.next(&mut left) {
+        noise.extend_from_slice(made);
+    }
+    while let Some(made) = resampler.finish() {
+        noise.extend_from_slice(made);
+    }
+    Ok(noise)
 }
 
 /// Writes speech into a WAV file.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_audio::device::Patchbay;
-use greenroom_audio::{Format, signal, wav};
+use greenroom_audio::{Format, sample, signal, wav};
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::protocol::Code;
 use greenroom_engine::protocol::message::SpokenTurn;
@@ -30,6 +30,11 @@ fn start(folder: &Path, audio: AudioOptions) -> Session {
     let mut options = StartOptions::new(agent);
     options.audio = Some(audio);
     Session::start(options).unwrap()
+}
+
+fn samples(speech: &Speech) -> Vec<f32> {
+    let pairs = speech.samples().chunks_exact(2);
+    pairs.map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0).collect()
 }
 
 fn tone(samples: usize, rate: u32) -> Vec<f32> {
@@ -131,12 +136,7 @@ fn speech_comes_from_files_samples_and_devices() {
         wav::write(&path, format, &both).unwrap();
         let from_file = voice::speech_from_wav(&path).unwrap();
         assert_eq!(from_file.duration(), Duration::from_secs(1), "{format}");
-        let samples: Vec<f32> = from_file
-            .samples()
-            .chunks_exact(2)
-            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
-            .collect();
-        let middle = &samples[4_800..43_200];
+        let middle = &samples(&from_file)[4_800..43_200];
         assert!((signal::tone(middle, 440.0, 48_000) + 6.0).abs() < 0.05, "{format}");
         assert_eq!(voice::speech_from_wav_bytes(&std::fs::read(&path).unwrap()).unwrap(), from_file);
         let device: greenroom_audio::VirtualDevice = format!("file:{}", path.display()).parse().unwrap();
@@ -145,6 +145,34 @@ fn speech_comes_from_files_samples_and_devices() {
         voice::write_wav(&path, &from_file).unwrap();
         assert_eq!(voice::speech_from_wav(&path).unwrap(), from_file);
     }
+}
+
+#[test]
+fn speech_in_noise_is_as_far_above_it_as_was_asked_for_and_of_its_seed() {
+    let mut spoken = tone(48_000, 48_000);
+    spoken.iter_mut().for_each(|sample| *sample /= 8.0);
+    let speech = voice::speech_from_samples(Format::WIRE, &spoken).unwrap();
+    for noise in ["white", "babble", "impulses"] {
+        let noisy = voice::noisy(&speech, noise, 10.0, 1).unwrap();
+        assert_eq!(noisy.duration(), speech.duration());
+        assert_eq!(voice::noisy(&speech, noise, 10.0, 1).unwrap(), noisy, "{noise}");
+        assert_ne!(voice::noisy(&speech, noise, 10.0, 2).unwrap(), noisy, "{noise}");
+        let added: Vec<f32> =
+            samples(&noisy).iter().zip(samples(&speech)).map(|(both, one)| both - one).collect();
+        let above = sample::dbfs(sample::rms(&spoken)) - sample::dbfs(sample::rms(&added));
+        assert!((above - 10.0).abs() < 0.1, "{noise} is {above} dB below");
+        // Of white noise at 16 kHz a sixth is from 8 to 16 kHz at 48 kHz, were it not filtered.
+        assert!(signal::tone(&added, 12_000.0, 48_000) < -90.0, "{noise}");
+    }
+}
+
+#[test]
+fn speech_in_loud_noise_is_made_softer_and_not_clipped() {
+    let speech = voice::speech_from_samples(Format::WIRE, &tone(48_000, 48_000)).unwrap();
+    let noisy = samples(&voice::noisy(&speech, "white", -10.0, 1).unwrap());
+    let loudest = noisy.iter().filter(|sample| sample.abs() > 0.999).count();
+    assert!((1..4).contains(&loudest), "{loudest} samples are at full scale");
+    assert!(signal::tone(&noisy, 440.0, 48_000) < -12.0);
 }
 
 #[test]
@@ -165,6 +193,11 @@ fn what_is_no_speech_is_refused_with_its_name() {
     fails(voice::speech_from_pcm(48_000, 2, &[0, 0]), Code::InvalidArgument, "2 channels");
     fails(voice::speech_from_pcm(48_000, 1, &[]), Code::InvalidArgument, "empty");
     fails(voice::speech_from_samples(Format::SPEECH, &vec![0.0; 16_000 * 182]), Code::TooLarge, "180 s");
+    let speech = voice::speech_from_samples(Format::WIRE, &[0.5; 480]).unwrap();
+    fails(voice::noisy(&speech, "pink", 10.0, 0), Code::InvalidArgument, "white, babble and impulses");
+    for none in [f32::NAN, f32::INFINITY, -61.0] {
+        fails(voice::noisy(&speech, "white", none, 0), Code::InvalidArgument, "-60 to 120");
+    }
     let mut endless =
         greenroom_audio::VirtualDevice::Null.open_source(Format::WIRE, &Patchbay::default()).unwrap();
     fails(voice::speech_from_source(&mut *endless), Code::TooLarge, "180 s");

@@ -20,6 +20,8 @@
 
 pub mod error;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gate;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::use_self, reason = "generated from proto/agent_session.proto; public for tests and benches that play the other side, not an interface")]
 #[rustfmt::skip]

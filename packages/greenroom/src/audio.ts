@@ -36,6 +36,7 @@ export {
   type Latency,
   type OpenStreamOptions,
 } from './audio-stream.js';
+export { noisy, type Noise, type NoisyOptions } from './noise.js';
 
 /** Whether a device is recorded from or played to. */
 export type Direction = 'input' | 'output';

@@ -13,6 +13,7 @@ export type { EventListener } from './listeners.js';
 export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
 export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export type { ReachOptions } from './reach.js';
 export {
   AudioStream,
   IncomingStream,

@@ -7,10 +7,11 @@ import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { camelCased } from './names.js';
 import { native } from './native.cjs';
 import { quiet } from './promises.js';
+import { reachedBy, type ReachOptions } from './reach.js';
 import type { Participant, RoomEvent, RoomInfo, StreamInfo, Track, TrackSource } from './types.js';
 
 /** How a room is joined. */
-export interface RoomOptions {
+export interface RoomOptions extends ReachOptions {
   /** How long each step may take, in milliseconds: the signal connection, and from there until data can be sent. 15,000 unless given. */
   timeout?: number | undefined;
   /** Gives up, and leaves nothing behind: it rejects with the signal's reason. */
@@ -130,19 +131,21 @@ export class Room {
   /**
    * Joins the room that the token names, and resolves once data can be sent.
    *
-   * Rejects with `InvalidArgument` if url or token are none, with `PermissionDenied` if the server refuses the token,
-   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached.
+   * Rejects with `InvalidArgument` if url, token, authorities or proxy are none, with `PermissionDenied` if the server refuses the token,
+   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached or is not trusted.
    */
   static connect(url: string, token: string, options: RoomOptions = {}): Promise<Room> {
     return quiet(Room.#connect(url, token, options));
   }
 
-  static async #connect(url: string, token: string, { timeout, signal }: RoomOptions): Promise<Room> {
+  static async #connect(url: string, token: string, options: RoomOptions): Promise<Room> {
+    const { timeout, signal } = options;
     signal?.throwIfAborted();
     const json = JSON.stringify({
       url: requireText('the url', url),
       token: requireText('the token', token),
       connect_timeout_ms: millis('timeout', timeout) ?? CONNECT_TIMEOUT_MS,
+      ...reachedBy(options),
     });
     const room: { current?: Room } = {};
     const abort = () => void room.current?.close();

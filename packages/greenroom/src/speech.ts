@@ -66,6 +66,14 @@ interface Pcm {
 
 /** @internal The speech in a sound. */
 export async function speechOf(sound: Sound, rate: number | undefined): Promise<Speech> {
+  if (!isAsyncIterable(sound)) return gathered(sound, rate);
+  const parts: Part[] = [];
+  for await (const part of sound) parts.push(part);
+  return gathered(parts, rate);
+}
+
+/** @internal The speech in a sound that is there, or comes without waiting. */
+export function gathered(sound: Exclude<Sound, AsyncIterable<Part>>, rate: number | undefined): Speech {
   if (sound instanceof Speech) return sound;
   if (typeof sound === 'string' || sound instanceof URL) {
     return speech(call(() => native.speechFromWav(pathOf(sound))));
@@ -74,7 +82,7 @@ export async function speechOf(sound: Sound, rate: number | undefined): Promise<
   if (isPart(sound)) {
     parts.push(pcm(sound, rate));
   } else if (isIterable(sound)) {
-    for await (const part of sound) parts.push(pcm(part, rate));
+    for (const part of sound) parts.push(pcm(part, rate));
   } else {
     throw invalid(`${shown(sound)} holds no sound; give a WAV file, 16-bit samples or frames of @livekit/rtc-node`);
   }
@@ -97,12 +105,14 @@ export function encoded({ samples }: Speech): string {
   return bytesOf(samples).toString('base64');
 }
 
-function speech(bytes: Buffer): Speech {
+/** @internal Speech from its bytes. */
+export function speech(bytes: Buffer): Speech {
   // A copy is aligned, and shares nothing with Node's pool.
   return new Speech(new Int16Array(new Uint8Array(bytes).buffer));
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Int16Array | Uint8Array): Buffer {
+/** @internal The bytes of samples, without a copy. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Int16Array | Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
@@ -111,8 +121,12 @@ function isPart(sound: unknown): sound is Part {
   return typeof sound === 'object' && sound !== null && ('sampleRate' in sound || 'samples' in sound);
 }
 
-function isIterable(sound: unknown): sound is Iterable<Part> | AsyncIterable<Part> {
-  return typeof sound === 'object' && sound !== null && (Symbol.iterator in sound || Symbol.asyncIterator in sound);
+function isIterable(sound: unknown): sound is Iterable<Part> {
+  return typeof sound === 'object' && sound !== null && Symbol.iterator in sound;
+}
+
+function isAsyncIterable(sound: unknown): sound is AsyncIterable<Part> {
+  return typeof sound === 'object' && sound !== null && Symbol.asyncIterator in sound;
 }
 
 function pcm(part: Part, rate: number | undefined): Pcm {
@@ -132,7 +146,8 @@ function pathOf(path: string | URL): string {
   return path instanceof URL ? fileURLToPath(path) : path;
 }
 
-function call<T>(act: () => T): T {
+/** @internal What the native part gives or throws. */
+export function call<T>(act: () => T): T {
   try {
     return act();
   } catch (error) {

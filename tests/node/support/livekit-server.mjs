@@ -203,7 +203,7 @@ function program() {
 }
 
 /** A TCP port on loopback that nobody uses at this moment. */
-async function freePort() {
+export async function freePort() {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address();

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use greenroom_control::credentials::{self, CredentialsRequest, Said, Secret};
 use greenroom_control::record::RoomTarget;
 use greenroom_control::{Launch, Registry, SessionName};
+use greenroom_engine::room::Proxy;
 use greenroom_protocol::{Code, Error};
 
-use super::start;
+use super::reach;
+use super::start::{self, absolute};
 use super::token::signed_by;
 use crate::args::Attach;
 use crate::output::Output;
@@ -15,11 +17,14 @@ use crate::output::Output;
 pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Result<ExitCode, Error> {
     let folder = std::env::current_dir()
         .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
-    let Attach { room, agent, token, identity, signing, timeout, idle_timeout, full } = attach;
+    let Attach { room, agent, token, identity, signing, reach, timeout, idle_timeout, full } = attach;
+    // What cannot be used is told before anything is started.
+    let (_, through) = reach::through(&reach)?;
+    let mut signed = signed_by(signing);
+    // A proxy looks names up itself.
+    signed.allow_internal_url |= matches!(through, Proxy::Url(_));
     let (token, target) = match token {
-        Some(token) => {
-            given(token, room, CredentialsRequest { folder: Some(folder.clone()), ..signed_by(signing) })?
-        }
+        Some(token) => given(token, room, CredentialsRequest { folder: Some(folder.clone()), ..signed })?,
         None => {
             let room = room.ok_or_else(|| {
                 let message = "name the room, such as --room demo, or give a token that names one";
@@ -31,13 +36,19 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
                 folder: folder.clone(),
                 ..RoomTarget::default()
             };
-            made(target, signed_by(signing), out)?
+            made(target, signed, out)?
         }
     };
     let launch = Launch {
         start_timeout_ms: timeout.as_millis() as u64,
         idle_timeout_ms: (!idle_timeout.is_zero()).then_some(idle_timeout.as_millis() as u64),
-        ..Launch::join(RoomTarget { agent, folder, ..target })
+        ..Launch::join(RoomTarget {
+            agent,
+            folder,
+            ca: absolute("--ca", reach.ca)?,
+            proxy: reach.proxy,
+            ..target
+        })
     };
     start::run(&Registry::open()?, name, &launch, Some(&token), full, out)
 }

@@ -8,6 +8,7 @@ use greenroom_control::doctor::{self, Checkup, Outcome, Step};
 use greenroom_engine::room::Address;
 use greenroom_protocol::Error;
 
+use super::reach;
 use super::token::signed_by;
 use crate::args::Doctor;
 use crate::output::Output;
@@ -31,7 +32,8 @@ pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error
         },
         Ok,
     );
-    let checkup = Checkup { address, token, timeout: doctor.timeout };
+    let (ca, proxy) = reach::through(&doctor.reach)?;
+    let checkup = Checkup { address, token, timeout: doctor.timeout, ca, proxy };
     let mut unwritten = Ok(());
     let is_json = out.is_json();
     let report = doctor::examine(&checkup, &mut |step| {

@@ -8,6 +8,7 @@ mod end;
 mod events;
 mod list;
 mod logs;
+mod reach;
 mod say;
 mod start;
 mod status;

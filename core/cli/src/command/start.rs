@@ -58,7 +58,8 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
     run(&Registry::open()?, name, &launch, None, full, out)
 }
 
-fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
+/// A path that is given on the command line, as another process can use it.
+pub(super) fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
     path.map(std::path::absolute).transpose().map_err(|error| {
         Error::new(Code::InvalidArgument, format!("the path after {option} cannot be used: {error}"))
     })

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::front::{Authority, ConnectProxy, tls_before};
 use crate::host::Agent;
-use crate::server::{KEY, SECRET};
+use crate::server::{KEY, SECRET, free_port};
 use crate::stage::{Outcome, Stage, eventually, runs, wait};
 use crate::venue::Venue;
 
@@ -147,4 +148,30 @@ async fn an_expired_token_is_told_apart() {
     let mut command = attach(&stage, &venue, &[]);
     command.env("LIVEKIT_TOKEN", crate::venue::signed(&claims));
     wait(command).code(4).told("has expired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_a_proxy_and_with_an_authority_of_its_own() {
+    let (stage, venue, authority) = (Stage::new(), Venue::new(), Authority::new());
+    let _agent = Agent::join(&venue, "agent").await;
+    let front = tls_before(venue.server.address(), &authority).await;
+    let proxy = ConnectProxy::start_open(&[("turn.test:443", front)]).await;
+    std::fs::write(stage.path().join("ca.pem"), &authority.ca).unwrap();
+    let through = |proxy: &str, ca: &str| {
+        let args =
+            ["attach", "--url", "wss://turn.test", "--room", &venue.name, "--ca", ca, "--proxy", proxy];
+        let mut command = stage.command(&args);
+        command.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+        wait(command)
+    };
+    let dead = format!("127.0.0.1:{}", free_port());
+    through(&format!("http://{dead}"), "ca.pem").code(3).told(&format!("through the proxy {dead}"));
+    through(&proxy.url(), "missing.pem").code(2).told("missing.pem");
+    through(&proxy.url(), "ca.pem").ok();
+    stage.run(&["say", "hello"]).ok().printed("echo: hello");
+    let mut again = stage.command(&["restart"]);
+    again.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+    wait(again).ok();
+    stage.run(&["say", "hello"]).ok().printed("echo: hello");
+    assert_eq!(*proxy.asked.lock().unwrap(), ["turn.test:443", "turn.test:443"]);
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::front::{Authority, ConnectProxy, tls_before};
 use crate::server::{KEY, SECRET, Server, free_port, free_udp_port, usual_config};
 use crate::stage::{Outcome, Stage, wait};
 use crate::venue::Venue;
@@ -131,4 +132,60 @@ fn what_cannot_be_meant_is_refused() {
     let stage = Stage::new();
     stage.run(&["doctor"]).code(2).told("no url of a LiveKit server");
     stage.run(&["doctor", "--url", "localhost"]).code(2).told("not the url of a LiveKit server");
+    let doctor = ["doctor", "--url", "wss://nobody.invalid"];
+    for (more, what) in [
+        (["--ca", "missing.pem"], "missing.pem"),
+        (["--proxy", "nonsense"], "no url of an HTTP proxy"),
+        (["--proxy", "http://ada:hunter2@proxy.example.com"], "set it in HTTPS_PROXY"),
+    ] {
+        let outcome = stage.run(&[&doctor[..], &more].concat()).code(2).told(what);
+        assert!(!outcome.stderr.contains("hunter2"), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_and_with_an_authority_of_its_own() {
+    let (stage, venue, authority) = (Stage::new(), Venue::new(), Authority::new());
+    let front = tls_before(venue.server.address(), &authority).await;
+    // Only the proxy knows the name.
+    let proxy = ConnectProxy::start_open(&[("turn.test:443", front)]).await;
+    let file = stage.path().join("ca.pem");
+    std::fs::write(&file, &authority.ca).unwrap();
+    let (url, file, through) = ("wss://turn.test", file.to_str().unwrap(), proxy.url());
+    let well = [
+        ("dns", "ok"),
+        ("connect", "ok"),
+        ("tls", "ok"),
+        ("signal", "ok"),
+        ("token", "ok"),
+        ("grant", "ok"),
+        ("media", "ok"),
+    ];
+    let report = run(&stage, url, &["--json", "--ca", file, "--proxy", &through]).ok().json();
+    assert_eq!(outcomes(&report)[..7], well);
+    let found = step(&report, "connect")["found"].as_str().unwrap();
+    assert!(
+        through.contains(found.split(' ').nth(2).unwrap()) && found.contains("turn.test:443"),
+        "{report}"
+    );
+
+    let mut by_environment = stage.command(&["doctor", "--json", "--url", url]);
+    by_environment.env("ALL_PROXY", &through).env("SSL_CERT_FILE", file);
+    by_environment.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+    assert_eq!(outcomes(&wait(by_environment).ok().json())[..7], well);
+
+    let report = run(&stage, url, &["--json", "--proxy", &through]).code(3).json();
+    assert_eq!(outcomes(&report)[2..4], [("tls", "failed"), ("signal", "skipped")]);
+    assert!(step(&report, "tls")["advice"].as_str().unwrap().contains("--ca"), "{report}");
+
+    // One that does not know the name, and one that is not there.
+    let ignorant = ConnectProxy::start_open(&[]).await.url();
+    for proxy in [ignorant, format!("http://127.0.0.1:{}", free_port())] {
+        let report = run(&stage, url, &["--json", "--proxy", &proxy]).code(3).json();
+        assert_eq!(outcomes(&report)[..2], [("dns", "ok"), ("connect", "failed")]);
+        let step = step(&report, "connect");
+        let at = proxy.strip_prefix("http://").unwrap();
+        assert!(step["found"].as_str().unwrap().contains(at), "{report}");
+        assert!(step["advice"].as_str().unwrap().contains("--proxy"), "{report}");
+    }
 }

@@ -16,6 +16,9 @@ mod token;
 
 // The server, the rooms on it and the scripted agent in them, as the engine's own tests have them.
 #[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../../engine/tests/room/front.rs"]
+mod front;
+#[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../engine/tests/room/host.rs"]
 mod host;
 #[allow(dead_code, reason = "not all of it is needed here")]

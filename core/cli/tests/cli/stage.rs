@@ -73,6 +73,9 @@ impl Stage {
         for name in ["URL", "PUBLIC_URL", "TOKEN", "API_KEY", "API_SECRET"] {
             command.env_remove(format!("LIVEKIT_{name}"));
         }
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            command.env_remove(name);
+        }
         command.env("GREENROOM_HOME", self.home());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

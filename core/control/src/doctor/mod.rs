@@ -10,7 +10,7 @@ mod room;
 
 use std::time::{Duration, Instant};
 
-use greenroom_engine::room::Address;
+use greenroom_engine::room::{Address, Dialer, Proxy};
 use greenroom_protocol::{Code, Error};
 use serde::Serialize;
 
@@ -25,6 +25,10 @@ pub struct Checkup {
     pub token: Result<Secret, String>,
     /// How long each step may take.
     pub timeout: Duration,
+    /// Certificates, in PEM, of the authorities to trust instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Through which proxy the server is reached.
+    pub proxy: Proxy,
 }
 
 /// What was found.
@@ -144,15 +148,16 @@ impl Outcome {
 /// Looks at everything, and tells `progress` of each step as it is done. It blocks.
 ///
 /// # Errors
-/// [`Code::Io`], when this machine gives no event loop.
+/// [`Code::Io`], when this machine gives no event loop; [`Code::InvalidArgument`] for a proxy or certificates that are none.
 pub fn examine(checkup: &Checkup, progress: &mut dyn FnMut(&Step)) -> Result<Report, Error> {
+    let dialer = Dialer::new(&checkup.proxy, checkup.ca.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Code::Io, format!("the event loop cannot be started: {error}")))?;
     let mut notes = Notes { steps: Vec::new(), progress };
     runtime.block_on(async {
-        if line::examine(checkup, &mut notes).await {
+        if line::examine(checkup, &dialer, &mut notes).await {
             room::examine(checkup, &mut notes).await;
         } else {
             for name in room::STEPS {

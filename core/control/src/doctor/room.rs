@@ -28,6 +28,8 @@ pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
     };
     let mut options = RoomOptions::new(checkup.address.as_str(), token.reveal());
     options.connect_timeout = checkup.timeout;
+    options.ca.clone_from(&checkup.ca);
+    options.proxy = checkup.proxy.clone();
     match Room::connect(options.clone()).await {
         Ok((room, _)) => {
             let (identity, name) = (room.local().identity, room.info().name);

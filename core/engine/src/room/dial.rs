@@ -1,6 +1,7 @@
 //! TCP connections to a name: straight or through a proxy, with TLS or without. The signal connection and TURN go this way.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use greenroom_protocol::{Code, Error};
@@ -11,10 +12,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use url::Host;
 
@@ -31,6 +33,33 @@ pub enum Proxy {
     Url(String),
 }
 
+impl Proxy {
+    /// Reads the url of an HTTP proxy; an empty one is [none](Self::Direct), as curl has it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] for what is no such url.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        if url.is_empty() {
+            return Ok(Self::Direct);
+        }
+        let parsed = url::Url::parse(url).ok();
+        if parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            return Ok(Self::Url(url.to_owned()));
+        }
+        // Before the @ may be a password.
+        let shown = url.rsplit_once('@').map_or(url, |(_, after)| after);
+        let message = format!(
+            "the proxy {shown:?} is no url of an HTTP proxy; give one such as http://proxy.example.com:3128"
+        );
+        Err(Error::new(Code::InvalidArgument, message))
+    }
+
+    /// Whether it holds a password.
+    pub fn has_password(&self) -> bool {
+        matches!(self, Self::Url(url) if url::Url::parse(url).is_ok_and(|url| url.password().is_some()))
+    }
+}
+
 impl std::fmt::Debug for Proxy {
     /// Without the url, in which may be a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,14 +72,14 @@ impl std::fmt::Debug for Proxy {
 }
 
 /// A connection.
-pub(super) type Stream = Box<dyn Duplex>;
+pub type Stream = Box<dyn Duplex>;
 
 /// What both directions of a connection can do.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
-/// Makes connections.
-pub(super) struct Dialer {
+/// Makes the connections of rooms, by their options; by itself it is for those who look at the way to a server.
+pub struct Dialer {
     proxies: Option<Matcher>,
     /// Whether servers on this machine are reached without a proxy.
     spares_loopback: bool,
@@ -63,53 +92,73 @@ impl Dialer {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`] for a proxy or certificates that are none.
-    pub(super) fn new(proxy: &Proxy, ca: Option<&[u8]>) -> Result<Self, Error> {
+    pub fn new(proxy: &Proxy, ca: Option<&[u8]>) -> Result<Self, Error> {
         let proxies = match proxy {
             Proxy::Environment => Some(Matcher::from_env()),
             Proxy::Direct => None,
             Proxy::Url(url) => {
-                let is_http = url::Url::parse(url)
-                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-                if !is_http {
-                    let message = "the proxy is no url of an HTTP proxy; give one such as http://proxy.example.com:3128";
-                    return Err(Error::new(Code::InvalidArgument, message));
-                }
+                Proxy::parse(url)?;
                 Some(Matcher::builder().all(url.as_str()).build())
             }
         };
         let spares_loopback = matches!(proxy, Proxy::Environment);
-        Ok(Self { proxies, spares_loopback, ca: ca.map(authorities).transpose()?, tls: OnceLock::new() })
+        let ca = ca.map(authorities).transpose().map_err(|why| unusable("", &why))?;
+        Ok(Self { proxies, spares_loopback, ca: ca.map(Arc::new), tls: OnceLock::new() })
+    }
+
+    /// The proxy through which a server is reached, by name and port; none where it is reached straight.
+    pub fn proxy(&self, host: &Host, port: u16, tls: bool) -> Option<(Host, u16)> {
+        let uri = uri(host, port, tls).ok()?;
+        let proxy = url::Url::parse(&self.intercept(host, &uri)?.uri().to_string()).ok()?;
+        Some((proxy.host()?.to_owned(), proxy.port_or_known_default()?))
     }
 
     /// Connects to a server. The error says what failed, in words for people.
     pub(super) async fn dial(&self, host: &Host, port: u16, tls: bool) -> io::Result<Stream> {
-        let uri = Uri::builder()
-            .scheme(if tls { "https" } else { "http" })
-            .authority(format!("{host}:{port}"))
-            .path_and_query("/")
-            .build()
-            .map_err(io::Error::other)?;
+        let stream = self.open(host, port, tls).await?;
+        if tls { self.encrypt(host, stream).await.map(|(stream, _)| stream) } else { Ok(stream) }
+    }
+
+    /// The first half of a connection that has TLS, all of another: to where the server's first byte comes from.
+    ///
+    /// # Errors
+    /// What failed, in words for people; a proxy is named.
+    pub async fn open(&self, host: &Host, port: u16, tls: bool) -> io::Result<Stream> {
+        let uri = uri(host, port, tls)?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let is_spared = self.spares_loopback && is_loopback(host);
-        match self.proxies.as_ref().filter(|_| !is_spared).and_then(|proxies| proxies.intercept(&uri)) {
-            None => connect(self.secured(tcp, tls)?, uri).await,
-            Some(proxy) => {
-                let scheme = proxy.uri().scheme_str();
-                if !matches!(scheme, Some("http" | "https")) {
-                    let message =
-                        "the environment names a proxy that is no HTTP proxy; unset it, or name another";
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-                }
-                let way = self.secured(tcp, scheme == Some("https"))?;
-                let connected = connect(self.secured(tunnel(&proxy, way), tls)?, uri).await;
-                let at = proxy.uri().authority().map_or("", http::uri::Authority::as_str);
-                // The authority of an intercepted uri has no user information.
-                connected
-                    .map_err(|error| io::Error::new(error.kind(), format!("through the proxy {at}: {error}")))
-            }
+        let Some(proxy) = self.intercept(host, &uri) else { return connect(tcp, uri).await };
+        let scheme = proxy.uri().scheme_str();
+        if !matches!(scheme, Some("http" | "https")) {
+            let message = "the environment names a proxy that is no HTTP proxy; unset it, or name another";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
+        let way = self.secured(tcp, scheme == Some("https"))?;
+        let connected = connect(tunnel(&proxy, way), uri).await;
+        // The authority of an intercepted uri has no user information.
+        let at = proxy.uri().authority().map_or("", http::uri::Authority::as_str);
+        connected.map_err(|error| io::Error::new(error.kind(), format!("{THROUGH}{at}: {error}")))
+    }
+
+    /// The second half: TLS on what [`open`](Self::open) gave, and the version of it.
+    ///
+    /// # Errors
+    /// The `rustls::Error` inside of it says why the server is not trusted.
+    pub async fn encrypt(&self, host: &Host, stream: Stream) -> io::Result<(Stream, String)> {
+        let name = match host {
+            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
+            Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
+            Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
+        };
+        let stream = TlsConnector::from(self.tls()?).connect(name, stream).await?;
+        let version = stream.get_ref().1.protocol_version();
+        Ok((Box::new(stream), version.map_or_else(String::new, |version| format!("{version:?}"))))
+    }
+
+    fn intercept(&self, host: &Host, uri: &Uri) -> Option<Intercept> {
+        let is_spared = self.spares_loopback && is_loopback(host);
+        self.proxies.as_ref().filter(|_| !is_spared)?.intercept(uri)
     }
 
     fn secured<C>(&self, below: C, needs_tls: bool) -> io::Result<HttpsConnector<C>> {
@@ -128,6 +177,36 @@ impl Dialer {
         };
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(configured(roots)))))
     }
+}
+
+/// What errors begin with that a proxy is the cause of.
+pub(super) const THROUGH: &str = "through the proxy ";
+
+/// The certificates of authorities, in PEM, that are in a file.
+///
+/// # Errors
+/// [`Code::InvalidArgument`], which names the file.
+pub fn read_ca(file: &Path) -> Result<Vec<u8>, Error> {
+    let of = format!(" in {}", file.display());
+    let pem = std::fs::read(file).map_err(|error| unusable(&of, &error.to_string()))?;
+    authorities(&pem).map_err(|why| unusable(&of, &why))?;
+    Ok(pem)
+}
+
+fn unusable(of: &str, why: &str) -> Error {
+    let message = format!(
+        "the certificates{of} of the authorities to trust cannot be used: {why}; give them as PEM, or a file of such"
+    );
+    Error::new(Code::InvalidArgument, message)
+}
+
+fn uri(host: &Host, port: u16, tls: bool) -> io::Result<Uri> {
+    Uri::builder()
+        .scheme(if tls { "https" } else { "http" })
+        .authority(format!("{host}:{port}"))
+        .path_and_query("/")
+        .build()
+        .map_err(io::Error::other)
 }
 
 /// Whether a server of this name is on this machine.
@@ -188,22 +267,13 @@ fn configured(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, Error> {
+fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let refuse = |why: String| {
-        Error::new(
-            Code::InvalidArgument,
-            format!("the certificates of the authorities to trust cannot be used: {why}; give them as PEM"),
-        )
-    };
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    if roots.is_empty() {
-        return Err(refuse("there is none".to_owned()));
-    }
-    Ok(Arc::new(roots))
+    if roots.is_empty() { Err("there is none".to_owned()) } else { Ok(roots) }
 }
 
 fn system_authorities() -> io::Result<RootCertStore> {

@@ -24,6 +24,8 @@ mod calls;
 mod client;
 mod dial;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod impairment;
 mod lanes;
 mod network;
@@ -57,7 +59,7 @@ pub use greenroom_audio::{Format, Frame};
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
-pub use self::dial::Proxy;
+pub use self::dial::{Dialer, Duplex, Proxy, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::impairment::Impairment;
 pub use self::network::{IcePolicy, Path, Way};
@@ -113,6 +115,22 @@ impl RoomOptions {
             ice_policy: IcePolicy::default(),
             impairment: None,
         }
+    }
+
+    /// The same by another way to the server, as host languages give it: `ca` is PEM, or the name of a file of it, and `proxy` a
+    /// [url](Proxy::parse). What is not given is as the environment has it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`], which names what cannot be used.
+    pub fn reached_by(mut self, ca: Option<&str>, proxy: Option<&str>) -> Result<Self, Error> {
+        if let Some(ca) = ca {
+            let is_pem = ca.contains("-----BEGIN ");
+            self.ca = Some(if is_pem { ca.into() } else { read_ca(std::path::Path::new(ca))? });
+        }
+        if let Some(proxy) = proxy {
+            self.proxy = Proxy::parse(proxy)?;
+        }
+        Ok(self)
     }
 }
 

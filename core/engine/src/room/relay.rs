@@ -97,21 +97,27 @@ impl RelayServer {
 
     /// Connects to it. Whether it relays, [`Relay::poll`] tells.
     pub(super) async fn connect(self, dialer: Arc<Dialer>, faults: Faults, number: u64) -> io::Result<Relay> {
-        // It relays from an address of IPv4, however it is reached itself: a server has one.
-        let config = TurnConfig::new(TurnCredentials::new(&self.username, &self.password));
-        let (carrier, client) = if self.way == Way::Udp {
-            let server = self.resolve().await?;
-            let any: IpAddr =
-                if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let mut socket = Socket::bind(SocketAddr::new(any, 0), &faults, number).await?;
-            let near = socket.lead_to(server).await?;
-            (Carrier::Udp(socket), TurnClient::from(TurnClientUdp::allocate(near, server, config)))
-        } else {
+        if self.way != Way::Udp {
             let stream = dialer.dial(&self.host, self.port, self.way == Way::Tls).await?;
-            let client = TurnClientTcp::allocate(NEAR, FAR, config);
-            (Carrier::Stream(Pipe::new(stream), BytesMut::new()), TurnClient::from(client))
-        };
-        Ok(Relay {
+            return Ok(self.on(stream));
+        }
+        let server = self.resolve().await?;
+        let any: IpAddr =
+            if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let mut socket = Socket::bind(SocketAddr::new(any, 0), &faults, number).await?;
+        let near = socket.lead_to(server).await?;
+        let client = TurnClientUdp::allocate(near, server, self.config());
+        Ok(self.by(Carrier::Udp(socket), client.into()))
+    }
+
+    /// Goes by a connection that stands.
+    pub(super) fn on(self, stream: Stream) -> Relay {
+        let client = TurnClientTcp::allocate(NEAR, FAR, self.config());
+        self.by(Carrier::Stream(Pipe::new(stream), BytesMut::new()), client.into())
+    }
+
+    fn by(self, carrier: Carrier, client: TurnClient) -> Relay {
+        Relay {
             url: self.url,
             client,
             carrier,
@@ -119,7 +125,12 @@ impl RelayServer {
             address: None,
             permitted: Vec::new(),
             alarm: Box::pin(sleep_until(Instant::now().into())),
-        })
+        }
+    }
+
+    /// It relays from an address of IPv4, however it is reached itself: a server has one.
+    fn config(&self) -> TurnConfig {
+        TurnConfig::new(TurnCredentials::new(&self.username, &self.password))
     }
 
     async fn resolve(&self) -> io::Result<SocketAddr> {

@@ -9,7 +9,7 @@ use livekit_signaling::{
 };
 use url::{Host, Url};
 
-use super::dial::is_loopback;
+use super::dial::{THROUGH, is_loopback};
 
 /// The protocol that we speak, and the oldest of a server that has what we use. With the next one data channels have fixed
 /// numbers; of this one each side opens its own, which servers of the next still take.
@@ -157,6 +157,12 @@ pub(super) fn explain(error: &SignalError, address: &Address) -> Error {
         SignalError::Connection(why) if why.contains("invalid peer certificate") => {
             let message = format!(
                 "the certificate of {host} is not trusted: {why}; give the certificate of the authority that signed it, or add it to the system's"
+            );
+            Error::new(Code::Io, message)
+        }
+        SignalError::Connection(why) if why.contains(THROUGH) => {
+            let message = format!(
+                "no signal connection to {host}: {why}; check the proxy that was given, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in the environment"
             );
             Error::new(Code::Io, message)
         }

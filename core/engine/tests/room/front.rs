@@ -58,16 +58,27 @@ pub(crate) async fn tls_before(server: SocketAddr, authority: &Authority) -> Soc
     address
 }
 
-/// An HTTP proxy that wants `user:pa:ss`, and takes names to addresses of this machine.
+/// An HTTP proxy that takes names to addresses of this machine.
 pub(crate) struct ConnectProxy {
     address: SocketAddr,
+    wants_password: bool,
     /// What it was asked for.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
     pub(crate) refused: Arc<AtomicUsize>,
 }
 
 impl ConnectProxy {
+    /// One that wants `user:pa:ss`.
     pub(crate) async fn start(names: &[(&str, SocketAddr)]) -> Self {
+        Self::start_as(names, true).await
+    }
+
+    /// One for everybody.
+    pub(crate) async fn start_open(names: &[(&str, SocketAddr)]) -> Self {
+        Self::start_as(names, false).await
+    }
+
+    async fn start_as(names: &[(&str, SocketAddr)], wants_password: bool) -> Self {
         let names: Vec<(String, SocketAddr)> =
             names.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -77,16 +88,18 @@ impl ConnectProxy {
             let (asked, refused) = (Arc::clone(&asked), Arc::clone(&refused));
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, names.clone(), Arc::clone(&asked), Arc::clone(&refused)));
+                    let (asked, refused) = (Arc::clone(&asked), Arc::clone(&refused));
+                    tokio::spawn(serve(stream, names.clone(), wants_password, asked, refused));
                 }
             }
         });
-        Self { address, asked, refused }
+        Self { address, wants_password, asked, refused }
     }
 
-    /// With the right password.
+    /// With the right password, if it wants one.
     pub(crate) fn url(&self) -> String {
-        format!("http://user:pa%3Ass@{}", self.address)
+        let user = if self.wants_password { "user:pa%3Ass@" } else { "" };
+        format!("http://{user}{}", self.address)
     }
 
     pub(crate) fn url_with_wrong_password(&self) -> String {
@@ -97,6 +110,7 @@ impl ConnectProxy {
 async fn serve(
     mut near: TcpStream,
     names: Vec<(String, SocketAddr)>,
+    wants_password: bool,
     asked: Arc<Mutex<Vec<String>>>,
     refused: Arc<AtomicUsize>,
 ) {
@@ -110,7 +124,7 @@ async fn serve(
     // user:pa:ss
     let is_known =
         head.lines().any(|line| line.eq_ignore_ascii_case("proxy-authorization: basic dXNlcjpwYTpzcw=="));
-    if !is_known {
+    if wants_password && !is_known {
         refused.fetch_add(1, Ordering::Relaxed);
         let _ =
             near.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;

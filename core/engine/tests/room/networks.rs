@@ -258,8 +258,50 @@ async fn a_proxy_that_refuses_is_named_without_its_password() {
     assert!(error.message.contains("proxy") && !error.message.contains("hunter2"), "{error}");
     assert!(proxy.refused.load(Ordering::Relaxed) > 0);
     assert!(!format!("{options:?}").contains("hunter2"));
-    options.proxy = Proxy::Url("proxy.example.com".to_owned());
-    assert_eq!(refused(options).await.code, Code::InvalidArgument);
+    options.proxy = Proxy::Url("ada:hunter2@proxy.example.com".to_owned());
+    let error = refused(options).await;
+    assert_eq!(error.code, Code::InvalidArgument);
+    assert!(error.message.contains("\"proxy.example.com\"") && !error.message.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named_with_the_way_out() {
+    let venue = Venue::new();
+    let mut options = venue.options(venue.token("ada"));
+    let nobody = format!("127.0.0.1:{}", free_port());
+    options.proxy = Proxy::Url(format!("http://{nobody}"));
+    let error = refused(options).await;
+    assert_eq!(error.code, Code::Io);
+    assert!(error.message.contains(&format!("through the proxy {nobody}")), "{error}");
+    assert!(error.message.contains("NO_PROXY"), "{error}");
+}
+
+#[tokio::test]
+async fn authorities_and_proxy_as_host_languages_give_them() {
+    let authority = Authority::new();
+    let venue = Venue::new();
+    let front = tls_before(venue.server.address(), &authority).await;
+    let proxy = ConnectProxy::start_open(&[("turn.test:443", front)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, &authority.ca).unwrap();
+    for ca in [file.to_str().unwrap(), &authority.ca] {
+        let options = RoomOptions::new("wss://turn.test", venue.token("ada"));
+        let options = options.reached_by(Some(ca), Some(&proxy.url())).unwrap();
+        let (room, _) = within("a join", Room::connect(options)).await.unwrap();
+        within("a leave", room.disconnect()).await;
+    }
+    let through = |ca: Option<&str>, proxy| venue.options(String::new()).reached_by(ca, proxy).unwrap_err();
+    let nothing = folder.path().join("key.pem");
+    std::fs::write(&nothing, "no certificate").unwrap();
+    for file in [nothing, folder.path().join("missing.pem")] {
+        let name = file.to_str().unwrap();
+        let error = through(Some(name), None);
+        assert_eq!(error.code, Code::InvalidArgument);
+        assert!(error.message.contains(name) && error.message.contains("PEM"), "{error}");
+    }
+    assert!(through(None, Some("socks5://127.0.0.1:1")).message.contains("socks5://127.0.0.1:1"));
+    assert!(matches!(venue.options(String::new()).reached_by(None, Some("")).unwrap().proxy, Proxy::Direct));
 }
 
 /// What [`the_proxy_of_the_environment`] wants of the process that it starts.

@@ -112,9 +112,18 @@ impl<'a> Venue<'a> {
         self.call("DeleteRoom", &json!({ "room": self.name }));
     }
 
-    fn call(&self, method: &str, body: &Value) {
-        let grants = json!({ "roomAdmin": true, "roomCreate": true, "room": self.name });
-        self.server.call(method, &signed(&json!({ "video": grants })), body);
+    /// Who is there, as the server has it.
+    pub(crate) fn identities(&self) -> Vec<String> {
+        let answer = self.call("ListParticipants", &json!({ "room": self.name }));
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let listed: Value = serde_json::from_str(body).unwrap();
+        let participants = listed["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
+        participants.iter().map(|who| who["identity"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn call(&self, method: &str, body: &Value) -> String {
+        let grants = json!({ "roomAdmin": true, "roomCreate": true, "roomList": true, "room": self.name });
+        self.server.call(method, &signed(&json!({ "video": grants })), body)
     }
 }
 
