@@ -439,7 +439,8 @@ async def test_frames_go_to_livekit_and_back(tmp_path):
 
 async def test_livekits_source_takes_them():
     source = rtc.AudioSource(16000, 1)
-    async with audio.capture("tone:440", clock="fast") as mic:
+    # It plays as soon as it has something, so a short frame could be gone when it is looked for.
+    async with audio.capture("tone:440", clock="fast", frame_ms=900) as mic:
         await source.capture_frame((await mic.read(timeout=SOON)).to_rtc())
     assert source.queued_duration > 0
     await source.aclose()

@@ -11,7 +11,7 @@ from greenroom import _native
 from greenroom._audio_frame import Frame, samples_of
 from greenroom.errors import InvalidArgument, from_json
 
-__all__ = ["Noise", "Sound", "Speech", "TextToSpeech", "noisy"]
+__all__ = ["Sound", "Speech", "TextToSpeech"]
 
 _RATE = 48_000
 

@@ -240,7 +240,7 @@ pub struct Reach {
     /// Trust the authorities in this file (PEM) instead of the system's; SSL_CERT_FILE names a file of the system's.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Reach the server through this HTTP proxy, such as http://proxy.example.com:3128; "" is none. Else HTTPS_PROXY, HTTP_PROXY
+    /// Reach the server through this HTTP proxy, such as `http://proxy.example.com:3128`; "" is none. Else HTTPS_PROXY, HTTP_PROXY
     /// or ALL_PROXY names it, and NO_PROXY what is excepted. Media by UDP goes through none.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,

@@ -157,7 +157,7 @@ fn speech_of_samples_that_come_in_parts_is_that_of_the_whole() {
         made.extend(stream.take(part, false).unwrap());
     }
     made.extend(stream.finish());
-    assert_eq!(made, whole.samples());
+    assert_eq!(made, whole.samples()[..]);
     let floats: Vec<u8> =
         (0..16_000_i16).flat_map(|sample| (f32::from(sample) / 32_768.0).to_ne_bytes()).collect();
     assert_eq!(voice::speech_from_pcm(16_000, 1, &floats, true).unwrap(), whole);
