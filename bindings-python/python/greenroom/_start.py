@@ -280,7 +280,7 @@ def _reached_by(ca: _Path | bytes | None, proxy: str | None) -> dict[str, str | 
         if b"-----BEGIN " not in ca:
             raise InvalidArgument("the bytes of ca are no PEM; give a file of certificates, or their text")
         ca = ca.decode("latin-1")
-    path = None if ca is None else os.fspath(ca)
+    path = os.fspath(ca) if isinstance(ca, os.PathLike) else ca
     if path is not None:
         _check_text("ca", path)
     return {"ca": path, "proxy": proxy}

@@ -51,8 +51,9 @@ export async function sound(): Promise<AudioFrame | undefined> {
   await speaker.drain();
   const frame = await mic.read({ timeout: 1_000 });
   await speaker.write(Frame.fromRtc(new AudioFrame(new Int16Array(480), 48_000, first?.channels ?? 1, 480)));
-  // @ts-expect-error: samples are 16-bit integers
   await speaker.write(new Float32Array(480));
+  // @ts-expect-error: samples are 16-bit integers or 32-bit floats
+  await speaker.write(new Float64Array(480));
   // @ts-expect-error: there is no such clock
   await capture({ clock: 'slow' });
   return frame?.toRtc(AudioFrame);

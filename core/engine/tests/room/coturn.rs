@@ -23,6 +23,11 @@ pub(crate) struct Coturn {
 
 impl Coturn {
     pub(crate) fn start(authority: &Authority) -> Self {
+        // It goes on trying to listen on a port that somebody else has taken meanwhile, so it gets others.
+        (0..3).find_map(|_| Self::on_free_ports(authority)).expect("coturn answers")
+    }
+
+    fn on_free_ports(authority: &Authority) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("cert.pem"), &authority.certificate).unwrap();
@@ -63,12 +68,13 @@ impl Coturn {
         let begun = Instant::now();
         for port in [port, tls_port] {
             while TcpStream::connect(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).is_err() {
-                assert!(server.child.try_wait().unwrap().is_none(), "coturn ended");
-                assert!(begun.elapsed() < Duration::from_secs(30), "no answer from coturn");
+                if server.child.try_wait().unwrap().is_some() || begun.elapsed() > Duration::from_secs(15) {
+                    return None;
+                }
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
-        server
+        Some(server)
     }
 }
 
