@@ -233,7 +233,7 @@ test('greenroom/livekit exports the same names, with the same methods', () => {
 });
 
 test('greenroom/audio exports the same names', () => {
-  const files = ['audio', 'audio-frame', 'audio-stream', 'noise'].map(declarations).join('\n');
+  const files = ['audio', 'audio-frame', 'audio-function', 'audio-stream', 'noise'].map(declarations).join('\n');
   const types = [...files.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) => name);
   const events = Object.fromEntries(python.audio.names.filter((name) => /Event$/.test(name)).map((name) => [name, 'a class for each event']));
   same(python.audio.names, [...Object.keys(audio), ...types], { ...ONLY_PYTHON.audio, ...events }, ONLY_NODE.audio);
