@@ -83,6 +83,7 @@ const ONLY_NODE = {
   // Python cancels tasks, and logs through logging.
   options: ['logger', 'signal'],
   audio: {
+    Audio: 'a union that Python spells where it is taken',
     AudioCallOptions: 'keyword arguments in Python',
     CaptureOptions: 'keyword arguments in Python',
     FrameOptions: 'keyword arguments in Python',
