@@ -83,20 +83,27 @@ async fn a_long_stream_does_not_hold_up_a_short_one() {
     let mut long = bob.receive("long").unwrap();
     let mut short = bob.receive("short").unwrap();
     let content = noise(16 << 20);
-    let sending = tokio::spawn({
-        let (ada, content) = (ada.clone(), content.clone());
-        async move { ada.send_bytes(content, SendOptions::new("long")).await }
-    });
-    let mut stream = next(&mut long).await;
-    ada.send_text("quick", SendOptions::new("short")).await.unwrap();
-    assert_eq!(within("the short one", next(&mut short).await.read_all()).await.unwrap(), "quick");
-    assert!(!sending.is_finished(), "the long one is still on its way");
-    let mut size = 0;
-    while let Some(chunk) = within("more of the long one", stream.next()).await {
-        size += chunk.unwrap().len();
+    // The reader of the short one may be the last that a busy machine lets run, though it was there first.
+    for _ in 0..5 {
+        let sending = tokio::spawn({
+            let (ada, content) = (ada.clone(), content.clone());
+            async move { ada.send_bytes(content, SendOptions::new("long")).await }
+        });
+        let mut stream = next(&mut long).await;
+        ada.send_text("quick", SendOptions::new("short")).await.unwrap();
+        assert_eq!(within("the short one", next(&mut short).await.read_all()).await.unwrap(), "quick");
+        let has_overtaken = !sending.is_finished();
+        let mut size = 0;
+        while let Some(chunk) = within("more of the long one", stream.next()).await {
+            size += chunk.unwrap().len();
+        }
+        assert_eq!(size, content.len());
+        within("the long one", sending).await.unwrap().unwrap();
+        if has_overtaken {
+            return;
+        }
     }
-    assert_eq!(size, content.len());
-    within("the long one", sending).await.unwrap().unwrap();
+    panic!("the short one comes only after the long one");
 }
 
 #[tokio::test]
