@@ -72,6 +72,8 @@ class Eavesdropper:
             )
             await sender.local_participant.send_bytes(b"", topic=FENCE, name=stream)
             await until("the eavesdropper catches up", lambda marks={packet, stream}: marks <= self._fences)
+        # The Room has a queue of its own, and may be ahead.
+        await until("the eavesdropper has heard all that its Room has", self._events.empty)
         await until("the eavesdropper's streams end", lambda: not self._readers)
 
     def everything(self) -> list[bytes]:
