@@ -70,3 +70,72 @@ impl Echo {
 fn internal(error: EchoError) -> Error {
     Error::new(Code::Internal, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use greenroom_audio::noise::{Kind, Noise};
+    use greenroom_audio::sample::{dbfs, rms};
+
+    use super::Echo;
+    use crate::args::{Devices, EchoChoice};
+
+    /// Samples in 10 ms.
+    const FRAME: usize = 480;
+    /// Frames that are on their way to be heard.
+    const AHEAD: usize = 10;
+    /// Frames from the ear to the microphone's reader.
+    const LATE: usize = 3;
+
+    /// How many dB of a voice, half as loud in the microphone, are taken out in each second, where in some frames nothing comes to be played,
+    /// and in some nothing is recorded.
+    fn taken_out(
+        seconds: usize,
+        is_dry: impl Fn(usize) -> bool,
+        is_lost: impl Fn(usize) -> bool,
+    ) -> Vec<f32> {
+        let devices = Devices { input: None, output: None, reopen: None, echo_control: EchoChoice::Auto };
+        let mut echo = Echo::between(&devices).expect("nothing that is virtual").expect("it is on");
+        let mut voice = Noise::new(Kind::Babble, -26.0, 48_000, 1);
+        let (mut way, mut air) = (VecDeque::new(), VecDeque::from(vec![[0.0; FRAME]; LATE]));
+        let (mut heard, mut left) = (Vec::new(), Vec::new());
+        for at in 0..seconds * 100 {
+            while way.len() < AHEAD && !is_dry(at) {
+                let mut frame = [0.0; FRAME];
+                voice.fill(&mut frame);
+                echo.played(&frame);
+                way.push_back(frame);
+            }
+            air.push_back(way.pop_front().unwrap_or([0.0; FRAME]));
+            let mut frame = air.pop_front().expect("it is as long as it was").map(|sample| sample / 2.0);
+            if is_lost(at) {
+                continue;
+            }
+            heard.extend(frame);
+            echo.recorded(&mut frame, (way.len() * FRAME) as u64).expect("10 ms");
+            left.extend(frame);
+        }
+        let seconds = heard.chunks(48_000).zip(left.chunks(48_000));
+        seconds.map(|(heard, left)| dbfs(rms(heard)) - dbfs(rms(left))).collect()
+    }
+
+    #[test]
+    fn what_is_played_ahead_goes_with_its_echo() {
+        let taken_out = taken_out(6, |_| false, |_| false);
+        assert!(taken_out[3..].iter().all(|&db| db > 20.0), "{taken_out:?}");
+    }
+
+    #[test]
+    fn a_device_that_was_dry_keeps_its_distance_when_it_plays_on() {
+        // For 300 ms, of which what was ahead fills 100.
+        let taken_out = taken_out(10, |at| (400..430).contains(&at), |_| false);
+        assert!(taken_out[7..].iter().all(|&db| db > 20.0), "{taken_out:?}");
+    }
+
+    #[test]
+    fn what_was_played_while_nothing_was_recorded_is_left_out() {
+        let taken_out = taken_out(10, |_| false, |at| (400..430).contains(&at));
+        assert!(taken_out[7..].iter().all(|&db| db > 20.0), "{taken_out:?}");
+    }
+}
