@@ -50,6 +50,13 @@ def parse() -> argparse.Namespace:
         "--only", action="append", choices=list(rows.GROUPS), help="only this group of rows; may repeat"
     )
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        choices=range(1, 101),
+        metavar="N",
+        help="`trips` says each sentence N times in each noise",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--no-package", action="store_true", help="measure the packages that are installed already")
     parser.add_argument("--greenroom", type=Path, metavar="PROGRAM", help="instead of dist/greenroom")
@@ -78,4 +85,5 @@ def prepare(arguments: argparse.Namespace) -> Bench:
         node=Path(node),
         node_folder=(arguments.node_folder or build.SUITES_NODE).absolute(),
         rounds_divisor=3 if arguments.quick else 1,
+        repeats=arguments.repeats,
     )

@@ -17,6 +17,8 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
 from plugins import HibariTTS, WhisperSTT
 
+INSTRUCTIONS = "You say back what you hear."
+
 
 class EchoLLM(llm.LLM[None]):
     """Answers with what was said last."""
@@ -40,12 +42,9 @@ class _Echo(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="echo", delta=delta))
 
 
-server = AgentServer()
-
-
-@server.rtc_session()
-async def entrypoint(ctx: JobContext) -> None:
-    session: AgentSession[None] = AgentSession(
+def speaking_session() -> AgentSession[None]:
+    """A session of the agent, which nothing has been started or connected for."""
+    return AgentSession(
         llm=EchoLLM(),
         stt=WhisperSTT(),
         tts=HibariTTS(),
@@ -54,7 +53,15 @@ async def entrypoint(ctx: JobContext) -> None:
         turn_handling=TurnHandlingOptions(turn_detection="vad", endpointing={"min_delay": 0.1, "max_delay": 0.5}),
         aec_warmup_duration=None,
     )
-    await session.start(agent=Agent(instructions="You say back what you hear."), room=ctx.room)
+
+
+server = AgentServer()
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    session = speaking_session()
+    await session.start(agent=Agent(instructions=INSTRUCTIONS), room=ctx.room)
     await ctx.connect()
 
 
