@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import sys
 import time
-import wave
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "speech"))
 
 from agent import INSTRUCTIONS
 from models import Samples
+from trips import read_wav
 
 # What agents get in a room as on a console, by the SDK's resampler.
 _RATE = 24_000
@@ -133,9 +133,3 @@ async def hear_without_session(session: AgentSession[None], recordings: Mapping[
     finally:
         await session.aclose()
     return found
-
-
-def read_wav(path: Path) -> tuple[int, Samples]:
-    """The rate of a mono file of 16 bits, and its samples."""
-    with wave.open(str(path)) as file:
-        return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)

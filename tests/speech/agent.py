@@ -12,6 +12,7 @@ from livekit.agents import (
     cli,
     inference,
     llm,
+    stt,
 )
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
@@ -42,11 +43,11 @@ class _Echo(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="echo", delta=delta))
 
 
-def speaking_session() -> AgentSession[None]:
-    """A session of the agent, which nothing has been started or connected for."""
+def speaking_session(ear: stt.STT[None] | None = None) -> AgentSession[None]:
+    """A session of the agent, which nothing has been started or connected for. Without an ear it has the usual one."""
     return AgentSession(
         llm=EchoLLM(),
-        stt=WhisperSTT(),
+        stt=ear or WhisperSTT(),
         tts=HibariTTS(),
         # The SDK's own, of Silero's model, which it brings along. It takes pauses within a sentence for part of it.
         vad=inference.VAD(min_silence_duration=0.6),

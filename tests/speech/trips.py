@@ -60,6 +60,12 @@ def write_wav(path: Path, sound: Samples) -> None:
         file.writeframes(sound.tobytes())
 
 
+def read_wav(path: Path) -> tuple[int, Samples]:
+    """The rate of a mono file of 16 bits, and its samples."""
+    with wave.open(str(path)) as file:
+        return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
 async def trip(session: greenroom.Session, sentence: str, path: Path) -> Trip:
     """Says the recording of a sentence to an agent, and captures its answer into a file beside it.
 
