@@ -1,4 +1,4 @@
-"""The control of the round trips: the same agent without a session of ours, whose voice is handed to it in its process.
+"""The control of the round trips: the same agent without a session of ours, to which speech is handed in its process.
 
 It is what users of livekit-agents have anyway: its VAD cuts utterances out, its ear hears those. A recording goes into
 the session's own seam for audio, at an even pace with silence between, as from a microphone; the answer takes its time,
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, llm
+from livekit.agents import Agent, ConversationItemAddedEvent, llm
 from livekit.agents.voice import io
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "speech"))
 
-from agent import INSTRUCTIONS
+from agent import INSTRUCTIONS, speaking_session
 from models import Samples
 from trips import read_wav
 
@@ -98,11 +98,15 @@ class Loudspeaker(io.AudioOutput):
         self.on_playback_finished(playback_position=heard, interrupted=is_interrupted)
 
 
-async def hear_without_session(session: AgentSession[None], recordings: Mapping[int, Path]) -> dict[int, str]:
-    """What an agent hears of recordings, all of one rate, that are said to it one after the other."""
+def hear_without_session(recordings: Mapping[int, Path]) -> dict[int, str]:
+    """What an agent in this process hears of recordings, all of one rate, that are said to it one after the other."""
+    return asyncio.run(_hear(recordings))
+
+
+async def _hear(recordings: Mapping[int, Path]) -> dict[int, str]:
     sounds = {place: read_wav(path) for place, path in recordings.items()}
     (rate,) = {rate for rate, _ in sounds.values()}
-    microphone = Microphone(rate)
+    session, microphone = speaking_session(), Microphone(rate)
     heard: list[str] = []
     has_answered = asyncio.Event()
 

@@ -19,11 +19,12 @@ them in time.
 import asyncio
 import json
 import math
+import multiprocessing
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "speech"))
 
 from control import hear_without_session
 
-from agent import speaking_session
 from models import Ear, Voice
 from trips import AGENT, SENTENCES, Condition, Trip, record, trip, write_wav
 from words import word_errors
@@ -60,11 +60,12 @@ def sentence(place: int) -> str:
 async def say_to_several(paths: Sequence[Path]) -> tuple[list[Trip], list[str]]:
     """The trips of all recordings, shared out among agents, and what as many agents without a session heard."""
     shares = [{place: paths[place] for place in range(agent, len(paths), AGENTS)} for agent in range(AGENTS)]
-    # Before any clock runs, for it takes seconds.
-    alone = [speaking_session() for _ in shares]
-    with_us = asyncio.gather(*map(converse, shares))
-    without = asyncio.gather(*map(hear_without_session, alone, shares))
-    trips, heard = await asyncio.gather(with_us, without)
+    # Each in a process of its own, as the others are.
+    with ProcessPoolExecutor(AGENTS, multiprocessing.get_context("spawn")) as pool:
+        loop = asyncio.get_running_loop()
+        with_us = asyncio.gather(*map(converse, shares))
+        alone = asyncio.gather(*(loop.run_in_executor(pool, hear_without_session, share) for share in shares))
+        trips, heard = await asyncio.gather(with_us, alone)
     return in_order(trips), in_order(heard)
 
 
