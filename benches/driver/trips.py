@@ -13,7 +13,7 @@ CONDITIONS: dict[tuple[str, ...], tuple[float | None, int]] = {
     ("clean",): (3, 2),
     ("white", "20"): (None, 2),
     ("white", "10"): (6, 2),
-    ("white", "5"): (None, 6),
+    ("white", "5"): (None, 8),
     ("babble", "20"): (None, 2),
     ("babble", "10"): (5, 2),
     ("babble", "5"): (None, 2),
@@ -42,7 +42,11 @@ def trips(bench: Bench) -> list[Row]:
         answers = f"{found['captured_direct']:.1%} from the voice"
         rows += [
             row(f"{where}: words misheard by the agent", found["agent"], found["control"], most, without),
-            Row("trips", f"  standard error of the difference, of {found['words']} words", f"{found['chance']:.1%}"),
+            Row(
+                "trips",
+                f"  standard error of the difference, of {found['words']} words",
+                f"{found['chance'] * 100:.1f} points",
+            ),
             row(f"{where}: of its answers, captured", found["captured"], found["captured_direct"], None, answers),
             Row("trips", f"{where}: of what was said, in what came back", f"{found['whole']:.1%}"),
             Row("trips", "  turns repeated, since the machine was too busy for them", str(found["again"])),
