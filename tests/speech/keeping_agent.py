@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, AgentServer, APIConnectOptions, JobContext, cli, stt, utils
-from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.agents import Agent, AgentServer, JobContext, cli, stt, utils
 
 from agent import INSTRUCTIONS, speaking_session
 from plugins import WhisperSTT
@@ -14,16 +14,10 @@ KEPT = Path(os.environ["KEPT"])
 
 
 class KeepingSTT(WhisperSTT):
-    async def _recognize_impl(
-        self,
-        buffer: utils.AudioBuffer,
-        *,
-        language: NotGivenOr[str] = NOT_GIVEN,
-        conn_options: APIConnectOptions,
-    ) -> stt.SpeechEvent:
+    async def _recognize_impl(self, buffer: utils.AudioBuffer, **options: Any) -> stt.SpeechEvent:
         path = KEPT / f"{len(list(KEPT.iterdir()))}.wav"
         path.write_bytes(rtc.combine_audio_frames(buffer).to_wav_bytes())
-        return await super()._recognize_impl(buffer, language=language, conn_options=conn_options)
+        return await super()._recognize_impl(buffer, **options)
 
 
 server = AgentServer()
