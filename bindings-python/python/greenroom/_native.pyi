@@ -134,7 +134,7 @@ class CaptureDriver:
         """The function failed."""
 
     def age(self) -> float:
-        """Seconds since it was opened, from which the times of its frames count."""
+        """Seconds since its clock began, from which the times of its frames count: half a second before it was opened."""
 
     def close(self) -> None:
         """Begin to close it."""

@@ -267,6 +267,22 @@ isolated!(a_server_that_hangs_hangs_nobody, |folder| {
     pulse.signal("-CONT");
 });
 
+isolated!(a_frame_is_as_old_as_it_is_and_time_never_goes_back, |folder| {
+    let _pulse = Pulse::start(folder);
+    // A monitor's first block may have been played before the stream was opened.
+    for device in ["pulseaudio:speaker.monitor", "Microphone"] {
+        let capture = Capture::open(&from(device)).expect("a microphone");
+        let mut latest = Duration::ZERO;
+        for _ in 0..100 {
+            let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
+            let end = frame.time + frame.format.duration_of(frame.samples.len() as u64);
+            assert!(capture.origin() + end <= Instant::now(), "{device}: {:?} is in the future", frame.time);
+            assert!(latest <= frame.time, "{device}: {latest:?}, then {:?}", frame.time);
+            latest = frame.time;
+        }
+    }
+});
+
 isolated!(a_reader_that_sleeps_two_seconds_is_told_what_it_missed, |folder| {
     let _pulse = Pulse::start(folder);
     let capture = Capture::open(&from("Microphone")).expect("a microphone");
