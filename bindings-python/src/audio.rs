@@ -93,7 +93,7 @@ impl CaptureDriver {
         self.0.stream.fail(why).map_err(|error| raise(&error))
     }
 
-    /// Seconds since its clock began, from which the times of its frames count: half a second before it was opened.
+    /// Seconds since its clock began, half a second before it was opened; its frames' times count from there.
     fn age(&self) -> PyResult<f64> {
         Ok(self.0.opened()?.origin().elapsed().as_secs_f64())
     }

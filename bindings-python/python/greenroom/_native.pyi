@@ -134,7 +134,7 @@ class CaptureDriver:
         """The function failed."""
 
     def age(self) -> float:
-        """Seconds since its clock began, from which the times of its frames count: half a second before it was opened."""
+        """Seconds since its clock began, half a second before it was opened; its frames' times count from there."""
 
     def close(self) -> None:
         """Begin to close it."""

@@ -394,10 +394,11 @@ class Capture(_Stream[audio.Capture]):
 
     @property
     def origin(self) -> float:
-        """What the times of its frames count from, on the clock of `time.monotonic()`: half a second before it was opened.
+        """What its frames' times count from, on the clock of `time.monotonic()`: half a second before it was opened.
 
-        A device may give what it heard before that, so a time is never below zero. `origin + frame.time + frame.duration` is never in
-        the future, unless the device is a virtual one that goes as fast as possible: there time is counted by samples.
+        A device may give what it heard before that, so a time is never below zero. The end of a frame is never in the
+        future, `origin + frame.time + frame.duration`, unless the device is a virtual one that goes as fast as
+        possible: there time is counted by samples.
         """
         return self._stream.origin
 
