@@ -1,4 +1,4 @@
-"""The rows of audio: resamplers beside their peers, levels, what frames cost, and speech in noise."""
+"""The rows of audio: resamplers and echo control beside their peers, levels, what frames cost, and speech in noise."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from driver.measure import Bench
 from driver.table import Row
 
 SCRIPT = build.ROOT / "benches" / "python" / "audio.py"
+ECHO = build.ROOT / "benches" / "python" / "echo.py"
 PEERS = ("livekit", "soxr", "speexdsp")
 
 
@@ -26,6 +27,7 @@ def audio(bench: Bench) -> list[Row]:
     folder = bench.folder / "voice"
     folder.mkdir()
     utterances = bench.json([python, SCRIPT, "voice", folder])["files"]
+    rows += echoes(bench.json([python, ECHO, bench.rust]))
     return rows + speech(bench.json([bench.rust, "audio-speech", *utterances]))
 
 
@@ -77,6 +79,24 @@ def costs(cost: dict[str, Any]) -> list[Row]:
     share = cost["streams_10ms"] / 1e7
     what = f"{cost['streams']} virtual streams, 48 to 16 kHz, level, speech"
     return [*rows, Row("audio", what, f"{share:.0%}", "", "", "<= 100% core", share <= 1)]
+
+
+def echoes(found: dict[str, Any]) -> list[Row]:
+    """How much of an echo each takes out, while it learns and after, and what that costs."""
+    rows = []
+    for rate, judged in found.items():
+        what, ours, peer = f"echo at {int(rate) // 1000} kHz", judged["greenroom"], judged["livekit"]
+        for name, key, form in (
+            ("taken out, 1 to 4 s", "early", "{:.1f} dB"),
+            ("taken out from 6 s on", "late", "{:.1f} dB"),
+            ("who speaks beside it", "near", "{:+.1f} dB"),
+        ):
+            more = ours[key] - peer[key]
+            shown = form.format(ours[key]), form.format(peer[key]) + " livekit"
+            rows.append(Row("audio", f"{what}: {name}", *shown, f"{more:+.1f} dB", ">= -1 dB", more >= -1))
+        spent = f"{ours['frame_us']:.0f} us", f"{peer['frame_us']:.0f} us livekit"
+        rows.append(Row("audio", f"{what}: time for 10 ms", *spent, f"{ours['frame_us'] / peer['frame_us']:.2f}x"))
+    return rows
 
 
 def speech(found: dict[str, Any]) -> list[Row]:

@@ -50,6 +50,9 @@ def parse() -> argparse.Namespace:
         "--only", action="append", choices=list(rows.GROUPS), help="only this group of rows; may repeat"
     )
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
+    parser.add_argument(
+        "--repeats", type=at_least_once, metavar="N", help="`trips` says each sentence N times in each noise"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--no-package", action="store_true", help="measure the packages that are installed already")
     parser.add_argument("--greenroom", type=Path, metavar="PROGRAM", help="instead of dist/greenroom")
@@ -58,6 +61,13 @@ def parse() -> argparse.Namespace:
         "--node-folder", type=Path, metavar="FOLDER", help="with greenroom and @livekit/agents installed"
     )
     return parser.parse_args()
+
+
+def at_least_once(text: str) -> int:
+    """A count from the command line."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
+    return int(text)
 
 
 def prepare(arguments: argparse.Namespace) -> Bench:
@@ -78,4 +88,5 @@ def prepare(arguments: argparse.Namespace) -> Bench:
         node=Path(node),
         node_folder=(arguments.node_folder or build.SUITES_NODE).absolute(),
         rounds_divisor=3 if arguments.quick else 1,
+        repeats=arguments.repeats,
     )

@@ -39,6 +39,7 @@ class Bench:
     node: Path
     node_folder: Path
     rounds_divisor: int
+    repeats: int | None
     folder: Path = Path()
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 

@@ -5,8 +5,8 @@ use greenroom_protocol::Error;
 use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::session::{CallId, Config, Controller as Machine};
 use greenroom_protocol::time::WallClock;
-use napi::Result;
-use napi::bindgen_prelude::Buffer;
+use napi::bindgen_prelude::BufferSlice;
+use napi::{Env, Result};
 use napi_derive::napi;
 use serde_json::json;
 
@@ -59,7 +59,7 @@ impl Controller {
 
     /// Takes one message from the agent.
     #[napi(catch_unwind)]
-    pub fn receive(&mut self, message: Buffer, now: f64) {
+    pub fn receive(&mut self, message: BufferSlice<'_>, now: f64) {
         let limits = &self.config.limits;
         if message.len() > limits.agent_message {
             let head = &message[..limits.peeked];
@@ -70,15 +70,15 @@ impl Controller {
 
     /// A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes.
     #[napi(catch_unwind)]
-    pub fn receive_skipped(&mut self, announced: i64, head: Buffer, now: f64) {
+    pub fn receive_skipped(&mut self, announced: i64, head: BufferSlice<'_>, now: f64) {
         let announced = usize::try_from(announced).unwrap_or_default();
         self.machine.receive_skipped(announced, &head, at(now));
     }
 
     /// The next message for the agent, or null.
     #[napi(catch_unwind)]
-    pub fn poll_transmit(&mut self) -> Option<Buffer> {
-        self.machine.poll_transmit().map(|message| Buffer::from(&message[..]))
+    pub fn poll_transmit<'env>(&mut self, env: &'env Env) -> Result<Option<BufferSlice<'env>>> {
+        self.machine.poll_transmit().map(|message| BufferSlice::copy_from(env, &message)).transpose()
     }
 
     /// Takes all answers.

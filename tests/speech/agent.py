@@ -12,10 +12,13 @@ from livekit.agents import (
     cli,
     inference,
     llm,
+    stt,
 )
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
 from plugins import HibariTTS, WhisperSTT
+
+INSTRUCTIONS = "You say back what you hear."
 
 
 class EchoLLM(llm.LLM[None]):
@@ -40,21 +43,26 @@ class _Echo(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="echo", delta=delta))
 
 
-server = AgentServer()
-
-
-@server.rtc_session()
-async def entrypoint(ctx: JobContext) -> None:
-    session: AgentSession[None] = AgentSession(
+def speaking_session(ear: stt.STT[None] | None = None) -> AgentSession[None]:
+    """A session of the agent, which nothing has been started or connected for. Without an ear it has the usual one."""
+    return AgentSession(
         llm=EchoLLM(),
-        stt=WhisperSTT(),
+        stt=ear or WhisperSTT(),
         tts=HibariTTS(),
         # The SDK's own, of Silero's model, which it brings along. It takes pauses within a sentence for part of it.
         vad=inference.VAD(min_silence_duration=0.6),
         turn_handling=TurnHandlingOptions(turn_detection="vad", endpointing={"min_delay": 0.1, "max_delay": 0.5}),
         aec_warmup_duration=None,
     )
-    await session.start(agent=Agent(instructions="You say back what you hear."), room=ctx.room)
+
+
+server = AgentServer()
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    session = speaking_session()
+    await session.start(agent=Agent(instructions=INSTRUCTIONS), room=ctx.room)
     await ctx.connect()
 
 

@@ -5,12 +5,16 @@ A few sentences of the table that `make bench` does, with bounds that leave room
 
 import asyncio
 
+import numpy as np
 import pytest
+from livekit import rtc
 
 import greenroom
 from models import Ear, Voice
-from trips import AGENT, SENTENCES, Condition, record, trip
+from trips import AGENT, SENTENCES, Condition, read_wav, record, trip
 from words import word_errors
+
+KEEPING_AGENT = AGENT.with_name("keeping_agent.py")
 
 # Of both kinds; 33 words.
 FEW = [SENTENCES[index] for index in (1, 7, 21, 24)]
@@ -35,6 +39,42 @@ async def test_what_is_said_comes_back(condition, most, tmp_path):
     assert [one.reply for one in trips] == [one.heard for one in trips]
     returned = [ear.hear(one.captured) for one in trips]
     assert word_errors([one.reply for one in trips], returned) <= 0.07, (trips, returned)
+
+
+@pytest.mark.timeout(120)
+async def test_the_agents_ear_gets_what_is_said_to_the_sample(tmp_path):
+    path, kept = tmp_path / "said.wav", tmp_path / "kept"
+    kept.mkdir()
+    record(await asyncio.to_thread(Voice), FEW[1], Condition("white", 5), 0, path)
+    async with greenroom.start(KEEPING_AGENT, audio=True, env={"KEPT": str(kept)}) as session:
+        await trip(session, FEW[1], path)
+    utterances = [read_wav(utterance) for utterance in kept.iterdir()]
+    said = as_the_sdk_resamples(path)
+    assert utterances
+    for rate, utterance in utterances:
+        assert rate == 24_000
+        # Each resampling dithers by up to one step, and rounds.
+        assert min(farthest_apart(utterance, one) for one in said) <= 3
+
+
+def as_the_sdk_resamples(path):
+    """A recording as the SDK's resampler alone makes it, where it begins at an even sample and where at an odd one."""
+    rate, samples = read_wav(path)
+    silence = np.zeros(rate, np.int16)
+    for offset in (0, 1):
+        stream = np.concatenate([silence, silence[:offset], samples, silence])
+        frame = rtc.AudioFrame(stream.tobytes(), rate, 1, stream.size)
+        resampled = rtc.AudioResampler(rate, 24_000).push(frame)
+        yield np.concatenate([np.frombuffer(part.data, np.int16) for part in resampled])
+
+
+def farthest_apart(part, whole):
+    """By how much samples differ at most from those of a longer sound, where they fit best."""
+    part, whole = part.astype(float), whole.astype(float)
+    length = part.size + whole.size
+    alike = np.fft.irfft(np.fft.rfft(whole, length) * np.conj(np.fft.rfft(part, length)), length)
+    place = int(np.argmax(alike[: whole.size - part.size + 1]))
+    return np.abs(part - whole[place : place + part.size]).max()
 
 
 def test_words_are_compared_without_case_punctuation_and_digits():

@@ -60,20 +60,26 @@ def write_wav(path: Path, sound: Samples) -> None:
         file.writeframes(sound.tobytes())
 
 
+def read_wav(path: Path) -> tuple[int, Samples]:
+    """The rate of a mono file of 16 bits, and its samples."""
+    with wave.open(str(path)) as file:
+        return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
 async def trip(session: greenroom.Session, sentence: str, path: Path) -> Trip:
     """Says the recording of a sentence to an agent, and captures its answer into a file beside it.
 
-    What a machine is too busy for is said late, with a gap in it, which is another recording: it is said again.
+    What a machine is too busy for is said late, with a pause in it, and may not be heard in time: it is said again.
     """
     again = 0
     while True:
         late = session.status().audio_losses["late_ms"]
         turn = await session.say_audio(path, text=sentence)
-        if turn.error is not None or turn.voice is None or turn.voice.audio is None or turn.heard is None:
-            raise AssertionError(f"{sentence!r} was not heard or not answered: {turn}")
         if session.status().audio_losses["late_ms"] == late or again == _MOST_AGAIN:
             break
         again += 1
+    if turn.error is not None or turn.voice is None or turn.voice.audio is None or turn.heard is None:
+        raise AssertionError(f"{sentence!r} was not heard or not answered: {turn}")
     captured = path.with_suffix(".reply.wav")
     turn.voice.audio.save(captured)
     return Trip(sentence, turn.heard, turn.reply, captured, again)

@@ -15,15 +15,14 @@
 //! What the client of Greenroom's own has beyond it: an id of a stream counts only together with its sender there, what comes in is bounded, and
 //! what the token forbids is refused instead of lost.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use greenroom_engine::room::{
-    Closer, Data, DisconnectReason, Disconnected, Feed, Listener, Participant, ParticipantKind, Permissions,
-    RoomEvent, RoomInfo, SendOptions, StreamInfo, Transport,
+    Closer, Data, DisconnectReason, Disconnected, Listener, Participant, ParticipantKind, Permissions,
+    RoomEvent, RoomInfo, SendOptions, StreamInfo, Topics, Transport, carry,
 };
 use greenroom_protocol::{Code, Error};
 use livekit::data_stream::api::{ByteStreamReader, SendByteOptions, StreamReader};
@@ -48,18 +47,9 @@ pub struct LiveKitRoom {
 
 #[derive(Debug)]
 struct Shared {
-    listeners: Mutex<Listeners>,
+    topics: Topics,
     events: broadcast::Sender<RoomEvent>,
     ended: Mutex<Option<Disconnected>>,
-}
-
-#[derive(Default)]
-struct Listeners(HashMap<String, Arc<dyn Listener>>);
-
-impl std::fmt::Debug for Listeners {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 impl LiveKitRoom {
@@ -69,7 +59,7 @@ impl LiveKitRoom {
     /// Outside of a runtime.
     pub fn new(room: Arc<livekit::Room>) -> Self {
         let shared = Arc::new(Shared {
-            listeners: Mutex::default(),
+            topics: Topics::default(),
             events: broadcast::channel(EVENTS).0,
             ended: Mutex::default(),
         });
@@ -142,17 +132,11 @@ impl Transport for LiveKitRoom {
     }
 
     fn listen(&self, topic: &str, listener: Arc<dyn Listener>) -> Result<(), Error> {
-        let mut listeners = lock(&self.shared.listeners);
-        if listeners.0.contains_key(topic) {
-            let message = format!("streams of the topic {topic:?} are received already; receive them once");
-            return Err(Error::new(Code::InvalidArgument, message));
-        }
-        listeners.0.insert(topic.to_owned(), listener);
-        Ok(())
+        self.shared.topics.listen(topic, listener)
     }
 
     fn unlisten(&self, topic: &str) {
-        lock(&self.shared.listeners).0.remove(topic);
+        self.shared.topics.unlisten(topic);
     }
 
     async fn publish(&self, topic: &str, payload: Bytes, to: &[&str], reliable: bool) -> Result<(), Error> {
@@ -224,12 +208,12 @@ impl Shared {
                 reliable: matches!(kind, DataPacketKind::Reliable),
             }),
             Theirs::ByteStreamOpened { reader, topic, participant_identity } => {
-                let listener = lock(&self.listeners).0.get(&topic).cloned();
+                let listener = self.topics.listener(&topic);
                 // One that nobody listens to here may be another's.
                 if let Some(listener) = listener
                     && let Some(reader) = reader.take()
                 {
-                    carry(reader, topic, participant_identity.to_string(), &listener);
+                    begin(reader, topic, participant_identity.to_string(), &*listener);
                 }
                 return;
             }
@@ -257,8 +241,8 @@ impl Shared {
     }
 }
 
-/// Carries what a stream brings to who listens to its topic.
-fn carry(mut reader: ByteStreamReader, topic: String, from: String, listener: &Arc<dyn Listener>) {
+/// Has who listens to its topic take what a stream brings.
+fn begin(reader: ByteStreamReader, topic: String, from: String, listener: &dyn Listener) {
     let theirs = reader.info();
     let mut info = StreamInfo::default();
     info.id.clone_from(&theirs.id);
@@ -268,27 +252,10 @@ fn carry(mut reader: ByteStreamReader, topic: String, from: String, listener: &A
     info.total_length = theirs.total_length;
     (info.from, info.topic) = (from, topic);
     let closer = reader.closer();
-    let Some(mut feed): Option<Box<dyn Feed>> = listener.begin(info, Closer::new(move || closer.close()))
-    else {
-        return reader.closer().close();
-    };
-    tokio::spawn(async move {
-        let outcome = loop {
-            match reader.next().await {
-                Some(Ok(chunk)) => {
-                    if !feed.chunk(chunk) {
-                        return;
-                    }
-                }
-                Some(Err(error)) => {
-                    let message = format!("the stream was broken off: {error}");
-                    break Err(Error::new(Code::ProtocolError, message));
-                }
-                None => break Ok(()),
-            }
-        };
-        feed.end(outcome);
-    });
+    match listener.begin(info, Closer::new(move || closer.close())) {
+        Some(feed) => drop(tokio::spawn(carry(reader, feed))),
+        None => reader.closer().close(),
+    }
 }
 
 fn participant(theirs: &livekit::participant::Participant) -> Participant {

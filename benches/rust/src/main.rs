@@ -59,6 +59,11 @@ enum What {
         /// The size of a chunk, in samples.
         chunk: usize,
     },
+    /// Takes the echo of the first half of standard input, `f32` of one channel, out of the second; see audio/echo.rs.
+    AudioEcho {
+        /// The rate, in Hz.
+        rate: u32,
+    },
     /// What audio costs, and what a meter reads.
     AudioCost {
         /// How long each part is measured, in milliseconds.
@@ -138,6 +143,7 @@ async fn main() -> Outcome<()> {
         What::Codec { folder, for_ms } => codec::measure(&folder, for_ms)?,
         What::Gate { for_ms } => gate::measure(for_ms)?,
         What::AudioResample { engine, from, to, chunk } => return audio::resample(engine, from, to, chunk),
+        What::AudioEcho { rate } => return audio::echo(rate),
         What::AudioCost { for_ms } => audio::cost(for_ms)?,
         What::AudioSpeech { files } => audio::speech(&files)?,
         What::CapturePulse { seconds } => capture::pulse(seconds)?,

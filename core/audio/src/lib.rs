@@ -17,6 +17,7 @@
 //! | [`resample`] | from one rate to another |
 //! | [`level`] | peak, RMS, hold and clipping, 30 times a second |
 //! | [`speech`] | who speaks when: transitions only |
+//! | `echo` | what a loudspeaker plays taken out of what a microphone hears (feature `echo`) |
 //! | [`noise`], [`impair`] | seeded noise, and what lines and rooms do to speech |
 //! | [`signal`] | sines, and finding them again: helpers for tests |
 //! | [`wav`] | WAV files in and out |
@@ -28,6 +29,8 @@
 pub mod channels;
 pub mod cut;
 pub mod device;
+#[cfg(feature = "echo")]
+pub mod echo;
 pub mod format;
 pub mod frame;
 pub mod impair;
@@ -42,6 +45,8 @@ pub mod wav;
 
 pub use cut::Cutter;
 pub use device::{DeviceError, Patchbay, Sink, Source, VirtualDevice};
+#[cfg(feature = "echo")]
+pub use echo::EchoControl;
 pub use format::Format;
 pub use frame::Frame;
 pub use level::{Level, Meter};

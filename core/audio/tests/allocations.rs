@@ -113,3 +113,33 @@ fn the_end_of_a_stream_allocates_nothing() {
         while resampler.finish().is_some() {}
     });
 }
+
+#[cfg(feature = "echo")]
+#[test]
+fn echo_control_allocates_no_more_than_what_it_stands_on() {
+    use greenroom_audio::EchoControl;
+    use sonora::config::EchoCanceller;
+    use sonora::{AudioProcessing, Config, StreamConfig};
+
+    let mut played = [0.0; 480];
+    let mut noise = Noise::new(Kind::Babble, -30.0, 48_000, 1);
+    let mut ours = EchoControl::new(48_000).expect("a rate of its own");
+    let config = Config { echo_canceller: Some(EchoCanceller::default()), ..Config::default() };
+    let stream = StreamConfig::new(48_000, 1);
+    let mut theirs =
+        AudioProcessing::builder().config(config).capture_config(stream).render_config(stream).build();
+    let mut made = [0.0; 480];
+    for _ in 0..300 {
+        noise.fill(&mut played);
+        let mut recorded = played.map(|sample| sample / 2.0);
+        let needed = allocation_counter::measure(|| {
+            theirs.process_render_f32(&[&played], &mut [&mut made]).expect("its format");
+            theirs.process_capture_f32(&[&recorded], &mut [&mut made]).expect("its format");
+        });
+        let counted = allocation_counter::measure(|| {
+            ours.played(&played).expect("a frame");
+            ours.recorded(&mut recorded).expect("a frame");
+        });
+        assert_eq!(counted.count_total, needed.count_total);
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use greenroom_control::SessionName;
 use greenroom_control::credentials::Secret;
@@ -327,6 +327,20 @@ pub struct Devices {
     /// Look for a device that is lost for so long, such as 30s, and go on with it.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub reopen: Option<Duration>,
+    /// Take what is played out of what is heard, so that loudspeakers can be used: `auto` does where both devices are real.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub echo_control: EchoChoice,
+}
+
+/// When echoes are taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EchoChoice {
+    /// Where both devices are real.
+    Auto,
+    /// Always; virtual devices are an error.
+    On,
+    /// Never.
+    Off,
 }
 
 /// `end`

@@ -26,7 +26,8 @@
 //!
 //! With the feature `audio`, the module of that name records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
 //! library. To have it looked up at run time, so that a program starts where it is not installed, put into the program's own `Cargo.toml`
-//! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`.
+//! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`. The feature `echo` adds echo control to
+//! it (`audio::EchoControl`).
 
 #![forbid(unsafe_code)]
 

@@ -24,6 +24,7 @@ import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-s
 import { millis } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
+import { captures } from './live.js';
 import { camelCased } from './names.js';
 import { native } from './native.cjs';
 import { quiet } from './promises.js';
@@ -151,6 +152,7 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     const isFunction = typeof device === 'function';
     super((wake) => native.capture(JSON.stringify(options), isFunction, wake));
     this.#driver = this.driver as CaptureDriver;
+    captures.add(this);
     if (isFunction) this.function = recordedFrom(device as Source, this.#driver, options);
   }
 

@@ -1,7 +1,7 @@
 /** Speech that comes while it is said, from a microphone or what stands for one. */
 
 import { randomUUID } from 'node:crypto';
-import { capture, Capture } from './audio.js';
+import type { Capture } from './audio.js';
 import { InvalidArgument } from './errors.js';
 import { errorFromNative, invalid } from './failures.js';
 import { native } from './native.cjs';
@@ -25,9 +25,12 @@ export interface LiveCalls<T> {
   more(operation: object, signal: AbortSignal): Promise<unknown>;
 }
 
+/** @internal Every Capture there is, so that one is known without its module, which only those load who use it. */
+export const captures = new WeakSet<object>();
+
 /** @internal Whether a sound is a device. */
 export function isDevice(sound: unknown): sound is Capture | string {
-  return sound instanceof Capture || (typeof sound === 'string' && native.isVirtualDevice(sound));
+  return isCapture(sound) || (typeof sound === 'string' && native.isVirtualDevice(sound));
 }
 
 /** @internal Has a turn that says what a device gives until it ends or the duration is over. */
@@ -39,7 +42,7 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
   // As fast as possible: the session says it in its time, and no late frame tears a hole.
   const device =
     typeof sound === 'string'
-      ? await capture({ device: sound, rate: RATE, frameMs: 20, clock: 'fast', signal: stop.signal })
+      ? await (await import('./audio.js')).capture({ device: sound, rate: RATE, frameMs: 20, clock: 'fast', signal: stop.signal })
       : sound;
   try {
     const pieces = speech(device, options, stop.signal);
@@ -56,6 +59,10 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
     stop.abort();
     if (device !== sound) await device.close();
   }
+}
+
+function isCapture(sound: unknown): sound is Capture {
+  return typeof sound === 'object' && sound !== null && captures.has(sound);
 }
 
 async function sayMore<T>(live: string, pieces: AsyncIterable<string>, { more }: LiveCalls<T>, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-//! How a server is reached, as the flags say
+//! How a server is reached, as the flags say.
 
 use greenroom_engine::room::{Proxy, read_ca};
 use greenroom_protocol::{Code, Error};

@@ -1,5 +1,6 @@
 //! `talk`: a conversation aloud, with a microphone and a loudspeaker, and typed lines beside it.
 
+mod echo;
 mod screen;
 mod sound;
 
@@ -14,6 +15,7 @@ use greenroom_engine::{AudioOptions, Driver as _, Session, StartOptions};
 use greenroom_protocol::message::{Answer, Event, EventKind, Operation};
 use greenroom_protocol::{Code, Error};
 
+use self::echo::Echo;
 use self::sound::{Levels, Sound};
 use crate::args::Talk;
 use crate::interrupt;
@@ -39,12 +41,13 @@ enum News {
 
 pub(super) fn talk(talk: &Talk, out: &mut Output) -> Result<ExitCode, Error> {
     interrupt::catch()?;
+    let echo = Echo::between(&talk.devices)?;
     let session = start(talk)?;
     let (tell, news) = channel();
     let started = tell.clone();
     session.submit(Operation::Start, None, Box::new(move |answer| drop(started.send(News::Started(answer)))));
     let talked = ready(&news).and_then(|is_ready| {
-        if is_ready { Conversation::new(&session, talk, out)?.run(tell, &news) } else { Ok(()) }
+        if is_ready { Conversation::new(&session, talk, echo, out)?.run(tell, &news) } else { Ok(()) }
     });
     end(&session)?;
     talked?;
@@ -104,12 +107,21 @@ struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    fn new(session: &'a Session, talk: &Talk, out: &'a mut Output) -> Result<Self, Error> {
-        let sound = Sound::open(&talk.devices, session)?;
+    fn new(
+        session: &'a Session,
+        talk: &Talk,
+        echo: Option<Echo>,
+        out: &'a mut Output,
+    ) -> Result<Self, Error> {
+        let sound = Sound::open(&talk.devices, echo, session)?;
         let (input, output) = sound.devices()?;
+        let echoes = if sound.controls_echo() {
+            "Echo control is on."
+        } else {
+            "Echo control is off: where the microphone hears the loudspeaker, use headphones."
+        };
         out.note(&format!(
-            "Listening to {input}, playing to {output}. Speak, or type a line; Ctrl-C ends. With loudspeakers the agent \
-             hears itself: use headphones."
+            "Listening to {input}, playing to {output}. Speak, or type a line; Ctrl-C ends. {echoes}"
         ));
         let is_live = !out.is_json() && io::stdin().is_terminal() && io::stdout().is_terminal();
         let renderer = Renderer { full: talk.full };

@@ -7,12 +7,18 @@ mod audio;
 mod conversation;
 mod doctor;
 mod documents;
+mod echo;
 mod faults;
 mod input;
 mod loopback;
 mod remote;
 mod stage;
 mod token;
+
+// A PulseAudio of a test's own, as the tests of real streams have it.
+#[allow(dead_code, unused_imports, unused_macros, reason = "not all of it is needed here")]
+#[path = "../../../capture/tests/real/support/mod.rs"]
+mod support;
 
 // The server, the rooms on it and the scripted agent in them, as the engine's own tests have them.
 #[allow(dead_code, reason = "not all of it is needed here")]

@@ -140,7 +140,7 @@ impl Line<'_> {
                 }
             }
         }
-        let advice = "check that the server runs and listens on this port for others than its own machine, and that a firewall                       lets it through; where a proxy is needed, give it with --proxy";
+        let advice = "check that the server runs and listens on this port for others than its own machine, and that a firewall lets it through; where a proxy is needed, give it with --proxy";
         notes.fail(StepName::Connect, code, began, failures.join("; "), advice);
         None
     }

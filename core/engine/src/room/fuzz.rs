@@ -31,7 +31,8 @@ use super::dial::{Dialer, Proxy};
 use super::peer::{Come, Peer};
 use super::relay::{FromRelay, Relay, RelayServer};
 use super::socket::Faults;
-use super::streams::{IncomingStreams, Inflow, Topics};
+use super::streams::{IncomingStreams, Inflow};
+use super::transport::Topics;
 use super::{Room, RoomOptions, Shared};
 use crate::driver::lock;
 

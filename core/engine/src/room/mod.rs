@@ -72,9 +72,8 @@ use self::peer::{Channel, PACKET};
 pub use self::session::{AttachOptions, JoinOptions};
 pub(crate) use self::session::{attach, join};
 pub use self::signal::Address;
-use self::streams::Topics;
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
-pub use self::transport::{Closer, Feed, Listener, Transport};
+pub use self::transport::{Closer, Feed, Listener, Topics, Transport, carry};
 use crate::driver::lock;
 
 /// Events that are kept for a reader that is behind.

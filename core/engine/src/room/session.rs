@@ -266,7 +266,7 @@ async fn pump(
             Some(_) => {}
         }
         // By what is known, not by the event: one may have been missed.
-        if !room.participants().iter().any(|current| current.sid == agent.sid) {
+        if room.participant(&agent.identity).is_none_or(|current| current.sid != agent.sid) {
             let message = format!("the agent {:?} left the room {:?}", agent.identity, room.info().name);
             return Over { reason: CloseReason::AgentLeft, error: Error::new(Code::AgentGone, message) };
         }

@@ -4,14 +4,14 @@
 //! identity, so that nobody can write into the stream of another.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, StreamExt};
 use greenroom_protocol::limits::Limits;
 use greenroom_protocol::{Code, Error};
-use livekit_data_stream::api::{AnyStreamReader, StreamCloser, StreamReader};
+use livekit_data_stream::api::{AnyStreamReader, StreamCloser, StreamError, StreamReader};
 use livekit_data_stream::backend::Packet;
 use livekit_data_stream::backend::incoming::{
     InputEvent, Manager, ManagerInput, OutputEvent, PacketReceived, StreamOpened,
@@ -20,8 +20,7 @@ use livekit_protocol::data_packet::Value;
 use livekit_protocol::encryption::Type as Encryption;
 use tokio::sync::mpsc;
 
-use super::transport::{Closer, Feed, Listener};
-use crate::driver::lock;
+use super::transport::{Closer, Feed, Listener, Topics, carry};
 
 /// Streams of one topic that may wait to be taken.
 const WAITING: usize = 64;
@@ -46,36 +45,6 @@ pub struct StreamInfo {
     pub total_length: Option<u64>,
     /// Whether it is text, in UTF-8.
     pub is_text: bool,
-}
-
-/// Who listens to which topic.
-#[derive(Default)]
-pub(super) struct Topics(Mutex<HashMap<String, Arc<dyn Listener>>>);
-
-impl Topics {
-    /// From now on `listener` gets the streams of this topic.
-    ///
-    /// # Errors
-    /// When somebody does already.
-    pub(super) fn listen(&self, topic: &str, listener: Arc<dyn Listener>) -> Result<(), Error> {
-        let mut topics = lock(&self.0);
-        if topics.contains_key(topic) {
-            return Err(Error::new(
-                Code::InvalidArgument,
-                format!("streams of the topic {topic:?} are received already; receive them once"),
-            ));
-        }
-        topics.insert(topic.to_owned(), listener);
-        Ok(())
-    }
-
-    pub(super) fn unlisten(&self, topic: &str) {
-        lock(&self.0).remove(topic);
-    }
-
-    fn listener(&self, topic: &str) -> Option<Arc<dyn Listener>> {
-        lock(&self.0).get(topic).cloned()
-    }
 }
 
 /// The way in of streams. Its tasks end with it.
@@ -164,7 +133,7 @@ async fn hand_out(
                     listener.and_then(|listener| listener.begin(info, Closer::new(move || of_stream.close())))
                 };
                 match wanted {
-                    Some(feed) => drop(tokio::spawn(carry(stream_reader, feed))),
+                    Some(feed) => drop(tokio::spawn(carry(chunks(stream_reader), feed))),
                     None => closer.close(),
                 }
             }
@@ -215,27 +184,12 @@ fn describe(from: String, reader: &AnyStreamReader) -> (StreamInfo, StreamCloser
     }
 }
 
-/// Carries what a stream brings to who wants it. It never waits for the latter.
-async fn carry(reader: AnyStreamReader, mut feed: Box<dyn Feed>) {
-    let mut chunks = match reader {
+/// What a stream brings.
+fn chunks(reader: AnyStreamReader) -> BoxStream<'static, Result<Bytes, StreamError>> {
+    match reader {
         AnyStreamReader::Byte(reader) => reader.boxed(),
         AnyStreamReader::Text(reader) => reader.map(|chunk| chunk.map(Bytes::from)).boxed(),
-    };
-    let outcome = loop {
-        match chunks.next().await {
-            Some(Ok(chunk)) => {
-                if !feed.chunk(chunk) {
-                    return;
-                }
-            }
-            Some(Err(error)) => {
-                let message = format!("the stream was broken off: {error}");
-                break Err(Error::new(Code::ProtocolError, message));
-            }
-            None => break Ok(()),
-        }
-    };
-    feed.end(outcome);
+    }
 }
 
 /// The streams of one topic, in the order in which they began. When it is dropped, nobody listens to the topic any more.

@@ -1,14 +1,18 @@
 //! What a session needs of a room, whoever carries it: the [`Room`] of this module, or another client of LiveKit's in its place. No type of
 //! the client that carries it is in here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use greenroom_protocol::Error;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use greenroom_protocol::{Code, Error};
 
 use super::{Disconnected, Participant, Room, RoomEvent, RoomInfo, SendOptions, StreamInfo};
+use crate::driver::lock;
 
 /// A room that was joined: who is there, what happens, data and byte streams both ways. It knows no tracks.
 ///
@@ -23,6 +27,11 @@ pub trait Transport: Send + Sync {
 
     /// The others, by identity.
     fn participants(&self) -> Vec<Participant>;
+
+    /// One of the others.
+    fn participant(&self, identity: &str) -> Option<Participant> {
+        self.participants().into_iter().find(|other| other.identity == identity)
+    }
 
     /// What happens from now on; the last is [`RoomEvent::Disconnected`].
     fn events(&self) -> BoxStream<'static, RoomEvent>;
@@ -85,6 +94,64 @@ impl Closer {
     }
 }
 
+/// Who listens to which topic, as a [`Transport`] keeps it.
+#[derive(Default)]
+pub struct Topics(Mutex<HashMap<String, Arc<dyn Listener>>>);
+
+impl Topics {
+    /// From now on `listener` gets the streams of this topic.
+    ///
+    /// # Errors
+    /// When somebody does already.
+    pub fn listen(&self, topic: &str, listener: Arc<dyn Listener>) -> Result<(), Error> {
+        let mut topics = lock(&self.0);
+        if topics.contains_key(topic) {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("streams of the topic {topic:?} are received already; receive them once"),
+            ));
+        }
+        topics.insert(topic.to_owned(), listener);
+        Ok(())
+    }
+
+    /// Nobody gets the streams of this topic any more.
+    pub fn unlisten(&self, topic: &str) {
+        lock(&self.0).remove(topic);
+    }
+
+    /// Who gets the streams of this topic.
+    pub fn listener(&self, topic: &str) -> Option<Arc<dyn Listener>> {
+        lock(&self.0).get(topic).cloned()
+    }
+}
+
+impl std::fmt::Debug for Topics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(lock(&self.0).keys()).finish()
+    }
+}
+
+/// Carries what a stream brings to who wants it. It never waits for the latter.
+pub async fn carry<E: Display>(chunks: impl Stream<Item = Result<Bytes, E>> + Send, mut feed: Box<dyn Feed>) {
+    let mut chunks = pin!(chunks);
+    let outcome = loop {
+        match chunks.next().await {
+            Some(Ok(chunk)) => {
+                if !feed.chunk(chunk) {
+                    return;
+                }
+            }
+            Some(Err(error)) => {
+                let message = format!("the stream was broken off: {error}");
+                break Err(Error::new(Code::ProtocolError, message));
+            }
+            None => break Ok(()),
+        }
+    };
+    feed.end(outcome);
+}
+
 #[async_trait]
 impl Transport for Room {
     fn info(&self) -> RoomInfo {
@@ -97,6 +164,10 @@ impl Transport for Room {
 
     fn participants(&self) -> Vec<Participant> {
         self.participants()
+    }
+
+    fn participant(&self, identity: &str) -> Option<Participant> {
+        self.participant(identity)
     }
 
     fn events(&self) -> BoxStream<'static, RoomEvent> {

@@ -1,7 +1,9 @@
 //! A livekit-server of the tests' own on free loopback ports, which ends with the process that started it, however that ends.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -20,7 +22,8 @@ pub(crate) struct Server {
     port: u16,
     udp_port: u16,
     config: String,
-    folder: tempfile::TempDir,
+    /// A file without a name: a server that is shared ends with the process, and nobody is left to remove one.
+    log: File,
 }
 
 impl Server {
@@ -48,8 +51,9 @@ impl Server {
     }
 
     fn try_start(port: u16, udp_port: u16, config: String) -> Result<Self, String> {
+        // The server reads it as it starts.
         let folder = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let log = tempfile::tempfile().unwrap();
         std::fs::write(folder.path().join("config.yaml"), &config).unwrap();
         let child = Command::new(root().join("tests/livekit-server/run"))
             .arg(program())
@@ -57,10 +61,10 @@ impl Server {
             .arg(folder.path().join("config.yaml"))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stderr(log.try_clone().unwrap())
             .spawn()
             .unwrap();
-        let mut server = Self { child, port, udp_port, config, folder };
+        let mut server = Self { child, port, udp_port, config, log };
         let begun = Instant::now();
         while server.request("GET", "/", "", "").is_none() {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -98,7 +102,9 @@ impl Server {
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        let mut log = vec![0; self.log.metadata().unwrap().len() as usize];
+        self.log.read_exact_at(&mut log, 0).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// Calls its API; the body of what it answers, or what went wrong.

@@ -30,6 +30,8 @@ impl Witness {
         std::fs::copy(script("witness.mjs"), folder.path().join("witness.mjs")).unwrap();
         std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
         let mut command = Command::new("node");
+        // What it leaves behind when it is killed goes with the folder.
+        command.env("TMPDIR", folder.path());
         Self::start(command.arg(folder.path().join("witness.mjs")), venue, Some(folder)).await
     }
 

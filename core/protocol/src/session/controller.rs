@@ -615,7 +615,7 @@ impl Controller {
         let SpokenTurn { audio, text, interrupt_after_ms, live } = spoken;
         let is_default = timeout.is_none();
         let timeout = timeout.unwrap_or(self.config.turn_timeout + audio.duration());
-        let saying = Some(Saying::new(&audio, live));
+        let saying = Some(Saying::new(audio, live));
         let turn = Queued { call, text, saying, submitted: now, timeout, is_default };
         match interrupt_after_ms {
             None => self.queue_turn(turn)?,

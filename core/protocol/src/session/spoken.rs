@@ -29,9 +29,10 @@ pub(super) struct Live {
 }
 
 impl Saying {
-    pub(super) fn new(speech: &Speech, live: Option<String>) -> Self {
+    pub(super) fn new(speech: Speech, live: Option<String>) -> Self {
         let live = live.map(|name| Live { name, length: speech.duration(), is_complete: false });
-        Self { samples: speech.samples().as_ref().into(), live }
+        // Nothing is copied where nobody else holds the samples.
+        Self { samples: speech.into_samples().into(), live }
     }
 
     pub(super) const fn live(&mut self) -> Option<&mut Live> {

@@ -54,6 +54,11 @@ impl Speech {
         &self.0
     }
 
+    /// The samples, without a copy.
+    pub fn into_samples(self) -> Bytes {
+        self.0
+    }
+
     /// How long it lasts.
     pub const fn duration(&self) -> Duration {
         line::duration(self.0.len() as u64 / 2)

@@ -1,7 +1,7 @@
 //! Carries sound between two devices and a session.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,14 +11,17 @@ use greenroom_engine::Session;
 use greenroom_engine::protocol::voice::Clock;
 use greenroom_protocol::{Code, Error};
 
+use super::echo::Echo;
 use crate::args;
 
 /// How long a wait for a device lasts before it looks whether all is over.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often there is a look at how much the device that plays has left.
 const TICK: Duration = Duration::from_millis(10);
-/// How much of the agent's speech waits in the device that plays: enough for a thread that is late.
-const AHEAD: Duration = Duration::from_millis(60);
+/// How much of the agent's speech waits to be heard: the 80 ms that a real device and its ring hold, and enough for a thread that is late.
+const AHEAD: Duration = Duration::from_millis(120);
+/// How much waits at least with echo control, silence where the agent says nothing: a device that never runs dry keeps its distance.
+const KEPT: Duration = Duration::from_millis(100);
 
 /// The clock of a session whose agent is played: what is taken for the device is heard when what waits before it has been.
 pub(super) const CLOCK: Clock = Clock::Pulled { latency: AHEAD };
@@ -43,6 +46,8 @@ pub(super) struct Levels {
 struct Shared {
     capture: Capture,
     playback: Playback,
+    /// Where echoes are taken out.
+    echo: Option<Mutex<Echo>>,
     is_over: AtomicBool,
     /// The user's device gives no more.
     has_ended: AtomicBool,
@@ -51,11 +56,15 @@ struct Shared {
 }
 
 impl Sound {
-    /// Opens the devices, and begins to carry.
+    /// Opens the devices, and begins to carry, with echo control or without.
     ///
     /// # Errors
     /// Why a device cannot be had.
-    pub(super) fn open(devices: &args::Devices, session: &Session) -> Result<Self, Error> {
+    pub(super) fn open(
+        devices: &args::Devices,
+        echo: Option<Echo>,
+        session: &Session,
+    ) -> Result<Self, Error> {
         let (wire, reopen) = (Format::WIRE, devices.reopen);
         let playback = Playback::open(&PlaybackOptions {
             device: devices.output.clone(),
@@ -72,6 +81,7 @@ impl Sound {
         let shared = Arc::new(Shared {
             capture,
             playback,
+            echo: echo.map(Mutex::new),
             is_over: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             levels: Mutex::new(Levels { user: SILENT, agent: SILENT }),
@@ -87,6 +97,11 @@ impl Sound {
     /// The devices that hear the user and play the agent.
     pub(super) fn devices(&self) -> Result<(String, String), Error> {
         Ok((self.shared.capture.device()?, self.shared.playback.device()?))
+    }
+
+    /// Whether what is played is taken out of what is heard.
+    pub(super) fn controls_echo(&self) -> bool {
+        self.shared.echo.is_some()
     }
 
     pub(super) fn levels(&self) -> Levels {
@@ -137,12 +152,12 @@ fn begin(
     name: &str,
     shared: &Arc<Shared>,
     session: &Session,
-    carry: fn(&Shared, &Session) -> Result<(), AudioError>,
+    carry: fn(&Shared, &Session) -> Result<(), Error>,
 ) -> Result<JoinHandle<()>, Error> {
     let (shared, session) = (Arc::clone(shared), session.clone());
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         if let Err(error) = carry(&shared, &session) {
-            shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+            shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     });
     thread.map_err(|error| Error::new(Code::Io, format!("no thread can be started for audio: {error}")))
@@ -153,23 +168,30 @@ impl Shared {
         self.is_over.load(Ordering::SeqCst)
     }
 
+    fn echo(&self) -> Option<MutexGuard<'_, Echo>> {
+        self.echo.as_ref().map(|echo| echo.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn show(&self, set: impl FnOnce(&mut Levels)) {
         set(&mut self.levels.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// From the user's device to the session, until the device ends.
-    fn hear(&self, session: &Session) -> Result<(), AudioError> {
+    fn hear(&self, session: &Session) -> Result<(), Error> {
         let mut meter = Meter::new(Format::WIRE);
         while !self.is_over() {
             let frame = match self.capture.read::<f32>(Some(LOOK)) {
                 Err(AudioError::Timeout { .. }) => continue,
                 frame => frame?,
             };
-            let Some(frame) = frame else {
+            let Some(mut frame) = frame else {
                 self.show(|levels| levels.user = SILENT);
                 self.has_ended.store(true, Ordering::SeqCst);
                 break;
             };
+            if let Some(mut echo) = self.echo() {
+                echo.recorded(&mut frame.samples, self.playback.position()?.waiting)?;
+            }
             let bytes = frame.samples.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes());
             session.feed(bytes.collect());
             let mut samples = &frame.samples[..];
@@ -181,20 +203,29 @@ impl Shared {
     }
 
     /// From the session to the device that plays.
-    fn play(&self, session: &Session) -> Result<(), AudioError> {
+    fn play(&self, session: &Session) -> Result<(), Error> {
         let mut meter = Meter::new(Format::WIRE);
         let ahead = Format::WIRE.samples_in(AHEAD);
+        let kept = if self.echo.is_some() { Format::WIRE.samples_in(KEPT) } else { 0 };
         let silence = vec![0.0; Format::WIRE.samples_in(TICK) as usize];
         let mut is_silent = true;
         while !self.is_over() {
-            let room = ahead.saturating_sub(self.playback.position()?.waiting);
+            let waiting = self.playback.position()?.waiting;
+            let room = ahead.saturating_sub(waiting);
             let pulled = session.pull(room);
-            let samples: Vec<f32> =
+            let mut samples: Vec<f32> =
                 pulled.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]).to_f32()).collect();
+            let least = kept.saturating_sub(waiting) as usize;
+            samples.resize(samples.len().max(least), 0.0);
             if !samples.is_empty() {
+                // Held until it is on its way, by which echo control goes.
+                let mut echo = self.echo();
+                if let Some(echo) = &mut echo {
+                    echo.played(&samples);
+                }
                 self.playback.write(&samples, Some(LOOK))?;
                 is_silent = false;
-            } else if room > 0 && !is_silent {
+            } else if room > 0 && !is_silent && kept == 0 {
                 // It must not wait for more.
                 self.playback.flush()?;
                 is_silent = true;
