@@ -7,7 +7,7 @@ use greenroom_capture::{Capture, CaptureOptions, Direction, Event, Playback, Pla
 use greenroom_protocol::Code;
 
 use crate::support::fifo::{Card, hear, refused, share, speak};
-use crate::support::isolated::isolated;
+use crate::support::isolated::{PRINTED, isolated};
 use crate::support::{SOON, events_until, record, until};
 
 fn mic() -> CaptureOptions {
@@ -143,6 +143,17 @@ isolated!(alsas_list_has_devices_and_nothing_else, |folder| {
     assert_eq!(names.iter().find(junk), None, "{names:?}");
     let input = found.iter().find(|device| device.default && device.direction == Direction::Input);
     assert_eq!(input.map(|device| device.id.as_str()), Some("alsa:default"), "{found:?}");
+});
+
+isolated!(what_alsa_complains_of_is_told_by_errors_and_not_printed, |folder| {
+    let setup = "pcm.broken { type nosuch hint { show on description \"Broken\" } }\n";
+    std::fs::write(folder.join("asound.conf"), setup).expect("a file");
+    assert_eq!(devices(), Ok(Vec::new()), "it cannot be opened");
+    let device = Some("alsa:broken".to_owned());
+    let error = Capture::open(&CaptureOptions { device, ..mic() }).expect_err("it is of no type");
+    assert_eq!(error.code(), Code::DeviceLost, "{error}");
+    let printed = std::fs::read_to_string(folder.join(PRINTED)).expect("a file");
+    assert!(!printed.contains("ALSA lib"), "{printed}");
 });
 
 isolated!(a_machine_without_a_card_has_no_default_device, |_folder| {

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Tells the child which folder is its own.
 const FOLDER: &str = "GREENROOM_TEST_AUDIO";
 
+/// What the child prints, in its folder.
+pub(crate) const PRINTED: &str = "printed";
+
 /// How long a test may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -25,7 +28,7 @@ pub(crate) fn in_a_process_of_its_own(
     let libraries = folder.path().join("libraries");
     std::fs::create_dir(&libraries).expect("a folder");
     // Shown where it fails only, and indented, so that nobody takes the child's summary for this program's.
-    let printed = folder.path().join("printed");
+    let printed = folder.path().join(PRINTED);
     let print = std::fs::File::create(&printed).expect("a file");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
