@@ -16,7 +16,7 @@ export declare class CaptureDriver {
   give(bytes: Uint8Array, isFloat: boolean): void
   /** The function failed. */
   fail(why: string): void
-  /** Milliseconds since it was opened, from which the times of its frames count. */
+  /** Milliseconds since its clock began, from which the times of its frames count: 500 ms before it was opened. */
   age(): number
   /** Begins to close it. */
   close(): void
@@ -120,7 +120,7 @@ export interface EventsRead {
 export interface FramePolled {
   /** The samples, the channels of an instant side by side. */
   data?: Int16Array
-  /** Milliseconds since the stream was opened. */
+  /** Milliseconds since the stream's clock began; see `age`. */
   time: number
   /** Samples of each channel that are missing before it. */
   lost: number

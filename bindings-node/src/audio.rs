@@ -38,7 +38,7 @@ struct Held<S> {
 pub struct FramePolled {
     /// The samples, the channels of an instant side by side.
     pub data: Option<Int16Array>,
-    /// Milliseconds since the stream was opened.
+    /// Milliseconds since the stream's clock began; see `age`.
     pub time: f64,
     /// Samples of each channel that are missing before it.
     pub lost: i64,
@@ -128,7 +128,7 @@ impl CaptureDriver {
         self.0.stream.fail(&why).map_err(|error| thrown(&error))
     }
 
-    /// Milliseconds since it was opened, from which the times of its frames count.
+    /// Milliseconds since its clock began, from which the times of its frames count: 500 ms before it was opened.
     #[napi(catch_unwind)]
     pub fn age(&self) -> Result<f64> {
         Ok(self.0.opened()?.origin().elapsed().as_secs_f64() * 1e3)

@@ -13,7 +13,7 @@ use crate::error::{invalid, raise};
 use crate::json;
 use crate::wake::{Reader, Wake, pair};
 
-/// A frame as Python gets it: its samples, interleaved, None at the end of the stream; seconds since the stream was opened; samples of each
+/// A frame as Python gets it: its samples, interleaved, None at the end of the stream; seconds since the stream's clock began; samples of each
 /// channel that are missing before it.
 type Frame<'py> = (Option<Bound<'py, PyBytes>>, f64, u64);
 
@@ -93,7 +93,7 @@ impl CaptureDriver {
         self.0.stream.fail(why).map_err(|error| raise(&error))
     }
 
-    /// Seconds since it was opened, from which the times of its frames count.
+    /// Seconds since its clock began, half a second before it was opened; its frames' times count from there.
     fn age(&self) -> PyResult<f64> {
         Ok(self.0.opened()?.origin().elapsed().as_secs_f64())
     }

@@ -57,7 +57,7 @@ test('a script with streams open exits by itself, and its file is whole', async 
 
 test('process.exit with streams open and waited for finishes the file', async (t) => {
   const path = join(folder(t), 'out.wav');
-  const script = `${WRITE} for await (const frame of mic) if (frame.time > 50) process.exit(3);`;
+  const script = `${WRITE} for await (const frame of mic) if (frame.time > 550) process.exit(3);`;
   assert.deepEqual(await run(t, script, { args: [path] }), { code: 3, signal: null, output: [] });
   assert.equal(samplesIn(path), 4800);
 });

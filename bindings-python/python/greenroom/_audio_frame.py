@@ -24,7 +24,7 @@ class Frame:
     channels: int = 1
     """How many."""
     time: float = 0.0
-    """When its first sample was recorded, in seconds since the stream was opened; see `Capture.origin`."""
+    """When its first sample was recorded, in seconds since `Capture.origin`."""
     lost: int = 0
     """How many samples of each channel are missing just before it."""
 

@@ -134,7 +134,7 @@ class CaptureDriver:
         """The function failed."""
 
     def age(self) -> float:
-        """Seconds since it was opened, from which the times of its frames count."""
+        """Seconds since its clock began, half a second before it was opened; its frames' times count from there."""
 
     def close(self) -> None:
         """Begin to close it."""

@@ -394,7 +394,12 @@ class Capture(_Stream[audio.Capture]):
 
     @property
     def origin(self) -> float:
-        """When it was opened, on the clock of `time.monotonic()`; the times of its frames count from here."""
+        """What its frames' times count from, on the clock of `time.monotonic()`: half a second before it was opened.
+
+        A device may give what it heard before that, so a time is never below zero. The end of a frame is never in the
+        future, `origin + frame.time + frame.duration`, unless the device is a virtual one that goes as fast as
+        possible: there time is counted by samples.
+        """
         return self._stream.origin
 
     @property

@@ -9,7 +9,8 @@ use crate::sample::Sample;
 /// The usual length of a frame.
 pub const USUAL: Duration = Duration::from_millis(10);
 
-/// Cuts a stream into frames of one length. Time goes by samples, lost ones too, so frames keep their place however late they come.
+/// Cuts a stream into frames of one length. Time goes by samples, lost ones too, so frames keep their place however late they come. It never
+/// goes back: what would be before the frame before it is at that one's time.
 #[derive(Debug)]
 pub struct Cutter<T> {
     format: Format,
@@ -18,6 +19,8 @@ pub struct Cutter<T> {
     /// The time of sample `anchored_at`.
     anchor: Duration,
     anchored_at: u64,
+    /// The time of the latest frame.
+    latest: Duration,
     /// The place of the next sample in each channel, counting what was lost.
     place: u64,
     /// What is missing before the next sample.
@@ -36,6 +39,7 @@ impl<T: Sample> Cutter<T> {
             filled: 0,
             anchor: start,
             anchored_at: 0,
+            latest: Duration::ZERO,
             place: 0,
             missing: 0,
             lost: 0,
@@ -118,6 +122,7 @@ impl<T: Sample> Cutter<T> {
         } else {
             self.anchor.saturating_sub(self.format.duration_of(self.anchored_at - first))
         };
-        Frame { format: self.format, time, lost, samples: &self.samples }
+        self.latest = self.latest.max(time);
+        Frame { format: self.format, time: self.latest, lost, samples: &self.samples }
     }
 }

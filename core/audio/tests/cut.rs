@@ -82,6 +82,18 @@ fn the_clock_can_be_set_right() {
 }
 
 #[test]
+fn time_never_goes_back() {
+    let mut cutter = cutter(Format::SPEECH);
+    let mut cut = Vec::new();
+    push(&mut cutter, &ramp(0, 320), &mut cut);
+    // The frames so far were thought to be 25 ms later than they were.
+    cutter.set_time(Duration::from_secs(5) - 5 * MS);
+    push(&mut cutter, &ramp(320, 640), &mut cut);
+    let times: Vec<u128> = cut.iter().map(|(time, ..)| time.as_millis() - 5000).collect();
+    assert_eq!(times, [0, 10, 10, 10, 15, 25]);
+}
+
+#[test]
 fn frames_of_several_channels_hold_whole_instants() {
     let stereo = Format::new(48_000, 2).expect("stereo");
     let mut cutter = cutter(stereo);

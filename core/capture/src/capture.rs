@@ -15,6 +15,9 @@ use crate::event::{Cause, Event};
 use crate::options::{self, Latency};
 use crate::pump;
 
+/// How long before it is opened a stream's clock begins. A device may give what it heard before that; no block that it gives is longer.
+pub(crate) const LEAD: Duration = Duration::from_millis(500);
+
 /// How to record.
 #[derive(Clone, Debug)]
 pub struct CaptureOptions {
@@ -103,7 +106,9 @@ impl Capture {
         let queue = options::bounded("the queue", options.queue, frame, Duration::from_secs(60))?;
         let most = usize::try_from(queue.as_nanos().div_ceil(frame.as_nanos())).unwrap_or(usize::MAX);
         let desk = Desk::new(Frames::new(most));
-        let origin = Instant::now();
+        let now = Instant::now();
+        // Some systems know no time from before they were started.
+        let origin = now.checked_sub(LEAD).unwrap_or(now);
         pump::capture::start(&desk, format, frame, origin, options, source)?;
         Ok(Self { desk, format, origin })
     }
@@ -187,7 +192,9 @@ impl Capture {
         self.format
     }
 
-    /// When the stream was opened; the times of its frames count from here.
+    /// When the stream's clock began, from which the times of its frames count: 500 ms before it was opened, for a device may give what it
+    /// heard before that. A frame's end, `origin() + frame.time` and its duration, is never in the future, unless the device is a virtual one
+    /// that goes as fast as possible: there time is counted by samples.
     pub const fn origin(&self) -> Instant {
         self.origin
     }

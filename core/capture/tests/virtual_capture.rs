@@ -7,7 +7,7 @@ use greenroom_audio::device::CallbackSource;
 use greenroom_audio::signal::tone;
 use greenroom_audio::{Clock, Format, Patchbay, wav};
 use greenroom_capture::event::Cause;
-use greenroom_capture::{AudioError, Capture, CaptureOptions, Event};
+use greenroom_capture::{AudioError, Capture, CaptureOptions, Event, Playback, PlaybackOptions};
 use greenroom_protocol::Code;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(10));
@@ -171,6 +171,36 @@ fn a_reader_that_sleeps_loses_the_oldest_frames_and_is_told() {
 /// The stream's first sample's time, as the frame implies it.
 fn first_time(frame: &greenroom_audio::Frame<Vec<i16>>) -> Duration {
     frame.time - Format::SPEECH.duration_of(frame.lost)
+}
+
+#[test]
+fn no_frame_is_from_the_future_and_time_never_goes_back() {
+    let patchbay = Some(Patchbay::new());
+    let played = PlaybackOptions {
+        device: Some("loopback:early".to_owned()),
+        clock: Clock::Fast,
+        patchbay: patchbay.clone(),
+        ..PlaybackOptions::default()
+    };
+    let playback = Playback::open(&played).expect("a mouth");
+    // Two of these five seconds are held until somebody listens.
+    playback.write(&vec![0.5_f32; 240_000], SOON).expect("written");
+    playback.drain(SOON).expect("played");
+    for device in ["loopback:early", "tone:440"] {
+        let recorded =
+            CaptureOptions { patchbay: patchbay.clone(), clock: Clock::RealTime, ..options(device) };
+        let before = Instant::now();
+        let capture = Capture::open(&recorded).expect("a device");
+        assert!(before <= capture.origin() + Duration::from_millis(500));
+        let mut latest = Duration::from_millis(500);
+        for _ in 0..20 {
+            let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
+            let length = frame.format.duration_of(frame.samples.len() as u64);
+            assert!(capture.origin() + frame.time + length <= Instant::now(), "{device} at {:?}", frame.time);
+            assert!(latest <= frame.time, "{device}: {latest:?}, then {:?}", frame.time);
+            latest = frame.time;
+        }
+    }
 }
 
 #[test]

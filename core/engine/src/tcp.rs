@@ -18,6 +18,9 @@ pub const CONTROL_PREAMBLE: [u8; 4] = *b"GRNC";
 
 /// A connection that does not begin as control within this time is the agent's, if it is from the agent's process session.
 const CLASSIFY: Duration = Duration::from_millis(200);
+/// How long any other may take to begin as control: on a busy machine its program may have to wait for a processor between connecting and
+/// its first bytes.
+const PREAMBLE: Duration = Duration::from_secs(2);
 /// How often a connection with part of the preamble is looked at again.
 const RECHECK: Duration = Duration::from_millis(5);
 /// Bytes read from the link at once.
@@ -40,12 +43,18 @@ pub(crate) enum Caller {
     Stranger(String),
 }
 
-/// Finds out whose connection it is, within [`CLASSIFY`] or a little more.
+/// Finds out whose connection it is: the agent's within [`CLASSIFY`] or a little more, any other within [`PREAMBLE`] after that.
 pub(crate) async fn classify(stream: TcpStream, agent_session: u32) -> Caller {
-    match timeout(CLASSIFY, begins_with_preamble(&stream)).await {
+    taken_within(CLASSIFY, PREAMBLE, stream, agent_session).await
+}
+
+async fn taken_within(soon: Duration, late: Duration, stream: TcpStream, agent_session: u32) -> Caller {
+    let mut may_be_control = true;
+    match timeout(soon, begins_with_preamble(&stream)).await {
         Ok(Ok(true)) => return Caller::Control(stream),
-        Ok(Ok(false)) | Err(_) => {}
+        Ok(Ok(false)) => may_be_control = false,
         Ok(Err(error)) => return Caller::Stranger(format!("a connection that failed at once: {error}")),
+        Err(_) => {}
     }
     let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
         return Caller::Stranger("a connection that is gone already".to_owned());
@@ -53,8 +62,13 @@ pub(crate) async fn classify(stream: TcpStream, agent_session: u32) -> Caller {
     match greenroom_os::peer_in_session(local, peer, agent_session) {
         PeerCheck::Yes => Caller::Agent(stream, None),
         PeerCheck::Unknown(why) => Caller::Agent(stream, Some(why)),
+        PeerCheck::No(_) if may_be_control && begins_within(late, &stream).await => Caller::Control(stream),
         PeerCheck::No(who) => Caller::Stranger(who.unwrap_or_else(|| peer.to_string())),
     }
+}
+
+async fn begins_within(patience: Duration, stream: &TcpStream) -> bool {
+    matches!(timeout(patience, begins_with_preamble(stream)).await, Ok(Ok(true)))
 }
 
 /// Consumes the preamble if the connection begins with it; consumes nothing else.
@@ -194,5 +208,46 @@ impl Link {
                 Ok(None) | Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+
+    use super::{CONTROL_PREAMBLE, Caller, bind, taken_within};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Somebody who connects, and is in no process session of an agent's.
+    async fn caller() -> (std::net::TcpStream, TcpStream) {
+        let listener = bind(0).await.expect("a port");
+        let caller = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("a port");
+        (caller, listener.accept().await.expect("a caller").0)
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_processor_before_its_first_bytes_is_let_in() {
+        let (mut caller, stream) = caller().await;
+        let taken = tokio::spawn(taken_within(Duration::ZERO, LONG, stream, u32::MAX));
+        caller.write_all(&CONTROL_PREAMBLE[..2]).expect("written");
+        tokio::task::yield_now().await;
+        caller.write_all(&CONTROL_PREAMBLE[2..]).expect("written");
+        assert!(matches!(taken.await.expect("no panic"), Caller::Control(_)));
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_or_something_else_is_a_stranger() {
+        let (silent, stream) = caller().await;
+        let taken = taken_within(Duration::ZERO, Duration::ZERO, stream, u32::MAX).await;
+        assert!(matches!(taken, Caller::Stranger(_)));
+        drop(silent);
+        let (mut other, stream) = caller().await;
+        other.write_all(b"GET / HTTP/1.1\r\n").expect("written");
+        let taken = tokio::time::timeout(LONG / 2, taken_within(LONG, LONG, stream, u32::MAX)).await;
+        assert!(matches!(taken.expect("it is not waited for"), Caller::Stranger(_)));
     }
 }

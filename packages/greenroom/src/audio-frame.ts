@@ -28,7 +28,7 @@ export interface FrameOptions {
   rate: number;
   /** How many. One unless given. */
   channels?: number | undefined;
-  /** When its first sample was recorded, in milliseconds since the stream was opened. 0 unless given. */
+  /** When its first sample was recorded, in milliseconds since `Capture.origin`. 0 unless given. */
   time?: number | undefined;
   /** How many samples of each channel are missing just before it. 0 unless given. */
   lost?: number | undefined;
@@ -42,7 +42,7 @@ export class Frame {
   readonly rate: number;
   /** How many. */
   readonly channels: number;
-  /** When its first sample was recorded, in milliseconds since the stream was opened; see `Capture.origin`. */
+  /** When its first sample was recorded, in milliseconds since `Capture.origin`. */
   readonly time: number;
   /** How many samples of each channel are missing just before it. */
   readonly lost: number;

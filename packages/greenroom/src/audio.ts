@@ -163,7 +163,12 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     return this.opened(() => new Capture(checked, options.device), options.signal);
   }
 
-  /** When it was opened, on the clock of `performance.now()`; the times of its frames count from here. */
+  /**
+   * What the times of its frames count from, on the clock of `performance.now()`: 500 ms before it was opened.
+   *
+   * A device may give what it heard before that, so a time is never below zero. `origin + frame.time + frame.duration` is never in the
+   * future, unless the device is a virtual one that goes as fast as possible: there time is counted by samples.
+   */
   get origin(): number {
     return performance.now() - this.ask(() => this.#driver.age());
   }

@@ -23,18 +23,23 @@ pub(crate) trait Feed {
     /// Rate and channels of what it gives.
     fn format(&self) -> Format;
 
-    /// Hands over what has come since the last time, and before each part how many samples of each channel are missing; waits for nothing.
-    fn feed(&mut self, take: &mut dyn FnMut(&[f32], u64)) -> Result<Flow, AudioError>;
-
-    /// When its first sample was, counted from the stream's origin, where that has turned out otherwise than the samples say.
-    fn origin(&mut self) -> Option<Duration> {
-        None
-    }
+    /// Hands over what has come since the last time; waits for nothing.
+    fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError>;
 
     /// What happened to it besides.
     fn event(&mut self) -> Option<Event> {
         None
     }
+}
+
+/// What a device gives at once.
+pub(crate) struct Part<'a> {
+    /// Samples of each channel that are missing before it.
+    pub(crate) lost: u64,
+    /// When its first sample was, on the stream's clock, where that is not what the samples before it say.
+    pub(crate) time: Option<Duration>,
+    /// Whole instants.
+    pub(crate) samples: &'a [f32],
 }
 
 /// How a feed goes on.
@@ -80,8 +85,7 @@ impl Pump {
         let opened = match source {
             Some(source) => {
                 self.name("callback");
-                Ok(Box::new(VirtualFeed::new("callback".to_owned(), source, self.options.clock))
-                    as Box<dyn Feed>)
+                Ok(self.driven("callback".to_owned(), source))
             }
             None => self.open(),
         };
@@ -122,7 +126,7 @@ impl Pump {
                 let name = device.to_string();
                 let source = device.open_source(self.format, &patchbay)?;
                 self.name(&name);
-                Ok(Box::new(VirtualFeed::new(name, source, self.options.clock)))
+                Ok(self.driven(name, source))
             }
             Target::Real(found) => {
                 self.name(&found.id);
@@ -130,6 +134,10 @@ impl Pump {
                 Ok(Box::new(RealFeed::open(*found, self.format, latency, start, self.origin)?))
             }
         }
+    }
+
+    fn driven(&self, name: String, source: Box<dyn Source>) -> Box<dyn Feed> {
+        Box::new(VirtualFeed::new(name, source, self.options.clock, self.origin))
     }
 
     fn name(&self, device: &str) {
@@ -143,15 +151,7 @@ impl Pump {
             if self.desk.is_closing() {
                 return Ok(());
             }
-            let flow = feed.feed(&mut |samples, lost| {
-                if lost > 0 {
-                    chain.lose(lost);
-                }
-                chain.take(samples, &mut give);
-            })?;
-            if let Some(origin) = feed.origin() {
-                chain.set_origin(origin);
-            }
+            let flow = feed.feed(&mut |part| chain.take(&part, &mut give))?;
             if let Some(event) = feed.event() {
                 self.desk.change(|state| state.events.push(event.clone()));
                 self.options.reopen.map_or(Ok(()), |_| moved(event))?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use greenroom_audio::resample::ResampleError;
 use greenroom_audio::{Cutter, Format, Frame, Resampler, channels};
 
+use super::capture::Part;
+
 /// Samples of each channel that are mapped at once.
 const PIECE: usize = 1024;
 
@@ -20,6 +22,8 @@ pub(super) struct Chain {
     /// Samples of each channel that were made or lost, and how many of them before this device.
     place: u64,
     before: u64,
+    /// Samples of each of the device's channels that came from it or were lost.
+    taken: u64,
 }
 
 impl Chain {
@@ -39,6 +43,7 @@ impl Chain {
             part: 0,
             place: 0,
             before: 0,
+            taken: 0,
         })
     }
 
@@ -49,21 +54,30 @@ impl Chain {
         self.part = 0;
         self.skip(self.to.samples_in(missing));
         self.before = self.place;
+        self.taken = 0;
         Ok(())
     }
 
     /// So many samples of each of the device's channels are missing.
-    pub(super) fn lose(&mut self, samples: u64) {
+    fn lose(&mut self, samples: u64) {
+        self.taken += samples;
         let whole = samples * u64::from(self.to.rate()) + self.part;
         self.part = whole % u64::from(self.from.rate());
         self.skip(whole / u64::from(self.from.rate()));
     }
 
-    /// Takes what the device gave, whole instants, and gives the frames.
-    pub(super) fn take(&mut self, samples: &[f32], give: &mut dyn FnMut(&Frame<&[f32]>)) {
-        for piece in samples.chunks(PIECE * self.from.channels()) {
+    /// Takes what the device gave, and gives the frames.
+    pub(super) fn take(&mut self, part: &Part<'_>, give: &mut dyn FnMut(&Frame<&[f32]>)) {
+        if part.lost > 0 {
+            self.lose(part.lost);
+        }
+        if let Some(time) = part.time {
+            self.set_time(time);
+        }
+        for piece in part.samples.chunks(PIECE * self.from.channels()) {
             let mapped = channels::remap(piece, self.from.channels(), self.to.channels(), &mut self.mapped);
             let mut input = &self.mapped[..mapped];
+            self.taken += (mapped / self.to.channels()) as u64;
             while let Some(mut part) = self.resampler.next(&mut input) {
                 self.place += (part.len() / self.to.channels()) as u64;
                 cut(&mut self.cutter, &mut part, give);
@@ -81,9 +95,12 @@ impl Chain {
         }
     }
 
-    /// Sets the time of the device's first sample, where clocks have drifted apart.
-    pub(super) fn set_origin(&mut self, origin: Duration) {
-        self.cutter.set_time(origin + self.to.duration_of(self.place - self.before));
+    /// Sets the time of the device's next sample.
+    fn set_time(&mut self, time: Duration) {
+        // What the resampler holds back comes before it.
+        let made = self.to.duration_of(self.place - self.before);
+        let held = self.from.duration_of(self.taken).saturating_sub(made);
+        self.cutter.set_time(time.saturating_sub(held));
     }
 
     fn skip(&mut self, samples: u64) {
@@ -102,4 +119,63 @@ fn resampler(from: Format, to: Format) -> Result<Resampler, ResampleError> {
     // Channels are mapped before.
     let mapped = Format::new(from.rate(), u16::try_from(to.channels()).unwrap_or(1))?;
     Resampler::new(mapped, to.rate())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use greenroom_audio::Format;
+
+    use super::{Chain, Part};
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// Takes a block of 10 ms that comes `at`, and gives the ends of the frames that it makes, which all were there by then.
+    fn ends(chain: &mut Chain, lost: u64, time: Option<Duration>, at: Duration) -> Vec<Duration> {
+        let mut ends = Vec::new();
+        chain.take(&Part { lost, time, samples: &[0.5; 441] }, &mut |frame| {
+            ends.push(frame.time + frame.duration());
+        });
+        assert!(ends.iter().all(|&end| end <= at), "{ends:?} at {at:?}");
+        ends
+    }
+
+    #[test]
+    fn times_are_those_of_the_devices_samples_whatever_the_resampler_holds_back() {
+        let from = Format::mono(44_100).expect("a rate");
+        let mut chain = Chain::new(from, Format::SPEECH, ms(10), ms(999)).expect("a chain");
+        // What was recorded before the stream was opened comes first.
+        assert_eq!(ends(&mut chain, 0, Some(ms(490)), ms(500)), []);
+        assert_eq!(ends(&mut chain, 0, None, ms(510)), [ms(500)]);
+        // The clocks have drifted apart, as it shows; the frame that this block completes began before it.
+        assert_eq!(ends(&mut chain, 0, Some(ms(513)), ms(523)), [ms(513)]);
+        assert_eq!(ends(&mut chain, 0, None, ms(533)), [ms(523)]);
+        // Earlier than was thought possible: time stands still until it is right.
+        assert_eq!(ends(&mut chain, 0, Some(ms(510)), ms(523)), [ms(523)]);
+        assert_eq!(ends(&mut chain, 0, None, ms(530)), [ms(523)]);
+        assert_eq!(ends(&mut chain, 0, None, ms(540)), [ms(530)]);
+    }
+
+    #[test]
+    fn another_device_goes_on_at_its_own_time() {
+        let mut chain = Chain::new(Format::WIRE, Format::SPEECH, ms(10), ms(0)).expect("a chain");
+        let mut frames = Vec::new();
+        let mut take = |chain: &mut Chain, time| {
+            let part = Part { lost: 0, time: Some(time), samples: &[0.5; 960] };
+            chain.take(&part, &mut |frame| frames.push((frame.time, frame.lost)));
+        };
+        take(&mut chain, ms(500));
+        let from = Format::mono(44_100).expect("a rate");
+        chain.reconnect(from, ms(200)).expect("a chain");
+        take(&mut chain, ms(740));
+        let (first, last) = (frames[0], *frames.last().expect("some"));
+        assert_eq!(first, (ms(500), 0));
+        assert!(
+            last.0.abs_diff(ms(740)) < ms(11) && frames.iter().map(|(_, lost)| lost).sum::<u64>() == 3200
+        );
+        assert!(frames.is_sorted(), "{frames:?}");
+    }
 }

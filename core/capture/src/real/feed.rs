@@ -17,14 +17,15 @@ use super::hosts::{Found, find, find_default};
 use super::stream::Running;
 use super::timeline::Timeline;
 use super::{quiet, trouble, within};
+use crate::capture::LEAD;
 use crate::devices::Direction;
 use crate::error::AudioError;
 use crate::event::Event;
 use crate::options::Latency;
-use crate::pump::capture::{Feed, Flow};
+use crate::pump::capture::{Feed, Flow, Part};
 
-/// How much the ring holds, should the pump be late.
-const RING: Duration = Duration::from_millis(500);
+/// How much the ring holds, should the pump be late; so no sample that comes through it is from before the stream's clock.
+const RING: Duration = LEAD;
 
 /// Blocks that the ring holds at most. Some systems give a block every half a millisecond.
 const BLOCKS: usize = 2048;
@@ -84,6 +85,37 @@ pub(super) struct Basin {
     blocks: Consumer<Block>,
     /// Lost before the next block.
     lost: u64,
+    /// Samples that came or were lost.
+    place: u64,
+    timeline: Timeline,
+}
+
+impl Basin {
+    /// Hands over the blocks that have come, each in its time, and gives their number. After an overrun, what the system lost is told as
+    /// missing before the first of them.
+    fn drain(&mut self, overrun: &mut bool, take: &mut dyn FnMut(Part<'_>)) -> u64 {
+        let mut blocks = 0;
+        while let Ok(block) = self.blocks.pop() {
+            blocks += 1;
+            let format = self.format;
+            let mut lost = std::mem::replace(&mut self.lost, block.lost);
+            if std::mem::take(overrun) {
+                // The system does not say how much it lost; the time that is missing does.
+                let end = format.duration_of(self.place + lost + block.samples as u64);
+                lost += format.samples_in(self.timeline.missing(end, block.arrived));
+            }
+            let begin = self.place + lost;
+            self.place = begin + block.samples as u64;
+            let is_other = self.timeline.observe(format.duration_of(self.place), block.arrived);
+            let time = is_other.then(|| self.timeline.time(format.duration_of(begin)));
+            let Ok(chunk) = self.samples.read_chunk(block.samples * format.channels()) else { continue };
+            let (first, second) = chunk.as_slices();
+            take(Part { lost, time, samples: first });
+            take(Part { lost: 0, time: None, samples: second });
+            chunk.commit_all();
+        }
+        blocks
+    }
 }
 
 /// Both ends of the rings between a callback and its pump, which is the thread that calls.
@@ -93,18 +125,13 @@ pub(super) fn rings(format: Format, origin: Instant) -> (Tap, Basin) {
     let (give, samples) = RingBuffer::new(held);
     let (note, blocks) = RingBuffer::new(BLOCKS);
     let tap = Tap { samples: give, blocks: note, channels, lost: 0, origin, pump: thread::current() };
-    (tap, Basin { format, samples, blocks, lost: 0 })
+    (tap, Basin { format, samples, blocks, lost: 0, place: 0, timeline: Timeline::default() })
 }
 
 /// A device that is recorded from.
 pub(crate) struct RealFeed {
     basin: Basin,
     health: Health,
-    timeline: Timeline,
-    /// Samples that came or were lost.
-    place: u64,
-    /// A new origin to tell.
-    origin: Option<Duration>,
     overrun: bool,
     watch: Option<Watch>,
     event: Option<Event>,
@@ -142,9 +169,6 @@ impl RealFeed {
         Ok(Self {
             basin,
             health: Health::new(id.clone(), errors, patience),
-            timeline: Timeline::default(),
-            place: 0,
-            origin: None,
             overrun: false,
             watch: Watch::new(id, found.default, Direction::Input),
             event: None,
@@ -158,37 +182,14 @@ impl Feed for RealFeed {
         self.basin.format
     }
 
-    fn feed(&mut self, take: &mut dyn FnMut(&[f32], u64)) -> Result<Flow, AudioError> {
-        let Self { basin, timeline, place, .. } = self;
-        let mut calls = 0;
-        while let Ok(block) = basin.blocks.pop() {
-            calls += 1;
-            let format = basin.format;
-            let mut lost = std::mem::replace(&mut basin.lost, block.lost);
-            let end = format.duration_of(*place + lost + block.samples as u64);
-            if std::mem::take(&mut self.overrun) {
-                // The system does not say how much it lost; the time that is missing does.
-                lost += format.samples_in(timeline.missing(end, block.arrived));
-            }
-            *place += lost + block.samples as u64;
-            let origin = timeline.observe(format.duration_of(*place), block.arrived);
-            self.origin = origin.or(self.origin);
-            let Ok(chunk) = basin.samples.read_chunk(block.samples * format.channels()) else { continue };
-            let (first, second) = chunk.as_slices();
-            take(first, lost);
-            take(second, 0);
-            chunk.commit_all();
-        }
+    fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError> {
+        let calls = self.basin.drain(&mut self.overrun, take);
         let symptoms = self.health.check(calls)?;
         self.overrun |= symptoms.overrun;
         if let Some(watch) = &mut self.watch {
             self.event = watch.look(symptoms.rerouted)?;
         }
         Ok(Flow::Until(Instant::now() + LOOK))
-    }
-
-    fn origin(&mut self) -> Option<Duration> {
-        self.origin.take()
     }
 
     fn event(&mut self) -> Option<Event> {
@@ -277,11 +278,11 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use greenroom_audio::Format;
 
-    use super::{Basin, Block, rings};
+    use super::{Basin, Block, LEAD, Tap, rings};
 
     /// What the pump would hand over: blocks, and what is missing after each.
     fn read(basin: &mut Basin) -> Vec<(Vec<f32>, u64)> {
@@ -339,6 +340,50 @@ mod tests {
         tap.take(&[0.5_f32]);
         let later: u64 = read(&mut basin).iter().map(|(samples, lost)| samples.len() as u64 + lost).sum();
         assert_eq!(noted + later, 5001);
+    }
+
+    /// A block of so many milliseconds that came at that time, on the stream's clock.
+    fn arrive(tap: &mut Tap, length: u64, arrived: u64) {
+        let samples = length as usize * 48;
+        let chunk = tap.samples.write_chunk_uninit(samples).expect("room");
+        chunk.fill_from_iter(std::iter::repeat_n(0.5, samples));
+        let arrived = Duration::from_millis(arrived);
+        tap.blocks.push(Block { samples, lost: 0, arrived }).expect("room");
+    }
+
+    #[test]
+    fn what_a_device_heard_before_it_was_opened_has_its_own_time() {
+        let (mut tap, mut basin) = rings(Format::WIRE, Instant::now());
+        let mut begins = |tap: &mut Tap, length, arrived| {
+            arrive(tap, length, arrived);
+            let mut begins = Vec::new();
+            assert_eq!(basin.drain(&mut false, &mut |part| begins.extend(part.time)), 1);
+            begins
+        };
+        // The longest block that there may be comes as soon as the stream is opened.
+        let lead = LEAD.as_millis() as u64;
+        assert_eq!(begins(&mut tap, lead, lead), [Duration::ZERO]);
+        // Late, early, and in time.
+        assert_eq!(begins(&mut tap, 10, lead + 30), []);
+        assert_eq!(begins(&mut tap, 10, lead + 13), [LEAD + Duration::from_millis(3)]);
+        assert_eq!(begins(&mut tap, 10, lead + 23), []);
+        // A device without a clock of its own gives more than time passes.
+        assert_eq!(begins(&mut tap, 500, lead + 24), [Duration::from_millis(24)]);
+    }
+
+    #[test]
+    fn what_the_system_lost_is_as_long_as_the_time_that_is_missing() {
+        let (mut tap, mut basin) = rings(Format::WIRE, Instant::now());
+        arrive(&mut tap, 10, 510);
+        arrive(&mut tap, 10, 560);
+        let (mut overrun, mut parts) = (false, Vec::new());
+        assert_eq!(basin.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 2);
+        overrun = true;
+        arrive(&mut tap, 10, 580);
+        assert_eq!(basin.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 1);
+        parts.retain(|part| *part != (0, None));
+        assert_eq!(parts, [(0, Some(Duration::from_millis(500))), (50 * 48, None)]);
+        assert!(!overrun);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! PulseAudio (PipeWire answers for it), then ALSA. ALSA's list has much that is no device, and shows PulseAudio's devices once more; it is
 //! asked only where nothing else answers, or for an id of its own.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -69,7 +70,13 @@ pub(crate) fn list() -> Result<Vec<Device>, AudioError> {
             }
         }
         found.sort_by_key(|device: &Device| device.direction == Direction::Output);
-        Ok(found)
+        match overlooked() {
+            // A server that was not asked may well have some.
+            Some(overlooked) if found.is_empty() => {
+                Err(AudioError::Unavailable(format!("there is no device; {overlooked}")))
+            }
+            _ => Ok(found),
+        }
     })
 }
 
@@ -202,5 +209,31 @@ fn unavailable(errors: &[(HostId, cpal::Error)]) -> AudioError {
     } else {
         "see whether the system's sound works at all; a virtual device such as tone:440 or file:in.wav needs none"
     };
+    let instead = overlooked().unwrap_or_else(|| instead.to_owned());
     AudioError::Unavailable(format!("no sound system can be reached ({}); {instead}", why.join("; ")))
+}
+
+/// Where a PulseAudio is that its client overlooks, and what to do: of the places that the environment names the client takes the first, and
+/// where nothing is there it looks no further.
+fn overlooked() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let place = |name: &str, rest: &str| std::env::var_os(name).map(|value| PathBuf::from(value).join(rest));
+    let named = std::env::var("PULSE_SERVER").ok();
+    let named = named.and_then(|server| server.strip_prefix("unix:").map(PathBuf::from));
+    let places = [
+        ("PULSE_SERVER", named),
+        ("PULSE_RUNTIME_PATH", place("PULSE_RUNTIME_PATH", "pulse/native")),
+        ("XDG_RUNTIME_DIR", place("XDG_RUNTIME_DIR", "pulse/native")),
+    ];
+    let mut places = places.into_iter().filter_map(|(name, path)| Some((name, path?)));
+    let (name, first) = places.next().filter(|(_, first)| !first.exists())?;
+    // PulseAudio's own programs mean another place by that variable.
+    let there = places.map(|(_, path)| path).chain(place("PULSE_RUNTIME_PATH", "native"));
+    let there = there.into_iter().find(|path| path.exists())?;
+    let (first, there) = (first.display(), there.display());
+    Some(format!(
+        "PulseAudio is at {there}, but {name} leads to {first}, where nothing is, and the search ends there: set PULSE_SERVER=unix:{there}, or unset {name}"
+    ))
 }

@@ -233,6 +233,43 @@ isolated!(where_alsas_library_is_not_installed_pulseaudio_works, |folder| {
     assert!((level(&hear_whistle(&playback, &capture, 8000), 16_000) + 6.02).abs() < 0.1);
 });
 
+isolated!(
+    a_server_that_the_search_does_not_come_to_is_told_with_the_way_to_it,
+    [("PULSE_SERVER", None), ("PULSE_RUNTIME_PATH", Some("gone")), ("XDG_RUNTIME_DIR", Some("run"))],
+    |folder| {
+        let unset = Capture::open(&CaptureOptions::default()).expect_err("nobody is anywhere");
+        assert_eq!(unset.code(), Code::DeviceNotFound, "{unset}");
+        let socket = folder.join("run/pulse/native");
+        std::fs::create_dir_all(socket.parent().expect("a folder")).expect("a folder");
+        let _server = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let way_out = format!("set PULSE_SERVER=unix:{}, or unset PULSE_RUNTIME_PATH", socket.display());
+        for error in [
+            devices().expect_err("ALSA has no device"),
+            Capture::open(&CaptureOptions::default()).expect_err("ALSA has no device"),
+            Capture::open(&from("pulseaudio:mic")).expect_err("the client gives up"),
+        ] {
+            assert_eq!(error.code(), Code::AudioUnavailable, "{error}");
+            let told = error.to_string();
+            assert!(
+                told.contains("gone/pulse/native, where nothing is") && told.contains(&way_out),
+                "{told}"
+            );
+        }
+    }
+);
+
+isolated!(
+    a_server_at_its_own_runtime_path_is_told_too,
+    [("PULSE_SERVER", None), ("PULSE_RUNTIME_PATH", Some("run")), ("XDG_RUNTIME_DIR", None)],
+    |folder| {
+        std::fs::create_dir(folder.join("run")).expect("a folder");
+        let socket = folder.join("run/native");
+        let _server = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let told = devices().expect_err("the client looks elsewhere").to_string();
+        assert!(told.contains(&format!("set PULSE_SERVER=unix:{}", socket.display())), "{told}");
+    }
+);
+
 isolated!(a_named_device_that_is_unplugged_is_lost, |folder| {
     let mut pulse = Pulse::start(folder);
     let module = pulse.load(&["module-null-sink", "sink_name=usb", "rate=48000", "channels=1"]);
@@ -265,6 +302,22 @@ isolated!(a_server_that_hangs_hangs_nobody, |folder| {
     capture.close().expect("closed");
     assert!(begun.elapsed() < Duration::from_secs(20));
     pulse.signal("-CONT");
+});
+
+isolated!(a_frame_is_as_old_as_it_is_and_time_never_goes_back, |folder| {
+    let _pulse = Pulse::start(folder);
+    // A monitor's first block may have been played before the stream was opened.
+    for device in ["pulseaudio:speaker.monitor", "Microphone"] {
+        let capture = Capture::open(&from(device)).expect("a microphone");
+        let mut latest = Duration::ZERO;
+        for _ in 0..100 {
+            let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
+            let end = frame.time + frame.format.duration_of(frame.samples.len() as u64);
+            assert!(capture.origin() + end <= Instant::now(), "{device}: {:?} is in the future", frame.time);
+            assert!(latest <= frame.time, "{device}: {latest:?}, then {:?}", frame.time);
+            latest = frame.time;
+        }
+    }
 });
 
 isolated!(a_reader_that_sleeps_two_seconds_is_told_what_it_missed, |folder| {

@@ -112,8 +112,15 @@ fn a_stopped_daemon_is_a_timeout() {
 #[test]
 fn client_stopped_while_the_daemon_streams_to_it() {
     let stage = Stage::started();
-    let following = stage.command(&["events", "--follow", "--json", "--last", "0"]).spawn().unwrap();
-    eventually("it catches SIGINT", || crate::loopback::established(stage.record().port) >= 2);
+    let file = stage.path().join("events");
+    let told = || std::fs::read_to_string(&file).unwrap();
+    let following = stage
+        .command(&["events", "--follow", "--json", "--last", "0"])
+        .stdout(std::fs::File::create(&file).unwrap())
+        .spawn()
+        .unwrap();
+    stage.run(&["say", "first"]).ok();
+    eventually("it follows", || told().contains("echo: first"));
     signal(following.id(), "STOP");
     // More than the journal keeps, and than the system's buffers take.
     stage.run(&["say", "flood", "60000"]).ok();
@@ -121,8 +128,11 @@ fn client_stopped_while_the_daemon_streams_to_it() {
     stage.run(&["say", "--timeout", "20s", "hello"]).ok();
     assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the one that is stopped");
     signal(following.id(), "CONT");
+    // An end waits for nobody who is behind.
+    eventually("it has caught up", || told().contains("echo: hello"));
     stage.run(&["end"]).ok();
-    let events = finish(following).ok().stdout;
+    finish(following).ok();
+    let events = told();
     let gaps = events.lines().filter(|line| line.contains(r#""type":"gap""#)).count();
     assert!(gaps >= 1, "what was lost is counted");
     let seqs: Vec<u64> = events

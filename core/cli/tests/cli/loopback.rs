@@ -47,17 +47,6 @@ impl Raw {
     }
 }
 
-/// Connections on a local port, as Linux tells; the session's agent is one.
-pub(crate) fn established(port: u16) -> usize {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let local = format!("0100007F:{port:04X}");
-    let is_ours = |line: &&str| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        columns.get(1) == Some(&local.as_str()) && columns.get(3) == Some(&"01")
-    };
-    table.lines().filter(is_ours).count()
-}
-
 fn token(stage: &Stage) -> Value {
     let record = std::fs::read(stage.home().join("default/session.json")).unwrap();
     serde_json::from_slice::<Value>(&record).unwrap()["token"].clone()

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
+use super::compiled::library;
+
 /// 48 kHz mono, 16 bits, and nothing else, both ways.
 const SETUP: &str = "\
 pcm.mic_pipe { type file slave.pcm { type null } file \"/dev/null\" infile \"@FOLDER@/mic\" format \"raw\" }
@@ -13,6 +15,48 @@ pcm.speaker_pipe { type file slave.pcm { type null } file \"@FOLDER@/speaker\" f
 pcm.speaker { type plug slave { pcm \"speaker_pipe\" format S16_LE rate 48000 channels 1 } hint { show on description \"Pipe loudspeaker\" } }
 pcm.!default { type asym capture.pcm \"mic\" playback.pcm \"speaker\" hint { show on description \"Default\" } }
 ";
+
+/// A device of a type of its own, which is the microphone unless somebody else has it.
+const SHARED: &str = "\
+pcm_type.shared { lib \"@FOLDER@/libshared.so\" }
+pcm.shared { type shared hint { show on description \"Shared microphone\" } }
+";
+
+/// What ALSA calls to open it. Somebody else has it as long as the file `taken` is there; who is refused is counted in the file `refused`.
+const OPEN: &str = r#"
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+char __snd_pcm_shared_open_dlsym_pcm_001;
+
+int _snd_pcm_shared_open(void **pcm, const char *name, void *root, void *setup, int stream, int mode) {
+    if (access(FOLDER "/taken", F_OK) == 0) {
+        int refused = open(FOLDER "/refused", O_WRONLY | O_CREAT | O_APPEND, 0644);
+        int counted = write(refused, ".", 1) == 1;
+        close(refused);
+        return counted ? -EBUSY : -EIO;
+    }
+    void *alsa = dlopen("libasound.so.2", RTLD_LAZY | RTLD_NOLOAD);
+    int (*open_pcm)(void **, const char *, int, int) = dlsym(alsa, "snd_pcm_open");
+    return open_pcm(pcm, "mic", stream, mode);
+}
+"#;
+
+/// Adds the device `shared` to the card.
+pub(crate) fn share(folder: &Path) {
+    let setup = folder.join("asound.conf");
+    let card = std::fs::read_to_string(&setup).expect("a card");
+    let place = folder.display().to_string();
+    std::fs::write(&setup, card + &SHARED.replace("@FOLDER@", &place)).expect("a file");
+    library(&folder.join("libshared.so"), OPEN, &[&format!("-DFOLDER=\"{place}\""), "-ldl"]);
+}
+
+/// How often somebody was refused it.
+pub(crate) fn refused(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("refused")).map_or(0, |file| file.len())
+}
 
 /// The test's ends of the pipes. They are open in both directions, so that nobody waits for anybody to open one.
 pub(crate) struct Card {

@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 /// Tells the child which folder is its own.
 const FOLDER: &str = "GREENROOM_TEST_AUDIO";
 
+/// What the child prints, in its folder.
+pub(crate) const PRINTED: &str = "printed";
+
 /// How long a test may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the body of the test `name` in a process in which PulseAudio is looked for in its folder (`pulse`), and ALSA is set up by a file
 /// there (`asound.conf`); neither is there until the body makes it. A library in its folder `libraries` hides the system's of that name.
-pub(crate) fn in_a_process_of_its_own(name: &str, body: impl FnOnce(&Path)) {
+/// Variables of the environment in `changed` lead to another place in the folder, or are not set.
+pub(crate) fn in_a_process_of_its_own(
+    name: &str,
+    changed: &[(&str, Option<&str>)],
+    body: impl FnOnce(&Path),
+) {
     if let Some(folder) = std::env::var_os(FOLDER) {
         return body(&PathBuf::from(folder));
     }
@@ -20,9 +28,10 @@ pub(crate) fn in_a_process_of_its_own(name: &str, body: impl FnOnce(&Path)) {
     let libraries = folder.path().join("libraries");
     std::fs::create_dir(&libraries).expect("a folder");
     // Shown where it fails only, and indented, so that nobody takes the child's summary for this program's.
-    let printed = folder.path().join("printed");
+    let printed = folder.path().join(PRINTED);
     let print = std::fs::File::create(&printed).expect("a file");
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env("RUST_BACKTRACE", "0")
         .env(FOLDER, folder.path())
@@ -34,9 +43,14 @@ pub(crate) fn in_a_process_of_its_own(name: &str, body: impl FnOnce(&Path)) {
         .env("LD_LIBRARY_PATH", libraries)
         .stdin(Stdio::null())
         .stdout(print.try_clone().expect("a file"))
-        .stderr(print)
-        .spawn()
-        .expect("this program again");
+        .stderr(print);
+    for (variable, place) in changed {
+        match place {
+            Some(place) => command.env(variable, folder.path().join(place)),
+            None => command.env_remove(variable),
+        };
+    }
+    let mut child = command.spawn().expect("this program again");
     let deadline = Instant::now() + DEADLINE;
     let status = loop {
         match child.try_wait().expect("a child") {
@@ -57,12 +71,15 @@ pub(crate) fn in_a_process_of_its_own(name: &str, body: impl FnOnce(&Path)) {
 /// Runs the body of the test that this is in, by its path.
 macro_rules! isolated {
     ($name:ident, $body:expr) => {
+        $crate::support::isolated::isolated!($name, [], $body);
+    };
+    ($name:ident, $changed:expr, $body:expr) => {
         #[test]
         fn $name() {
             // The program's name is no part of the test's.
             let path = concat!(module_path!(), "::", stringify!($name));
             let name = path.split_once("::").map_or(path, |(_, name)| name);
-            $crate::support::isolated::in_a_process_of_its_own(name, $body);
+            $crate::support::isolated::in_a_process_of_its_own(name, &$changed, $body);
         }
     };
 }

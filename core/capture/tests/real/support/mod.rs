@@ -1,5 +1,6 @@
 //! What the tests of real streams share.
 
+mod compiled;
 pub(crate) mod fifo;
 pub(crate) mod isolated;
 pub(crate) mod pulse;
