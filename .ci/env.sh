@@ -18,6 +18,10 @@ export npm_config_fund=false npm_config_audit=false npm_config_update_notifier=f
 # A lockfile names packages and their hashes, never the registry that one machine happened to use.
 export npm_config_omit_lockfile_registry_resolved=true
 
+# AWS-LC draws its random numbers from the system, as other TLS libraries do. By itself it adds a source of its own, which is how
+# unevenly the processor runs, and to test that takes 15 ms of the first join of every process, half of all of it.
+export AWS_LC_SYS_NO_JITTER_ENTROPY=1
+
 # With one target triple, one linker and one C compiler, cargo compiles each dependency once for the tests, the wheel,
 # the addon and the command. Build without them (plain `cargo test`) goes to another folder and does not disturb this.
 if command -v rustc >/dev/null; then
