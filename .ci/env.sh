@@ -19,7 +19,7 @@ export npm_config_fund=false npm_config_audit=false npm_config_update_notifier=f
 export npm_config_omit_lockfile_registry_resolved=true
 
 # AWS-LC draws its random numbers from the system, as other TLS libraries do. By itself it adds a source of its own, which is how
-# unevenly the processor runs, and to test that takes 15 ms of the first join of every process, half of all of it.
+# unevenly the processor runs, and to test that takes 20 ms of the first join of every process, two thirds of it.
 export AWS_LC_SYS_NO_JITTER_ENTROPY=1
 
 # With one target triple, one linker and one C compiler, cargo compiles each dependency once for the tests, the wheel,
