@@ -154,6 +154,20 @@ impl Resampler {
         }
     }
 
+    /// Takes all of `input`, and puts what that makes behind what is in `made`; see [`next`](Self::next).
+    pub fn append(&mut self, mut input: &[f32], made: &mut Vec<f32>) {
+        while let Some(part) = self.next(&mut input) {
+            made.extend_from_slice(part);
+        }
+    }
+
+    /// Puts what is left at the end of the input behind what is in `made`; see [`finish`](Self::finish).
+    pub fn append_rest(&mut self, made: &mut Vec<f32>) {
+        while let Some(part) = self.finish() {
+            made.extend_from_slice(part);
+        }
+    }
+
     /// Forgets what came before; a new stream begins.
     pub fn reset(&mut self) {
         if let Some(fft) = &mut self.fft {

@@ -26,13 +26,9 @@ fn voice(rate: u32, seconds: usize, first: usize) -> Vec<f32> {
         speech.resize(speech.len() + 4_000, 0.0);
     }
     let mut resampler = Resampler::new(Format::SPEECH, rate).expect("usual rates");
-    let (mut input, mut made) = (&speech[..], Vec::new());
-    while let Some(part) = resampler.next(&mut input) {
-        made.extend_from_slice(part);
-    }
-    while let Some(part) = resampler.finish() {
-        made.extend_from_slice(part);
-    }
+    let mut made = Vec::new();
+    resampler.append(&speech, &mut made);
+    resampler.append_rest(&mut made);
     made.truncate(seconds * rate as usize);
     made
 }

@@ -83,10 +83,8 @@ fn speech_is_heard_at_any_rate() {
     let (samples, places) = conversation();
     for rate in [8_000, 24_000, 44_100, 48_000] {
         let mut resampler = Resampler::new(Format::SPEECH, rate).expect("usual rates");
-        let (mut input, mut made) = (&samples[..], Vec::new());
-        while let Some(part) = resampler.next(&mut input) {
-            made.extend_from_slice(part);
-        }
+        let mut made = Vec::new();
+        resampler.append(&samples, &mut made);
         let found = transitions(&mut detector(rate), &made, rate as usize / 100);
         assert_each_once(&found, &places, rate, &format!("{rate} Hz"));
     }

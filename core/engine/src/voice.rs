@@ -150,13 +150,8 @@ fn noise_of(kind: Kind, length: usize, seed: u64) -> Result<Vec<f32>, ResampleEr
     Noise::new(kind, -20.0, NOISE_RATE, seed).fill(&mut made);
     let mut resampler = Resampler::new(Format::mono(NOISE_RATE)?, RATE)?;
     let mut noise = Vec::with_capacity(length);
-    let mut left = &made[..];
-    while let Some(made) = resampler.next(&mut left) {
-        noise.extend_from_slice(made);
-    }
-    while let Some(made) = resampler.finish() {
-        noise.extend_from_slice(made);
-    }
+    resampler.append(&made, &mut noise);
+    resampler.append_rest(&mut noise);
     Ok(noise)
 }
 

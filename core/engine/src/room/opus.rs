@@ -72,9 +72,7 @@ impl Packer {
     /// Where it cannot be encoded, which is a defect.
     pub(super) fn finish(&mut self) -> Result<Option<Packed>, Error> {
         if let Some((_, mut resampler)) = self.resampler.take() {
-            while let Some(made) = resampler.finish() {
-                self.ready.extend_from_slice(made);
-            }
+            resampler.append_rest(&mut self.ready);
         }
         if self.ready.is_empty() {
             return Ok(None);
@@ -98,9 +96,7 @@ impl Packer {
             let resampler =
                 resampler.map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
             if let Some((_, mut before)) = self.resampler.replace((format, resampler)) {
-                while let Some(made) = before.finish() {
-                    self.ready.extend_from_slice(made);
-                }
+                before.append_rest(&mut self.ready);
             }
         }
         let Some((_, resampler)) = &mut self.resampler else { return Ok(()) };
@@ -112,10 +108,7 @@ impl Packer {
         self.wide.extend(head.iter().map(|sample| sample.to_f32()));
         self.mono.resize(taken / format.channels(), 0.0);
         channels::mix_down(&self.wide, format.channels(), &mut self.mono);
-        let mut mono = &self.mono[..];
-        while let Some(made) = resampler.next(&mut mono) {
-            self.ready.extend_from_slice(made);
-        }
+        resampler.append(&self.mono, &mut self.ready);
         Ok(())
     }
 
