@@ -9,48 +9,34 @@ use sysinfo::System;
 
 /// Looks the system up.
 pub fn get() -> Info {
-    Info { name: Name(System::name()), version: Version(System::os_version()) }
+    Info { name: Told(System::name()), version: Told(System::os_version()) }
 }
 
 /// An operating system.
 #[derive(Clone, Debug)]
 pub struct Info {
-    name: Name,
-    version: Version,
+    name: Told,
+    version: Told,
 }
 
 impl Info {
     /// Which it is: `Debian GNU/Linux`, `Darwin`, `Windows`.
-    pub const fn os_type(&self) -> &Name {
+    pub const fn os_type(&self) -> &Told {
         &self.name
     }
 
     /// Of which version it is: `12`.
-    pub const fn version(&self) -> &Version {
+    pub const fn version(&self) -> &Told {
         &self.version
     }
 }
 
-/// The name of an operating system; `Unknown` where it does not tell.
+/// What a system tells of itself; `Unknown` where it does not.
 #[derive(Clone, Debug)]
-pub struct Name(Option<String>);
+pub struct Told(Option<String>);
 
-/// The version of an operating system; `Unknown` where it does not tell.
-#[derive(Clone, Debug)]
-pub struct Version(Option<String>);
-
-impl fmt::Display for Name {
+impl fmt::Display for Told {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        known(self.0.as_deref(), formatter)
+        formatter.write_str(self.0.as_deref().unwrap_or("Unknown"))
     }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        known(self.0.as_deref(), formatter)
-    }
-}
-
-fn known(text: Option<&str>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    formatter.write_str(text.unwrap_or("Unknown"))
 }
