@@ -49,12 +49,11 @@ pub(crate) async fn classify(stream: TcpStream, agent_session: u32) -> Caller {
 }
 
 async fn taken_within(soon: Duration, late: Duration, stream: TcpStream, agent_session: u32) -> Caller {
-    let mut may_be_control = true;
-    match timeout(soon, begins_with_preamble(&stream)).await {
+    let begun = timeout(soon, begins_with_preamble(&stream)).await;
+    match &begun {
         Ok(Ok(true)) => return Caller::Control(stream),
-        Ok(Ok(false)) => may_be_control = false,
         Ok(Err(error)) => return Caller::Stranger(format!("a connection that failed at once: {error}")),
-        Err(_) => {}
+        Ok(Ok(false)) | Err(_) => {}
     }
     let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
         return Caller::Stranger("a connection that is gone already".to_owned());
@@ -62,7 +61,7 @@ async fn taken_within(soon: Duration, late: Duration, stream: TcpStream, agent_s
     match greenroom_os::peer_in_session(local, peer, agent_session) {
         PeerCheck::Yes => Caller::Agent(stream, None),
         PeerCheck::Unknown(why) => Caller::Agent(stream, Some(why)),
-        PeerCheck::No(_) if may_be_control && begins_within(late, &stream).await => Caller::Control(stream),
+        PeerCheck::No(_) if begun.is_err() && begins_within(late, &stream).await => Caller::Control(stream),
         PeerCheck::No(who) => Caller::Stranger(who.unwrap_or_else(|| peer.to_string())),
     }
 }
