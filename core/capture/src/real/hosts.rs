@@ -70,13 +70,13 @@ pub(crate) fn list() -> Result<Vec<Device>, AudioError> {
             }
         }
         found.sort_by_key(|device: &Device| device.direction == Direction::Output);
-        match overlooked() {
-            // A server that was not asked may well have some.
-            Some(overlooked) if found.is_empty() => {
-                Err(AudioError::Unavailable(format!("there is no device; {overlooked}")))
-            }
-            _ => Ok(found),
+        // A server that was not asked may well have some.
+        if found.is_empty()
+            && let Some(overlooked) = overlooked()
+        {
+            return Err(AudioError::Unavailable(format!("there is no device; {overlooked}")));
         }
+        Ok(found)
     })
 }
 
