@@ -1,12 +1,11 @@
 //! Resamplers, as filters from standard input to standard output. benches/python/audio.py judges what they make, ours and the peers'.
 
-use std::io::{Read as _, Write as _, stdin, stdout};
-
 use clap::ValueEnum;
 use greenroom_audio::{Format, Resampler};
 use serde_json::json;
 use speexdsp_resampler::State;
 
+use super::{read, write};
 use crate::Outcome;
 
 /// The best that speexdsp offers.
@@ -73,9 +72,7 @@ impl Stream {
 /// Resamples standard input (`f32`, one channel) in chunks of so many samples. Writes to standard output, after a line of JSON: how many
 /// samples each chunk made, and the end.
 pub(crate) fn run(engine: Engine, from: u32, to: u32, chunk: usize) -> Outcome<()> {
-    let mut bytes = Vec::new();
-    stdin().read_to_end(&mut bytes)?;
-    let input: Vec<f32> = bytes.as_chunks().0.iter().map(|&sample| f32::from_le_bytes(sample)).collect();
+    let input = read()?;
     let mut stream = Stream::new(engine, from, to)?;
     let mut made: Vec<f32> = Vec::new();
     let mut after_chunk = Vec::new();
@@ -84,9 +81,5 @@ pub(crate) fn run(engine: Engine, from: u32, to: u32, chunk: usize) -> Outcome<(
         after_chunk.push(made.len());
     }
     stream.finish(|part| made.extend_from_slice(part));
-    let mut output = stdout().lock();
-    writeln!(output, "{}", json!({ "after_chunk": after_chunk }))?;
-    let bytes: Vec<u8> = made.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-    output.write_all(&bytes)?;
-    Ok(())
+    write(&json!({ "after_chunk": after_chunk }), &made)
 }
