@@ -154,15 +154,19 @@ pub(crate) fn cast_as(part: &str) -> bool {
 pub(crate) struct Actor {
     pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    /// What it leaves behind when it is killed goes with this folder.
+    _folder: TempDir,
 }
 
 impl Actor {
     pub(crate) fn start(part: &str) -> Self {
         let mut cmd = Command::new(std::env::current_exe().expect("the path of this test"));
+        let folder = tempfile::tempdir().expect("a folder");
         cmd.args(["--exact", part, "--nocapture", "--test-threads=1"]).env(PART, part);
+        cmd.env("TMPDIR", folder.path());
         let mut child = cmd.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start an actor");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self { child, lines }
+        Self { child, lines, _folder: folder }
     }
 
     /// The number in the next line `KEY=NUMBER` of that key.
