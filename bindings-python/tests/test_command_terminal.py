@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 pty = pytest.importorskip("pty", reason="only Unix has pseudo-terminals")
+termios = pytest.importorskip("termios", reason="only Unix has pseudo-terminals")
 
+LFLAG = 3  # of what tcgetattr gives
 COMMAND = Path(sysconfig.get_path("scripts")) / "greenroom"
 SOON = 20.0
 
@@ -24,6 +26,10 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self.master, side = pty.openpty()
+        # At Ctrl-C a terminal shows ^C, and drops what it has not shown yet: both may be within a character.
+        modes = termios.tcgetattr(side)
+        modes[LFLAG] = modes[LFLAG] & ~termios.ECHO | termios.NOFLSH
+        termios.tcsetattr(side, termios.TCSANOW, modes)
         # Ctrl-C is for who has this terminal, so it must be the command's.
         self.process = subprocess.Popen(
             [sys.executable, "-c", LEAD, str(COMMAND), *arguments],
