@@ -127,7 +127,8 @@ const python = JSON.parse(
 );
 /** The modules whose types are of rooms. */
 const ROOMS = ['attach', 'credentials', 'gate', 'join', 'policy', 'reach', 'room', 'rtc'];
-const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'esm');
+/** Its modules one by one, and their declarations. */
+const DIST = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'cjs');
 const declarations = (name) => readFileSync(join(DIST, `${name}.d.ts`), 'utf8');
 /** What joins say of the way to the server. */
 const REACH = fieldsOf(declarations('reach'), 'ReachOptions');

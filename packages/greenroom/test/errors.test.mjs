@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import * as greenroom from '../dist/esm/index.js';
-import { errorFromJson, errorFromNative, errorOf } from '../dist/esm/failures.js';
-import { native } from '../dist/esm/native.cjs';
+import * as greenroom from '../dist/cjs/index.js';
+import { errorFromJson, errorFromNative, errorOf } from '../dist/cjs/failures.js';
+import { native } from '../dist/cjs/native.cjs';
 
 test('each code of the table has a class of its own, and no other class is there', () => {
   const classes = native.errorCodes().map((code) => errorOf(code, 'what happened').constructor);

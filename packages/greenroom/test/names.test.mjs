@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { camelCased, snakeCased } from '../dist/esm/names.js';
+import { camelCased, snakeCased } from '../dist/cjs/names.js';
 
 test('names become camelCase, at any depth', () => {
   assert.deepEqual(
