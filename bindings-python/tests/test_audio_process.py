@@ -15,9 +15,11 @@ from pulse import Pulse
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
 
 HEAD = """
-import asyncio, gc, os, signal, sys, threading, time
+import asyncio, gc, logging, os, signal, sys, threading, time
 import greenroom
 from greenroom import audio
+# With -X dev, asyncio warns of each callback that a busy machine made slow.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 def held():
     return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 async def until(holds):
