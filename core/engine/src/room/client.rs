@@ -243,6 +243,10 @@ impl Client {
         self.inflow.abort_all();
         // Before what waits is dropped, so that it fails with this reason.
         shared.end(disconnected);
+        drop(self);
+        // A receiver that is just dropped may miss a command that is being sent, which would then wait for ever.
+        commands.close();
+        while commands.recv().await.is_some() {}
     }
 
     async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
