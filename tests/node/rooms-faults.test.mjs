@@ -92,8 +92,9 @@ test('a controller that does not read delays nobody, with 10,000 events', async 
   for (let number = 0; number < 10_000; number += 1_000) {
     const sends = Array.from({ length: 1_000 }, (_, index) => transport.sendMessage(event(number + index)));
     await Promise.all(sends);
+    // To a reader that is far behind, as this one may be on a busy machine, the server drops.
+    await until('they are heard', () => heard.length === number + 1_000, { within: 60_000 });
   }
-  await until('all are heard', () => heard.length === 10_000, { within: 60_000 });
   assert.ok(
     heard.every((number, index) => number === index),
     'in their order',
