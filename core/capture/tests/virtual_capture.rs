@@ -118,9 +118,9 @@ fn a_device_that_is_lost_ends_the_stream_with_its_name() {
 fn a_device_that_is_lost_is_opened_again_if_that_is_asked_for() {
     let reopen = Some(Duration::from_secs(5));
     let options = CaptureOptions { reopen, clock: Clock::RealTime, ..options("fail:after=50ms:tone:440") };
+    let begun = Instant::now();
     let capture = Capture::open(&options).expect("a device");
     let (mut whole, mut lost) = (0_u64, 0);
-    let begun = Instant::now();
     while whole < 1600 {
         let frame = capture.read::<i16>(SOON).expect("a frame").expect("no end");
         whole += frame.samples.len() as u64;

@@ -39,7 +39,7 @@ pub const MAX_HELLO: usize = 4 << 10;
 pub const MAX_REPLY: usize = 64 << 20;
 
 /// How long a client has to prove the token.
-pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const ATTEMPT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a lock may be held by somebody who only looks.
-const LOOKING: Duration = Duration::from_millis(300);
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// The state folder.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::tcp::{self, Activity, Caller, Link};
 use crate::voice::Recorder;
 
 /// How long the end of a link may be apart from the end of the process that caused it.
-const APART: Duration = Duration::from_millis(500);
+const APART: Duration = Duration::from_secs(1);
 /// Connections that are told apart at once; more wait in the system's queue.
 const CALLERS: usize = 32;
 

@@ -137,10 +137,10 @@ async fn agent_that_hangs_up_but_lives() {
 
 #[tokio::test]
 async fn agent_that_never_connects() {
-    let scripted = start_with("never", |options| options.start_timeout = Duration::from_millis(500));
+    let scripted = start_with("never", |options| options.start_timeout = Duration::from_secs(4));
     let error = within(scripted.session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::AgentFailedToStart);
-    assert!(error.message.contains("did not connect within 500ms of the start"), "{error}");
+    assert!(error.message.contains("did not connect within 4s of the start"), "{error}");
 }
 
 #[tokio::test]
@@ -158,13 +158,13 @@ async fn what_finding_the_interpreter_took_is_missing_when_the_agent_is_to_answe
     let slow = slow_to_tell_its_version(folder.path(), 1);
     let scripted = start_with("mute", |options| {
         options.agent.interpreter = Some(slow);
-        options.start_timeout = Duration::from_secs(4);
+        options.start_timeout = Duration::from_secs(10);
     });
     let error = within(scripted.session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
     let (_, within) = error.message.split_once("did not answer a ping within ").unwrap();
     let within = humantime::parse_duration(within.split_once(';').unwrap().0).unwrap();
-    assert!(within <= Duration::from_secs(3), "{error}");
+    assert!(within <= Duration::from_secs(9), "{error}");
 }
 
 /// The scripted agent, but it takes so long to answer the launcher's question.
@@ -276,7 +276,7 @@ async fn a_turn_that_times_out_leaves_the_session_usable() {
 async fn a_cancelled_say_then_a_second_say() {
     let scripted = started().await;
     let session = scripted.session.clone();
-    let say = tokio::spawn(async move { session.say("slow 300", None).await });
+    let say = tokio::spawn(async move { session.say("slow 3000", None).await });
     eventually("the turn is under way", || scripted.session.snapshot().turn_in_progress).await;
     say.abort();
     let turn = within(scripted.session.say("second", None)).await.unwrap();
@@ -369,7 +369,7 @@ async fn a_full_disk_for_logs_does_not_stop_the_agent() {
 
 #[tokio::test]
 async fn a_session_nobody_uses_ends_by_itself() {
-    let scripted = start_with("normal", |options| options.idle_timeout = Some(Duration::from_millis(300)));
+    let scripted = start_with("normal", |options| options.idle_timeout = Some(Duration::from_secs(3)));
     within(scripted.session.ready(None)).await.unwrap();
     let mut events = scripted.session.events(0);
     let mut reason = None;

@@ -63,7 +63,7 @@ pub(crate) fn start(
     let pump = Pump { desk: Arc::clone(desk), format, length, origin, options: options.clone() };
     desk.start("greenroom-capture", move || pump.run(source, &tell))?;
     // The thread has deadlines of its own; this one is for a system that holds it in a call.
-    let patience = options.start + Duration::from_secs(1);
+    let patience = options.start + Duration::from_secs(3);
     told.recv_timeout(patience).unwrap_or_else(|_| {
         desk.let_go();
         let device = options.device.as_deref().unwrap_or("the default input");

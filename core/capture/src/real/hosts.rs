@@ -17,7 +17,7 @@ use crate::devices::{Device, Direction};
 use crate::error::AudioError;
 
 /// How long the systems may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// What ALSA lists that is no device: converters, and parts of devices for special uses.
 const NO_DEVICES: [&str; 21] = [

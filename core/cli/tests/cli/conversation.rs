@@ -1,5 +1,7 @@
 //! What a person does: start, say, look, end.
 
+use std::process::Child;
+
 use greenroom_audio::{Format, wav};
 
 use crate::stage::{Stage, eventually, finish, runs, signal, wait_with};
@@ -142,24 +144,33 @@ fn a_log_elsewhere_is_kept() {
     assert!(log.contains("the scripted peer connects"), "{log}");
 }
 
+/// A command that goes on, and what it has printed so far.
+fn follow(stage: &Stage, arguments: &[&str]) -> (Child, impl Fn() -> String) {
+    let printed = stage.path().join("followed");
+    let output = std::fs::File::create(&printed).unwrap();
+    let child = stage.command(arguments).stdout(output).spawn().unwrap();
+    (child, move || std::fs::read_to_string(&printed).unwrap())
+}
+
 #[test]
 fn a_log_can_be_followed() {
     let stage = Stage::started();
-    let following = stage.command(&["logs", "--follow", "--lines", "1"]).spawn().unwrap();
+    let (following, told) = follow(&stage, &["logs", "--follow", "--lines", "0"]);
     stage.run(&["say", "log", "20"]).ok();
+    eventually("it follows", || told().contains(&"l".repeat(20)));
     stage.run(&["end"]).ok();
-    finish(following).ok().printed(&"l".repeat(20));
+    finish(following).ok();
 }
 
 #[test]
 fn events_can_be_followed_to_the_end() {
     let stage = Stage::started();
-    let following = stage.command(&["events", "--follow", "--json", "--last", "0"]).spawn().unwrap();
+    let (following, told) = follow(&stage, &["events", "--follow", "--json", "--last", "0"]);
     stage.run(&["say", "hello"]).ok();
+    eventually("it follows", || told().contains("echo: hello"));
     stage.run(&["end"]).ok();
-    let events = finish(following).ok();
-    let kinds: Vec<String> = events
-        .stdout
+    finish(following).ok();
+    let kinds: Vec<String> = told()
         .lines()
         .map(|line| {
             serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
@@ -212,10 +223,10 @@ fn ctrl_c_during_a_start_leaves_nothing() {
 #[test]
 fn an_idle_session_ends_by_itself_and_says_so() {
     let stage = Stage::new();
-    stage.start(&["--idle-timeout", "200ms"]).ok();
+    stage.start(&["--idle-timeout", "3s"]).ok();
     // Unlike a status, which asks the agent about itself, a list asks nothing of a session.
     eventually("it has ended", || stage.run(&["list"]).stdout.is_empty());
-    stage.run(&["say", "hello"]).code(3).told("nothing was asked for 200ms").told("greenroom start");
+    stage.run(&["say", "hello"]).code(3).told("nothing was asked for 3s").told("greenroom start");
     stage.run(&["list", "--all"]).ok().printed("ended");
     stage.run(&["logs"]).ok().printed("the scripted peer");
     stage.run(&["restart"]).ok();

@@ -21,16 +21,16 @@ fn agent_killed_mid_turn() {
 fn agent_that_never_connects() {
     let stage = Stage::new();
     let peer = greenroom_test_peer::binary();
-    let mut command = stage.command(&["start", "--timeout", "500ms", "--python", peer.to_str().unwrap()]);
+    let mut command = stage.command(&["start", "--timeout", "4s", "--python", peer.to_str().unwrap()]);
     command.env("GREENROOM_PEER", "never");
-    wait(command).code(3).told("did not connect within 500ms");
+    wait(command).code(3).told("did not connect within 4s");
 }
 
 #[test]
 fn agent_that_connects_and_says_nothing() {
     let stage = Stage::new();
     let peer = greenroom_test_peer::binary();
-    let mut command = stage.command(&["start", "--timeout", "2s", "--python", peer.to_str().unwrap()]);
+    let mut command = stage.command(&["start", "--timeout", "5s", "--python", peer.to_str().unwrap()]);
     command.env("GREENROOM_PEER", "mute");
     let begun = Instant::now();
     wait(command).code(5).told("did not answer a ping");
@@ -82,7 +82,7 @@ fn two_say_at_once() {
 #[test]
 fn cancelled_say_then_a_second_say() {
     let stage = Stage::started();
-    let first = stage.command(&["say", "slow", "700"]).spawn().unwrap();
+    let first = stage.command(&["say", "slow", "3000"]).spawn().unwrap();
     eventually("the turn is under way", || stage.in_turn());
     signal(first.id(), "KILL");
     finish(first);

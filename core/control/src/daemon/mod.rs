@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use greenroom_engine::driver::{Driver, Listener};
 use greenroom_engine::room::read_ca;
@@ -37,6 +37,9 @@ const CONNECTIONS: usize = 128;
 
 /// How often a starting session is looked at.
 const LOOK: Duration = Duration::from_millis(15);
+
+/// How long the command that waits may take to read that its session is ready.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long an agent may take to end before the daemon goes without it: its guard then kills it.
 const END: Duration = Duration::from_secs(20);
@@ -71,10 +74,19 @@ pub fn run() -> Result<(), Error> {
             tracing::error!(code = %error.code, "{error}");
             tell(&attempt, &Ready::Failed { error: error.clone() });
         }
-        // The command that started this daemon has removed it long since, unless it was killed.
-        Ok(()) => drop(fs::remove_dir_all(&attempt)),
+        Ok(()) => clear(&attempt),
     }
     outcome
+}
+
+/// Removes what the command that started this daemon removes itself, once it has read how it went, unless it was killed.
+fn clear(attempt: &Path) {
+    let is_unread = || matches!(files::read_json(&attempt.join(READY_FILE)), Ok(Some(Ready::Ready { .. })));
+    let patient_until = Instant::now() + READ_WITHIN;
+    while is_unread() && Instant::now() < patient_until {
+        std::thread::sleep(LOOK);
+    }
+    drop(fs::remove_dir_all(attempt));
 }
 
 fn by_hand() -> Error {
@@ -269,12 +281,14 @@ impl Daemon {
     }
 
     async fn serve(&mut self, signals: &mut Signals) -> Why {
-        loop {
-            let why = self.next(signals).await;
-            if !matches!(why, Why::Closed) || self.session.snapshot().closed.is_some() {
-                return why;
+        // It may have closed before anybody looked here.
+        while self.session.snapshot().closed.is_none() {
+            match self.next(signals).await {
+                Why::Closed => {}
+                why => return why,
             }
         }
+        Why::Closed
     }
 
     /// Serves who calls until there may be a reason to end.

@@ -382,8 +382,13 @@ impl Room {
             .with_compress(options.compress);
         wanted.name = options.name;
         wanted.mime_type = options.mime_type;
-        let sent = self.outgoing.send_bytes(data, wanted, &self.shared.roster).await;
-        sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+        tokio::select! {
+            biased;
+            sent = self.outgoing.send_bytes(data, wanted, &self.shared.roster) => {
+                sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+            }
+            gone = self.gone() => Err(gone),
+        }
     }
 
     /// Sends text as one stream, whose id it gives; back when all has left, which is not yet when it has arrived.
@@ -396,8 +401,13 @@ impl Room {
             .with_attributes(options.attributes.into_iter().collect())
             .with_destination_identities(options.to.into_iter().map(Into::into).collect())
             .with_compress(options.compress);
-        let sent = self.outgoing.send_text(text, wanted, &self.shared.roster).await;
-        sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+        tokio::select! {
+            biased;
+            sent = self.outgoing.send_text(text, wanted, &self.shared.roster) => {
+                sent.map(|info| info.id).map_err(|error| self.not_sent(&error))
+            }
+            gone = self.gone() => Err(gone),
+        }
     }
 
     /// From now on the streams of a topic come in here. Those that begin before are dropped.
@@ -482,9 +492,11 @@ impl Room {
         if self.commands.send(command(done)).await.is_err() {
             return Err(self.gone().await);
         }
-        match receiver.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.gone().await),
+        // What is sent while the room ends may never be looked at.
+        tokio::select! {
+            biased;
+            Ok(outcome) = receiver => outcome,
+            gone = self.gone() => Err(gone),
         }
     }
 
