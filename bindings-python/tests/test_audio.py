@@ -77,12 +77,12 @@ async def test_a_reader_that_sleeps_is_told_what_it_missed():
         first = await mic.read(timeout=SOON)
         # It reads nothing until more was dropped than waits.
         deadline = time.monotonic() + SOON
-        while mic.recorded.dropped < 1600:
+        while mic.recorded.dropped < first.lost + 1600:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         frame = await mic.read(timeout=SOON)
-        event = await anext(mic.events())
-        assert (event.type, event.cause) == ("gap", "reader")
+        event = await anext(event async for event in mic.events() if event.cause == "reader")
+        assert event.type == "gap"
         assert frame.lost >= 1600
         assert event.samples >= 1600
         # Time goes on across the gap.
@@ -90,7 +90,10 @@ async def test_a_reader_that_sleeps_is_told_what_it_missed():
 
 
 async def test_a_wait_that_is_given_up_loses_nothing(tmp_path):
-    async with audio.playback("loopback:given-up", rate=16000) as mouth, audio.capture("loopback:given-up") as ear:
+    async with (
+        audio.playback("loopback:given-up", rate=16000) as mouth,
+        audio.capture("loopback:given-up", queue=30) as ear,
+    ):
         reading = asyncio.ensure_future(collect(ear))
         await asyncio.sleep(0)
         reading.cancel()
@@ -238,7 +241,7 @@ async def test_floats_are_samples_from_minus_1_to_1_and_clipped_beyond(tmp_path)
 
 
 async def test_clear_drops_what_waits_and_a_late_write_has_a_deadline():
-    async with audio.playback("null", rate=8000, queue=0.5) as speaker:
+    async with audio.playback("null", rate=8000, queue=10) as speaker:
         with pytest.raises(greenroom.SessionTimeout, match="room for what is written"):
             await speaker.write(bytes(2 * 8000 * 30), timeout=0.01)
         assert speaker.position.waiting > 0

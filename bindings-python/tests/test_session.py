@@ -149,22 +149,22 @@ async def late_turn(events):
 async def test_a_cancelled_turn_makes_way_for_the_next(start_peer):
     async with start_peer() as session:
         events = session.events(from_now=True)
-        await give_up(session, "slow 1")
+        await give_up(session, "slow 4")
         turn = await session.say("hello")
         assert turn.reply == "echo: hello"
-        assert turn.duration < 0.9
-        assert (await asyncio.wait_for(late_turn(events), 10)).text == "slow 1"
+        assert turn.duration < 3.5
+        assert (await asyncio.wait_for(late_turn(events), 10)).text == "slow 4"
 
 
 async def test_the_answer_to_a_cancelled_turn_is_kept(start_peer):
     async with start_peer() as session:
         events = session.events(from_now=True)
-        await give_up(session, "slow 0.2")
+        await give_up(session, "slow 2")
         late = await asyncio.wait_for(late_turn(events), 10)
-        assert (late.text, late.reply, late.late) == ("slow 0.2", "echo: slow 0.2", True)
+        assert (late.text, late.reply, late.late) == ("slow 2", "echo: slow 2", True)
         turn = await session.say("hello")
         assert [(event.text, event.earlier, event.late) for event in turn.events] == [
-            ("echo: slow 0.2", True, True),
+            ("echo: slow 2", True, True),
             ("echo: hello", False, False),
         ]
 
@@ -316,14 +316,14 @@ async def test_an_agent_that_never_connects_is_a_timeout(start_peer):
     with pytest.raises(greenroom.GreenroomError) as caught:
         await start_peer("never", timeout=1.5)
     assert caught.value.code in ("timeout", "agent_failed_to_start")
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
 
 
 async def test_an_agent_that_connects_and_says_nothing_is_a_timeout(start_peer):
     begun = time.monotonic()
     with pytest.raises(greenroom.SessionTimeout, match="ping"):
-        await start_peer("mute", timeout=5)
-    assert time.monotonic() - begun < 20
+        await start_peer("mute", timeout=10)
+    assert time.monotonic() - begun < 40
 
 
 async def test_an_agent_that_crashes_at_the_start_is_told_with_its_last_words(start_peer):

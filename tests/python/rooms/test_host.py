@@ -117,7 +117,9 @@ async def test_who_rejoins_under_the_same_identity_inherits_nothing(venue: Venue
     boss = Wire(await venue.connect("boss", grant=True))
     await boss.request("r1", "run_input", text="hold the secret")
     await until("it runs", lambda: bool(agent.llm.held))
-    # The server throws the former out, and tells the agent of the latter in the same moment.
+    # What is under way when the server throws the former out reaches the latter, who has the same address.
+    await until("all that happened is told", lambda: "agent_state_changed" in boss.events)
+    # The server tells the agent of the latter in the same moment.
     heir = Wire(await venue.connect("boss"))
     await venue.gather(agent.room, heir.room)
     agent.llm.release.set()

@@ -94,7 +94,7 @@ async def test_a_join_that_is_cancelled_leaves_nothing(venue: Venue) -> None:
         with pytest.raises((asyncio.TimeoutError, TimeoutError)):
             await asyncio.wait_for(join(venue)._open(), seconds)
     await until("nobody is left", lambda: not witness.remote_participants)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 async def test_an_agent_that_leaves_ends_the_session(venue: Venue, agent: Agent) -> None:
