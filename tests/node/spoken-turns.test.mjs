@@ -16,20 +16,30 @@ const AGENTS = {
   python: [join(ROOT, 'examples', 'python', 'voice_agent.py'), { python: PYTHON }],
 };
 
+/** Without digital silence, which sound that is late leaves in its place; a melody has none within. */
+function voiced(samples) {
+  let zeros = 0;
+  return samples.filter((sample) => (zeros = sample === 0 ? zeros + 1 : 0) < 48);
+}
+
 /** What the agent said, as an ear makes it of its sound. */
-const sung = (turn) => listen(turn.voice.audio.samples).join(' ');
+const sung = (turn) => listen(voiced(turn.voice.audio.samples)).join(' ');
 
 for (const [language, [file, options]] of Object.entries(AGENTS)) {
   test(`${language}: what is said is heard and answered by sound, and recorded`, async (t) => {
     const recording = join(folder(t), 'session.wav');
     const session = await start(file, { ...options, audio: true, recording });
     t.after(() => session.close());
+    const before = session.status().audioLosses.lateMs;
     const turn = await session.say('hello there', { tts: sing });
+    // What a busy machine was late with was put off, and counts.
+    const late = session.status().audioLosses.lateMs - before;
     assert.deepEqual([turn.text, turn.heard, turn.reply], ['hello there', 'hello there', 'echo hello there']);
     assert.equal(sung(turn), 'echo hello there');
     assert.deepEqual([turn.silent, turn.interrupted, turn.voice.cutMs, turn.voice.lostMs], [false, false, undefined, 0]);
     assert.ok(turn.voice.responseMs > 0 && turn.voice.responseMs < turn.durationMs);
-    assert.ok(Math.abs(turn.voice.userMs - (sing('hello there').length / RATE - 0.08) * 1000) < 5);
+    const said = (sing('hello there').length / RATE - 0.08) * 1000;
+    assert.ok(turn.voice.userMs > said - 5 && turn.voice.userMs < said + late + 5, `${turn.voice.userMs}, late ${late}`);
 
     const text = await session.say('hello');
     assert.deepEqual([text.heard, sung(text)], [undefined, 'echo hello']);
@@ -41,8 +51,8 @@ for (const [language, [file, options]] of Object.entries(AGENTS)) {
     await session.close();
     assert.equal(session.status().recordingError, undefined);
     const [left, right] = channels(readFileSync(recording));
-    assert.deepEqual(listen(left), ['hello there', 'weather please']);
-    assert.deepEqual(listen(right), ['echo hello there', 'echo hello', tool.reply]);
+    assert.deepEqual(listen(voiced(left)), ['hello there', 'weather please']);
+    assert.deepEqual(listen(voiced(right)), ['echo hello there', 'echo hello', tool.reply]);
   });
 
   test(`${language}: who interrupts is heard, and the agent yields`, async (t) => {
@@ -108,7 +118,8 @@ test('a device is heard until it ends, is closed, or for a duration', async (t) 
   const mic = await capture({ device: whole('hello there', RATE), rate: RATE, clock: 'fast' });
   const duration = (sing('hello there').length / RATE / 2) * 1000;
   const half = await session.sayAudio(mic, { duration });
-  assert.ok(Math.abs(half.voice.userMs - duration) < 100, String(half.voice.userMs));
+  assert.ok(half.voice.userMs > duration - 100, String(half.voice.userMs));
+  assert.notEqual(half.heard, 'hello there', 'it was cut');
   assert.notEqual(await mic.read(), undefined, 'the microphone stays open');
   await mic.close();
 });
