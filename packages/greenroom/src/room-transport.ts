@@ -11,6 +11,9 @@ import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol
 import { checkRoom, type RoomLike } from './rtc.js';
 import { Inbox, SessionTransport, type IncomingMessage, type SendMessageOptions } from './transport.js';
 
+/** The largest message that a controller takes from its agent, in bytes. */
+const MAX_AGENT_MESSAGE = 16 * 1024 * 1024;
+
 /** The SDK's `RoomIO`, or the like. */
 export interface RoomIOLike {
   readonly linkedParticipant?: unknown;
@@ -206,7 +209,12 @@ class ControllerSide implements ControllerUser {
   }
 
   skipped(size: number, head: Buffer): void {
-    const refusal = refusalOf(head, `the agent's answer is ${size} bytes long, which is more than is taken`);
+    const why =
+      size > MAX_AGENT_MESSAGE
+        ? `is ${size} bytes long; at most ${MAX_AGENT_MESSAGE} are taken`
+        : 'was lost: its stream stalled, or too much of what the agent sent was still unread';
+    process.emitWarning(`a message of the agent ${why}`, { code: 'GREENROOM_SKIPPED' });
+    const refusal = refusalOf(head, `the agent's answer ${why}`);
     if (refusal !== undefined) this.#inbox.put(refusal, this.#agent?.identity);
   }
 

@@ -1,6 +1,9 @@
 """The connection fails, the server too: what was promised holds, and who can go on does."""
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest_asyncio
 from livekit import rtc
 
 import greenroom
+from greenroom.livekit import RemoteSession
 
 from .support.agents import GUARDS, Agent, Wire
 from .support.server import Server
@@ -85,6 +89,53 @@ async def test_ten_thousand_events_to_a_controller_that_does_not_read(venue: Ven
         told = [event.type async for event in session.events()]
     assert told.count("error") + agent.counted("dropped") == 10_000
     assert "gap" not in told
+
+
+async def test_controller_that_stood_still_while_its_agent_sent_3000_events_loses_none(venue: Venue) -> None:
+    room = await venue.connect("boss", grant=True)
+    heard: list[int] = []
+    agent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROMPT, venue.server.url, venue.token("agent", kind="agent")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert agent.stdin is not None and agent.stdout is not None
+    try:
+        remote = RemoteSession.from_room(room, "agent")
+        remote.on("error", lambda event: heard.append(int(event.message)))
+        await remote.start()
+        agent.stdin.write(b"go\n")
+        assert await asyncio.wait_for(agent.stdout.readline(), 30)
+        time.sleep(2.5)  # noqa: ASYNC251  # it is the fault under test
+        await until("all are heard", lambda: len(heard) == 3_000, 60)
+        assert heard == list(range(3_000))
+        await remote.aclose()
+    finally:
+        agent.kill()
+        await agent.wait()
+
+
+# An agent that sends 3,000 events once it is told to, and says so when it begins.
+PROMPT = """
+import asyncio, sys
+from livekit import rtc
+from livekit.protocol.agent_pb import agent_session as pb
+from greenroom.livekit import RoomSessionTransport
+
+async def main():
+    room = rtc.Room()
+    await room.connect(*sys.argv[1:])
+    transport = RoomSessionTransport(room)
+    await transport.start()
+    await asyncio.to_thread(sys.stdin.readline)
+    print("now", flush=True)
+    for number in range(3_000):
+        event = pb.AgentSessionEvent(error=pb.AgentSessionEvent.Error(message=str(number)))
+        await transport.send_message(pb.AgentSessionMessage(event=event))
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 @both_guards

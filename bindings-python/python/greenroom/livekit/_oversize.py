@@ -14,9 +14,16 @@ SKIPPED = 64 << 20
 PEEKED = 4 << 10
 
 
+def reason(size: int, most: int) -> str:
+    """Why a message of that size was not read."""
+    if size > most:
+        return f"the message is {size} bytes long; at most {most} are taken"
+    return f"the message of {size} bytes was lost: its stream stalled, or too much was still unread"
+
+
 def refusal(request_id: str, size: int, most: int) -> Any:
     """The response that stands for a message over the cap."""
     message = message_class()()
     message.response.request_id = request_id
-    message.response.error = f"too_large: the message is {size} bytes long; at most {most} are taken"
+    message.response.error = f"too_large: {reason(size, most)}"
     return message

@@ -14,7 +14,7 @@ from greenroom._livekit import message_class
 from greenroom._native import peek_id
 from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
 from greenroom.errors import AgentGone, InvalidArgument, SessionClosed
-from greenroom.livekit._oversize import MOST, refusal
+from greenroom.livekit._oversize import MOST, reason, refusal
 
 if TYPE_CHECKING:
     from livekit.agents.voice.remote_session import SessionTransport as _Base
@@ -249,7 +249,7 @@ class _ControllerSide:
             self._inbox.put(IncomingMessage(decoded, self._identity))
 
     def receive_skipped(self, announced: int, head: bytes) -> None:
-        logger.warning("a message of %d bytes of %r was skipped: at most %d are taken", announced, self._identity, MOST)
+        logger.warning("a message from %r was skipped: %s", self._identity, reason(announced, MOST))
         match peek_id(head):
             case ("response", request_id):
                 self._inbox.put(IncomingMessage(refusal(request_id, announced, MOST), self._identity))

@@ -399,6 +399,10 @@ impl Listener for Arc<Hub> {
         });
         Some(Box::new(Message { hub: Self::clone(self), stream }))
     }
+
+    fn bounds_streams(&self) -> bool {
+        true
+    }
 }
 
 impl Feed for Message {

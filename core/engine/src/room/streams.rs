@@ -120,7 +120,9 @@ async fn hand_out(
                 let of_sender = open.entry(from.clone()).or_default();
                 *of_sender += 1;
                 let (info, closer) = describe(from, &stream_reader);
-                let wanted = if *of_sender > most_of_sender || all >= most {
+                let listener = topics.listener(&info.topic);
+                let is_bounded = listener.as_ref().is_some_and(|listener| listener.bounds_streams());
+                let wanted = if !is_bounded && (*of_sender > most_of_sender || all >= most) {
                     tracing::warn!(
                         from = info.from,
                         topic = info.topic,
@@ -128,7 +130,6 @@ async fn hand_out(
                     );
                     None
                 } else {
-                    let listener = topics.listener(&info.topic);
                     let of_stream = closer.clone();
                     listener.and_then(|listener| listener.begin(info, Closer::new(move || of_stream.close())))
                 };
@@ -419,6 +420,33 @@ mod tests {
         assert!(taken.remove(0).read_all().await.unwrap().is_empty());
         inflow.take("eve", header("4"));
         assert_eq!(streams.next().await.unwrap().info.id, "4");
+    }
+
+    #[tokio::test]
+    async fn listener_that_bounds_streams_itself_gets_all_of_them() {
+        struct Counts(mpsc::UnboundedSender<StreamInfo>);
+        impl Listener for Counts {
+            fn begin(&self, info: StreamInfo, _: Closer) -> Option<Box<dyn Feed>> {
+                self.0.send(info).unwrap();
+                None
+            }
+
+            fn bounds_streams(&self) -> bool {
+                true
+            }
+        }
+        let mut limits = Limits::default();
+        (limits.sender_streams, limits.streams) = (2, 3);
+        let topics = Arc::new(Topics::default());
+        let (sender, mut begun) = mpsc::unbounded_channel();
+        topics.listen("t", Arc::new(Counts(sender))).unwrap();
+        let inflow = Inflow::start(topics, &limits);
+        for at in 0..100 {
+            inflow.take("agent", header(&at.to_string()));
+        }
+        for at in 0..100 {
+            assert_eq!(begun.recv().await.unwrap().id, at.to_string());
+        }
     }
 
     #[tokio::test]

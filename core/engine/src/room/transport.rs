@@ -68,6 +68,12 @@ pub trait Transport: Send + Sync {
 pub trait Listener: Send + Sync {
     /// A stream begins; `None` if it is not wanted. `closer` ends it at any time.
     fn begin(&self, info: StreamInfo, closer: Closer) -> Option<Box<dyn Feed>>;
+
+    /// Whether it bounds by itself how many streams are open at once. The room then refuses none of
+    /// them, so that the listener knows of every stream that it loses.
+    fn bounds_streams(&self) -> bool {
+        false
+    }
 }
 
 /// Takes what a stream brings.

@@ -142,7 +142,8 @@ pub enum EventKind {
         /// The same for people.
         message: String,
     },
-    /// Events are missing here, since the reader was too far behind.
+    /// Events are missing here: the reader was too far behind, or the agent's messages could not be
+    /// read.
     Gap {
         /// How many.
         dropped: u64,
@@ -503,7 +504,12 @@ impl EventKind {
     pub(crate) const fn is_part_of_a_turn(&self) -> bool {
         matches!(
             self,
-            Self::Message(_) | Self::ToolCall(_) | Self::Handoff(_) | Self::Config(_) | Self::Error { .. }
+            Self::Message(_)
+                | Self::ToolCall(_)
+                | Self::Handoff(_)
+                | Self::Config(_)
+                | Self::Error { .. }
+                | Self::Gap { .. }
         )
     }
 }

@@ -31,8 +31,24 @@ pub(super) enum Standing {
         sid: Arc<str>,
         /// Bytes at most.
         cap: usize,
+        /// Which bounds hold for the sender.
+        role: Role,
     },
 }
+
+/// What a welcome sender is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A controller: bounded in streams, rate and bytes.
+    Controller,
+    /// The agent that we drive: bounded in bytes only. After a stall of our process its streams
+    /// arrive by the thousand, and each of them belongs to the session.
+    Agent,
+}
+
+/// About the memory that an open stream takes besides its content. The agent's streams are as many
+/// as [`Limits::stream_bytes`] has room for at this size, so that empty ones are bounded too.
+const STREAM_OVERHEAD: usize = 512;
 
 /// Why a message is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +77,11 @@ pub(super) struct Intake {
     streams: BTreeMap<u64, Stream>,
     senders: BTreeMap<Arc<str>, Sender>,
     next: u64,
+    /// The content of all streams, complete messages that wait for earlier streams included.
     buffered: usize,
     held: usize,
+    /// At or before the first deadline of a stream: deadlines move later without moving it.
+    alarm: Option<Time>,
     refusals: Bucket,
     taken: VecDeque<Taken>,
 }
@@ -117,6 +136,7 @@ impl Intake {
             next: 1,
             buffered: 0,
             held: 0,
+            alarm: None,
             refusals,
             taken: VecDeque::new(),
         }
@@ -159,6 +179,8 @@ impl Intake {
             touched: now,
             is_open: true,
         };
+        let due = now + self.limits.held_for.min(self.limits.stream_stall).min(self.limits.stream_age);
+        self.alarm = Some(self.alarm.map_or(due, |alarm| alarm.min(due)));
         self.streams.insert(number, stream);
         self.held += 1;
         if standing != Standing::Unannounced {
@@ -239,12 +261,15 @@ impl Intake {
     }
 
     /// When to call [`Intake::handle_timeout`].
-    pub(super) fn poll_timeout(&self) -> Option<Time> {
-        self.streams.values().filter_map(|stream| self.due(stream)).min()
+    pub(super) const fn poll_timeout(&self) -> Option<Time> {
+        self.alarm
     }
 
-    /// Lets pass what is due.
+    /// Settles every stream whose deadline is at or before `now`.
     pub(super) fn handle_timeout(&mut self, now: Time) {
+        if self.alarm.is_none_or(|alarm| alarm > now) {
+            return;
+        }
         let is_due = |stream: &Stream| self.due(stream).is_some_and(|due| due <= now);
         let due: Vec<u64> =
             self.streams.iter().filter(|(_, stream)| is_due(stream)).map(|(number, _)| *number).collect();
@@ -255,6 +280,7 @@ impl Intake {
                 self.refuse_unread(number, Refusal::Stalled);
             }
         }
+        self.alarm = self.streams.values().filter_map(|stream| self.due(stream)).min();
     }
 
     /// How many streams wait for their sender to be announced.
@@ -275,15 +301,18 @@ impl Intake {
 
     /// Whether one more stream of this sender is within the bounds.
     fn has_room_for(&mut self, identity: &str, standing: &Standing, now: Time) -> bool {
+        let of_sender = match standing {
+            Standing::Welcome { role: Role::Agent, .. } => {
+                return self.streams.len() < self.limits.stream_bytes / STREAM_OVERHEAD;
+            }
+            Standing::Welcome { role: Role::Controller, .. } => self.limits.sender_streams,
+            _ => self.limits.stranger_streams,
+        };
         if self.streams.len() >= self.limits.streams {
             return false;
         }
         if let Some(sender) = self.senders.get(identity) {
-            let most = match standing {
-                Standing::Welcome { .. } => self.limits.sender_streams,
-                _ => self.limits.stranger_streams,
-            };
-            return sender.order.len() < most;
+            return sender.order.len() < of_sender;
         }
         if self.senders.len() >= self.limits.peers {
             let limits = &self.limits;
@@ -330,11 +359,11 @@ impl Intake {
                     self.refuse_unread(number, Refusal::Denied);
                 }
             }
-            Standing::Welcome { sid, cap } => {
+            Standing::Welcome { sid, cap, role } => {
                 stream.sid = sid;
                 if stream.size > cap {
                     self.refuse(number, Refusal::TooLarge);
-                } else if !sender.messages.take(self.limits.messages, now) {
+                } else if role == Role::Controller && !sender.messages.take(self.limits.messages, now) {
                     self.refuse(number, Refusal::Flood);
                 } else {
                     stream.state = State::Reading { cap };
@@ -383,10 +412,8 @@ impl Intake {
             State::Reading { .. } if !stream.is_open => Taken::Message {
                 identity: Arc::clone(&stream.identity),
                 sid: Arc::clone(&stream.sid),
-                message: {
-                    self.buffered -= stream.buffer.len();
-                    std::mem::take(&mut stream.buffer).into()
-                },
+                // It stays counted in `buffered` until it is given on.
+                message: std::mem::take(&mut stream.buffer).into(),
             },
             State::Peeking(why)
                 if !stream.is_open
@@ -427,12 +454,20 @@ impl Intake {
         let Some(sender) = self.senders.get_mut(identity) else { return };
         while let Some(first) = sender.order.front() {
             match self.streams.get_mut(first).map(|stream| &mut stream.state) {
-                Some(State::Settled(outcome)) => self.taken.extend(outcome.take()),
+                Some(State::Settled(outcome)) => {
+                    if let Some(Taken::Message { message, .. }) = outcome {
+                        self.buffered -= message.len();
+                    }
+                    self.taken.extend(outcome.take());
+                }
                 Some(_) => return,
                 None => {}
             }
             self.streams.remove(first);
             sender.order.pop_front();
+        }
+        if self.streams.is_empty() {
+            self.alarm = None;
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::intake::{Intake, Refusal, Standing, Taken};
+use self::intake::{Intake, Refusal, Role, Standing, Taken};
 use crate::gate::{Audit, Peer};
 use crate::limits::Limits;
 use crate::message::{self, Envelope, Kind};
@@ -61,13 +61,14 @@ pub enum Incoming {
         /// The encoded message.
         message: Bytes,
     },
-    /// The same, over the cap for agents: it was not read to its end.
+    /// A message of such an agent that was not read to its end: it is over the cap for agents, its
+    /// stream stalled, or too many bytes of others were still unread.
     Skipped {
         /// The agent.
         identity: String,
         /// Its size in bytes, as far as it is known.
         announced: usize,
-        /// Its first bytes.
+        /// Its first bytes; empty if none of it was read.
         head: Vec<u8>,
     },
     /// Nobody reads this stream any more: close its reader.
@@ -390,13 +391,13 @@ impl Switchboard {
         let sid: Option<Arc<str>> = self.sids.get(identity).map(|sid| sid.as_str().into());
         if self.agents.contains_key(identity) {
             let sid = sid.unwrap_or_else(|| unannounced(identity).into());
-            return Standing::Welcome { sid, cap: self.limits.agent_message };
+            return Standing::Welcome { sid, cap: self.limits.agent_message, role: Role::Agent };
         }
         let Some(host) = self.hosts.values_mut().next() else { return Standing::Nobody };
         let cap = host.config().limits.peer_message;
         match sid {
             Some(sid) if self.peers.get(&*sid).is_some_and(|peer| host.config().policy.welcomes(peer)) => {
-                Standing::Welcome { sid, cap }
+                Standing::Welcome { sid, cap, role: Role::Controller }
             }
             Some(sid) => Standing::Refused { sid },
             None if !identity.is_empty() && host.config().policy.hidden.contains(identity) => {
@@ -406,7 +407,7 @@ impl Switchboard {
                     identity: identity.to_owned(),
                     can_manage_agent_session: Some(true),
                 });
-                Standing::Welcome { sid: sid.into(), cap }
+                Standing::Welcome { sid: sid.into(), cap, role: Role::Controller }
             }
             None => Standing::Unannounced,
         }
@@ -417,9 +418,8 @@ impl Switchboard {
         while let Some(taken) = self.intake.poll() {
             match taken {
                 Taken::Message { identity, sid, message } => self.receive(&identity, &sid, message),
-                Taken::Refused { identity, why: Refusal::TooLarge, size, head, .. }
-                    if self.agents.contains_key(&*identity) =>
-                {
+                // Every refusal of the agent's own streams concerns the controller that drives it.
+                Taken::Refused { identity, size, head, .. } if self.agents.contains_key(&*identity) => {
                     let identity = identity.to_string();
                     self.incoming.push_back(Incoming::Skipped { identity, announced: size, head });
                 }

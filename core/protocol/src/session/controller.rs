@@ -105,11 +105,24 @@ pub struct Controller {
     unheard: VecDeque<String>,
     /// What was said and done between turns.
     backlog: Kept,
+    /// Events that were lost and not reported yet.
+    lost: Option<LostEvents>,
     /// What a start answers, but for the events.
     started: Started,
     transmits: VecDeque<Bytes>,
     answers: VecDeque<(CallId, Result<Answer, Error>)>,
 }
+
+/// Events whose messages were not read. Losses in a row are reported as one gap: before the next
+/// event, or after [`GAP_DELAY`] if none follows.
+#[derive(Debug)]
+struct LostEvents {
+    count: u64,
+    report_at: Time,
+}
+
+/// How long a gap may wait for further losses before it is reported.
+const GAP_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 enum Phase {
@@ -231,6 +244,7 @@ impl Controller {
             late: VecDeque::new(),
             unheard: VecDeque::new(),
             backlog,
+            lost: None,
             started: Started::default(),
             transmits: VecDeque::new(),
             answers: VecDeque::new(),
@@ -330,15 +344,19 @@ impl Controller {
         self.advance(now);
     }
 
-    /// A message over the cap went by: `announced` bytes, of which `head` was kept. The call it answers fails; the session lives on.
+    /// A message of `announced` bytes was not read to its end, of which `head` was kept: it is over
+    /// the cap, or it was lost. The call it answers fails. An event that was lost is reported as a
+    /// gap. The session lives on.
     pub fn receive_skipped(&mut self, announced: usize, head: &[u8], now: Time) {
         let limit = self.config.limits.agent_message;
-        let error = Error::new(
-            Code::TooLarge,
-            format!(
-                "the agent's answer is {announced} bytes long; at most {limit} are taken. The session goes on."
-            ),
-        );
+        let why = if announced > limit {
+            format!("is {announced} bytes long; at most {limit} are taken")
+        } else {
+            "was lost: its stream stalled, or too much of what the agent sent was still unread; \
+             keep the process responsive"
+                .to_owned()
+        };
+        let error = Error::new(Code::TooLarge, format!("the agent's answer {why}. The session goes on."));
         let request = match message::peek_id(head) {
             Some((Kind::Response, id)) => self.request_number(&id),
             _ => None,
@@ -362,9 +380,13 @@ impl Controller {
                     self.late_response(late.fold, Vec::new(), Some(error.message), now);
                 }
             }
-            None => {
+            None if announced > limit => {
                 let what = format!("a message of {announced} bytes, over the cap of {limit}, was skipped");
                 self.event(EventKind::Unknown { what }, None, now);
+            }
+            None => {
+                let report_at = now + GAP_DELAY;
+                self.lost.get_or_insert(LostEvents { count: 0, report_at }).count += 1;
             }
         }
         self.advance(now);
@@ -375,6 +397,7 @@ impl Controller {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        self.report_lost(now);
         let kind = EventKind::Closed { reason, message: error.message.clone() };
         self.journal.record(kind, false, None, now);
         self.phase = Phase::Closed(error.clone());
@@ -443,6 +466,7 @@ impl Controller {
         });
         let over = self.over.iter().map(|over| self.over_at(over));
         let voice = self.voice.iter().map(Voice::poll_timeout);
+        let lost = self.lost.iter().map(|lost| lost.report_at);
         let starting = match &self.phase {
             Phase::Starting(starting) if starting.open_requests == 0 => Some(self.started_at(starting)),
             _ => None,
@@ -455,6 +479,7 @@ impl Controller {
             .chain(active)
             .chain(over)
             .chain(voice)
+            .chain(lost)
             .chain(starting)
             .chain(next_turn)
             .min()
@@ -462,6 +487,9 @@ impl Controller {
 
     /// Lets pass what is due.
     pub fn handle_timeout(&mut self, now: Time) {
+        if self.lost.as_ref().is_some_and(|lost| lost.report_at <= now) {
+            self.report_lost(now);
+        }
         let due: Vec<u64> =
             self.waiting.iter().filter(|(_, w)| w.deadline <= now).map(|(request, _)| *request).collect();
         for request in due {
@@ -785,7 +813,15 @@ impl Controller {
 
     // ---- messages in -------------------------------------------------------------------------------------------------------------
 
+    /// Reports lost events as one gap.
+    fn report_lost(&mut self, now: Time) {
+        if let Some(lost) = self.lost.take() {
+            self.event(EventKind::Gap { dropped: lost.count }, None, now);
+        }
+    }
+
     fn event(&mut self, kind: EventKind, raw: Option<String>, now: Time) {
+        self.report_lost(now);
         if self.told.repeats(&kind) {
             return;
         }

@@ -321,6 +321,44 @@ fn an_oversize_answer_fails_its_call_alone() {
 }
 
 #[test]
+fn lost_messages_are_reported_as_one_gap_before_the_next_event_or_after_a_moment() {
+    let mut stage = Stage::ready();
+    let gaps = |stage: &Stage| -> Vec<u64> {
+        let events = stage.events_named("gap").into_iter();
+        events
+            .map(|event| match event.kind {
+                EventKind::Gap { dropped } => dropped,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let lose = |stage: &mut Stage| {
+        stage.controller.receive_skipped(30, &[], stage.now);
+        stage.pump();
+    };
+    let turn = stage.say("hi");
+    let said = stage.next_asked();
+    lose(&mut stage);
+    lose(&mut stage);
+    assert!(gaps(&stage).is_empty());
+    stage.emit([added(user("hi"))]);
+    assert_eq!(gaps(&stage), [2]);
+    lose(&mut stage);
+    stage.wait(secs(0.1));
+    assert_eq!(gaps(&stage), [2, 1]);
+    // A lost answer fails its call; what the end of the session overtakes is reported before it.
+    let head = script::encode(script::run_input(&said.id, None, []));
+    stage.controller.receive_skipped(head.len(), &head, stage.now);
+    stage.pump();
+    let error = stage.error(turn);
+    assert_eq!(error.code, Code::TooLarge);
+    assert!(error.message.contains("was lost"), "{error}");
+    lose(&mut stage);
+    stage.close("the agent exited");
+    assert_eq!(gaps(&stage), [2, 1, 1]);
+}
+
+#[test]
 fn the_end_of_the_link_fails_all_that_is_pending_at_once_with_the_reason() {
     let mut stage = Stage::ready();
     let active = stage.say("a");

@@ -244,3 +244,56 @@ fn ten_thousand_events_to_a_controller_that_does_not_read_are_bounded() {
     let sent = outgoing.iter().filter(|out| is_send(out)).count();
     assert_eq!(sent, 101, "a hundred events, and the answer");
 }
+
+#[test]
+fn agent_with_thousands_of_open_streams_loses_none() {
+    let mut stage = Stage::with(
+        |limits| {
+            limits.sender_streams = 2;
+            limits.streams = 4;
+            limits.messages = Rate { burst: 1.0, per_second: 1.0 };
+        },
+        HostConfig::default(),
+    );
+    stage.peer("agent", None);
+    stage.board.listen("agent");
+    let open: Vec<_> = (0..3_000).map(|_| stage.begin("agent", None)).collect();
+    for stream in open {
+        assert!(stage.chunk(stream, &event()));
+        stage.end(stream);
+    }
+    assert_eq!(stage.heard.len(), 3_000);
+    assert!(stage.cut.is_empty());
+}
+
+#[test]
+fn agent_over_the_bound_of_bytes_is_skipped_and_never_silently() {
+    let mut stage = Stage::with(|limits| limits.stream_bytes = 3 * MIB, HostConfig::default());
+    stage.peer("agent", None);
+    stage.board.listen("agent");
+    let open: Vec<_> = (0..5).map(|_| stage.begin("agent", None)).collect();
+    let taken = open.iter().filter(|stream| stage.chunk(**stream, &vec![0; MIB])).count();
+    assert_eq!(taken, 3);
+    open.iter().for_each(|stream| stage.end(*stream));
+    // Each of them is heard of: three whole, two as skipped.
+    assert_eq!(stage.heard.len(), 5);
+    // Empty streams are bounded as well.
+    let most = 3 * MIB / 512;
+    (0..=most).for_each(|_| {
+        stage.begin("agent", None);
+    });
+    assert_eq!(stage.heard.len(), 6);
+}
+
+#[test]
+fn messages_that_wait_for_an_earlier_stream_count_towards_the_bound_of_bytes() {
+    let mut stage = Stage::with(|limits| limits.stream_bytes = 3 * MIB, HostConfig::default());
+    stage.peer("ann", Some(true));
+    let first = stage.begin("ann", None);
+    for at in 0..5 {
+        stage.send("ann", &say(&format!("r-{at}"), MIB - 100));
+    }
+    stage.end(first);
+    assert_eq!(stage.asked.len(), 3);
+    assert_eq!(stage.sent().len(), 2, "the others are told");
+}
