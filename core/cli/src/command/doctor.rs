@@ -33,7 +33,7 @@ pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error
         Ok,
     );
     let (ca, proxy) = reach::through(&doctor.reach)?;
-    let checkup = Checkup { address, token, timeout: doctor.timeout, ca, proxy };
+    let checkup = Checkup { address, token, timeout: doctor.timeout, ca, proxy, secret_note: None };
     let mut unwritten = Ok(());
     let is_json = out.is_json();
     let report = doctor::examine(&checkup, &mut |step| {

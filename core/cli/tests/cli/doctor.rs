@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::front::{Authority, ConnectProxy, tls_before};
+use crate::front::{Authority, ConnectProxy, answering, dropping_upgrade, tls_before, under_a_path};
 use crate::server::{KEY, SECRET, Server, free_port, free_udp_port, usual_config};
 use crate::stage::{Outcome, Stage, wait};
 use crate::venue::Venue;
@@ -188,4 +188,110 @@ async fn behind_a_proxy_and_with_an_authority_of_its_own() {
         assert!(step["found"].as_str().unwrap().contains(at), "{report}");
         assert!(step["advice"].as_str().unwrap().contains("--proxy"), "{report}");
     }
+}
+
+/// What a report says of the step that failed.
+fn failed(report: &Value) -> (&str, &str, &str) {
+    let steps = report["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["outcome"] == "failed").unwrap_or_else(|| panic!("{report}"));
+    (step["name"].as_str().unwrap(), step["found"].as_str().unwrap(), step["advice"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn front_before_the_server_is_named_as_the_cause() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let of = |status: &str, headers: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let moved = "Location: https://livekit.test/rtc/v1\r\n";
+    for (front, found, advice) in [
+        (answering(&of("503 Service Unavailable", "", "")).await, "503 Service Unavailable", "reaches none"),
+        (answering(&of("429 Too Many Requests", "", "")).await, "429 Too Many Requests", "too many requests"),
+        (
+            answering(&of("301 Moved Permanently", moved, "")).await,
+            "301",
+            "give wss://livekit.test as the url",
+        ),
+        (answering(&of("200 OK", "Content-Type: text/html\r\n", "<html>")).await, "text/html", "website"),
+        (dropping_upgrade(venue.server.address()).await, "a LiveKit server is there", "websockets"),
+    ] {
+        let report = run(&stage, &format!("ws://{front}"), &["--json"]).code(3).json();
+        let (name, said, advised) = failed(&report);
+        assert_eq!(name, "signal", "{report}");
+        assert!(said.contains(found) && said.contains(&front.to_string()), "{report}");
+        assert!(said.contains("/rtc"), "where it was asked: {report}");
+        assert!(advised.contains(advice) && !advised.contains("UDP"), "{report}");
+        assert!(outcomes(&report)[4..].iter().all(|(_, outcome)| *outcome == "skipped"), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_under_a_path_is_asked_there() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let (front, asked) = under_a_path(venue.server.address()).await;
+    for url in [format!("ws://{front}/livekit"), format!("ws://{front}/livekit/")] {
+        let report = run(&stage, &url, &["--json"]).ok().json();
+        assert_eq!(report["url"], format!("ws://{front}/livekit"));
+    }
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().all(|path| path == "/livekit/rtc/v1"), "{asked:?}");
+    let mut made =
+        stage.command(&["token", "--json", "--url", &format!("ws://{front}/livekit/"), "--room", "r"]);
+    made.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+    assert_eq!(wait(made).ok().json()["url"], format!("ws://{front}/livekit"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn name_that_only_the_proxy_knows_is_left_to_it() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let proxy = ConnectProxy::start_open(&[("livekit.only-the-proxy.test:80", venue.server.address())]).await;
+    let with = |names: &[(&str, &str)]| {
+        let mut doctor = stage.command(&["doctor", "--json", "--url", "ws://livekit.only-the-proxy.test"]);
+        doctor.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET).envs(names.iter().copied());
+        wait(doctor)
+    };
+    let url = proxy.url();
+    let report = with(&[("HTTP_PROXY", &url)]).ok().json();
+    assert_eq!(outcomes(&report)[..2], [("dns", "ok"), ("connect", "ok")]);
+    assert!(step(&report, "dns")["found"].as_str().unwrap().starts_with("the proxy 127.0.0.1"), "{report}");
+    for excepted in ["*", "*.only-the-proxy.test:80"] {
+        let report = with(&[("HTTP_PROXY", &url), ("NO_PROXY", excepted)]).code(3).json();
+        assert_eq!(failed(&report).0, "dns", "{excepted}: {report}");
+    }
+    let report = with(&[("HTTP_PROXY", "://ada:hunter2@proxy")]).code(2).json();
+    assert!(failed(&report).1.contains("HTTP_PROXY"), "{report}");
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_token_names_clock_key_or_secret() {
+    let (stage, venue) = (Stage::new(), Venue::new());
+    let signed = |key: &str, secret: &str, url: &str| {
+        let mut doctor = stage.command(&["doctor", "--json", "--url", url]);
+        doctor.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
+        wait(doctor).code(4).json()
+    };
+    let url = venue.server.url();
+    let report = signed(KEY, "of another server, thirty-two long", &url);
+    let (name, found, _) = failed(&report);
+    assert_eq!(name, "token");
+    assert!(found.contains("not signed with the secret") && found.contains("clock"), "{report}");
+    let report = signed("nobody", SECRET, &url);
+    assert!(failed(&report).1.contains("does not know the key"), "{report}");
+
+    // A server whose clock is five minutes behind.
+    let body = "invalid token, error: token has invalid claims: token is not valid yet";
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(300);
+    let date = httpdate::fmt_http_date(then);
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 401 Unauthorized\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let front = answering(&answer).await;
+    let report = signed(KEY, SECRET, &format!("ws://{front}"));
+    let (_, found, advice) = failed(&report);
+    assert!(
+        found.contains("this machine's clock is 5m") && found.contains("ahead of the server's"),
+        "{report}"
+    );
+    assert!(advice.contains("set the clock"), "{report}");
 }

@@ -8,9 +8,10 @@
 mod line;
 mod room;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom_engine::room::{Address, Dialer, Proxy};
+use greenroom_engine::room::{Address, Dialer, Failure, Proxy};
 use greenroom_protocol::{Code, Error};
 use serde::Serialize;
 
@@ -29,6 +30,9 @@ pub struct Checkup {
     pub ca: Option<Vec<u8>>,
     /// Through which proxy the server is reached.
     pub proxy: Proxy,
+    /// What is odd about the secret that the token is signed with, without the secret itself. It is
+    /// said where the server refuses the token and its clock is not the cause.
+    pub secret_note: Option<String>,
 }
 
 /// What was found.
@@ -150,7 +154,7 @@ impl Outcome {
 /// # Errors
 /// [`Code::Io`], when this machine gives no event loop; [`Code::InvalidArgument`] for a proxy or certificates that are none.
 pub fn examine(checkup: &Checkup, progress: &mut dyn FnMut(&Step)) -> Result<Report, Error> {
-    let dialer = Dialer::new(&checkup.proxy, checkup.ca.as_deref())?;
+    let dialer = Arc::new(Dialer::new(&checkup.proxy, checkup.ca.as_deref())?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -195,6 +199,10 @@ impl Notes<'_> {
         advice: impl Into<String>,
     ) {
         self.put(name, Outcome::Failed, began, found.into(), Some(advice.into()), Some(code));
+    }
+
+    fn failure(&mut self, name: StepName, began: Instant, failure: Failure) {
+        self.fail(name, failure.code, began, failure.found, failure.advice);
     }
 
     fn skip(&mut self, name: StepName, why: impl Into<String>) {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use greenroom_engine::RoomOptions;
-use greenroom_engine::room::{IcePolicy, Room, Way};
-use greenroom_protocol::{Code, Error};
+use greenroom_engine::room::{Failure, IcePolicy, Room, Step, Way};
+use greenroom_protocol::Code;
 
 use super::{Checkup, Notes, StepName};
 use crate::credentials::Said;
@@ -12,6 +12,9 @@ use crate::credentials::Said;
 /// What is looked at here.
 pub(super) const STEPS: [StepName; 5] =
     [StepName::Token, StepName::Grant, StepName::Media, StepName::Tcp, StepName::Turn];
+
+/// Why steps are left out that need a room.
+const NO_ROOM: &str = "there is no room to look at";
 
 /// How long a way may take that is there for those who need it.
 const DETOUR: Duration = Duration::from_secs(5);
@@ -24,13 +27,17 @@ pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
     let began = Instant::now();
     let said = match Said::read(token) {
         Ok(said) => said,
-        Err(error) => return refuse(notes, began, &error),
+        Err(error) => {
+            let advice = "make one with the server's own key, such as with `greenroom token`";
+            notes.fail(StepName::Token, error.code, began, error.message, advice);
+            return skip(notes, &STEPS[1..], NO_ROOM);
+        }
     };
     let mut options = RoomOptions::new(checkup.address.as_str(), token.reveal());
     options.connect_timeout = checkup.timeout;
     options.ca.clone_from(&checkup.ca);
     options.proxy = checkup.proxy.clone();
-    match Room::connect(options.clone()).await {
+    match Room::try_connect(options.clone()).await {
         Ok((room, _)) => {
             let (identity, name) = (room.local().identity, room.info().name);
             notes.ok(StepName::Token, began, format!("it lets {identity} into the room {name}"));
@@ -38,14 +45,11 @@ pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
             media(notes, began, &room);
             room.disconnect().await;
         }
-        Err(error) if matches!(error.code, Code::PermissionDenied | Code::InvalidArgument) => {
-            return refuse(notes, began, &error);
-        }
-        Err(error) => {
-            notes.skip(StepName::Token, "the server did not get as far as to say");
-            notes.skip(StepName::Grant, "there is no room to look at");
-            let advice = "let UDP and TCP through to the ports of the server's `rtc` settings";
-            notes.fail(StepName::Media, error.code, began, error.message, advice);
+        Err(failure) if failure.step != Step::Media => return refuse(checkup, notes, began, failure),
+        Err(failure) => {
+            notes.ok(StepName::Token, began, "the server takes it");
+            notes.skip(StepName::Grant, NO_ROOM);
+            notes.failure(StepName::Media, began, failure);
             return skip(notes, &STEPS[3..], "it was tried, and nothing got through");
         }
     }
@@ -76,14 +80,14 @@ fn media(notes: &mut Notes<'_>, began: Instant, room: &Room) {
 /// Whether data would get through this way too. That it does not stands in nobody's way here.
 async fn detour(notes: &mut Notes<'_>, name: StepName, options: RoomOptions, advice: &str) {
     let began = Instant::now();
-    match Room::connect(options).await {
+    match Room::try_connect(options).await {
         Ok((room, _)) => {
             let to = room.path().map_or_else(String::new, |path| format!(" to {}", path.server));
             room.disconnect().await;
             notes.ok(name, began, format!("data gets through{to}"));
         }
-        Err(error) if error.code == Code::Unsupported => notes.skip(name, error.message),
-        Err(error) => notes.warn(name, began, error.message, advice),
+        Err(failure) if failure.code == Code::Unsupported => notes.skip(name, failure.found),
+        Err(failure) => notes.warn(name, began, failure.found, format!("{}; {advice}", failure.advice)),
     }
 }
 
@@ -93,10 +97,14 @@ fn skip(notes: &mut Notes<'_>, names: &[StepName], why: &str) {
     }
 }
 
-fn refuse(notes: &mut Notes<'_>, began: Instant, error: &Error) {
-    let advice = "make one with the server's own key, such as with `greenroom token`, and check the clocks";
-    notes.fail(StepName::Token, error.code, began, error.message.clone(), advice);
-    skip(notes, &STEPS[1..], "there is no room to look at");
+/// The server does not let us in.
+fn refuse(checkup: &Checkup, notes: &mut Notes<'_>, began: Instant, mut failure: Failure) {
+    let is_about_secret = failure.step == Step::Token && failure.code == Code::PermissionDenied;
+    if let Some(note) = checkup.secret_note.as_ref().filter(|_| is_about_secret) {
+        failure.advice = format!("{}; {note}", failure.advice);
+    }
+    notes.failure(StepName::Token, began, failure);
+    skip(notes, &STEPS[1..], NO_ROOM);
 }
 
 fn grant(notes: &mut Notes<'_>, said: &Said, room: &Room) {

@@ -417,7 +417,7 @@ fn live(desk: &Arc<Desk>, options: RoomOptions, token: u64, mut orders: mpsc::Un
     runtime.block_on(async {
         let stay = Shared::new();
         let joined = tokio::select! {
-            joined = Room::open(options, Arc::clone(&stay)) => joined,
+            joined = Room::open(options, Arc::clone(&stay)) => joined.map_err(Error::from),
             () = given_up(&mut orders, token, desk) => Err(Error::new(Code::Cancelled, "the join was given up")),
         };
         match joined {

@@ -16,16 +16,18 @@ use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
 use prost::Message as _;
-use str0m::RtcError;
 use str0m::media::{Frequency, MediaData};
+use str0m::net::Protocol;
+use str0m::{Candidate, RtcError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::audio::{Inlet, Outlet};
 use super::dial::{Dialer, Proxy};
 use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
+use super::failure::{Failure, Step, listed};
 use super::lanes::{Lanes, Sender};
-use super::network::{Arrival, IcePolicy, Means, Network};
+use super::network::{self, Arrival, IcePolicy, Means, Network};
 use super::opus::Packet;
 use super::participant::{Changes, Participant, Track};
 use super::peer::{Channel, Come, Peer};
@@ -57,6 +59,8 @@ pub(super) enum Command {
 
 /// Datagrams that are read before the task looks at anything else.
 const BURST: usize = 32;
+/// Until there is a way by the system's routes, before checks leave by all interfaces.
+const WIDEN_AFTER: Duration = Duration::from_millis(500);
 /// Until there is a way by UDP, before TCP and TURN servers are tried too.
 const DETOUR_AFTER: Duration = Duration::from_millis(1_500);
 /// How long a connection may be silent before it is made anew.
@@ -99,6 +103,10 @@ struct Connection {
     /// Whether it takes TCP anywhere.
     takes_tcp: bool,
     candidates: usize,
+    /// Candidates whose addresses are names of a local network, which only there mean something.
+    named_candidates: usize,
+    /// Whether checks leave by all interfaces.
+    is_wide: bool,
     /// Why TURN servers do not relay.
     not_relayed: Vec<String>,
     began: Instant,
@@ -122,7 +130,7 @@ enum End {
     /// It is to be made anew, as another stay in the room, at another server if one is named.
     Rejoin(Option<String>),
     /// It never came about.
-    Failed(Error),
+    Failed(Failure),
 }
 
 type Resuming = Pin<Box<dyn Future<Output = Result<proto::ReconnectResponse, SignalError>> + Send>>;
@@ -144,7 +152,7 @@ pub(super) struct Client {
     /// Changes that the server has not made yet.
     changes: HashMap<u32, Change>,
     /// Told once packets can be sent.
-    opened: Option<oneshot::Sender<Result<(), Error>>>,
+    opened: Option<oneshot::Sender<Result<(), Failure>>>,
     /// The deadline until packets can be sent.
     open_by: Option<Instant>,
     resuming: Option<Resuming>,
@@ -156,10 +164,12 @@ pub(super) struct Client {
 
 impl Client {
     /// Joins: the signal connection, and the server's word that we are in. [`Client::run`] does the rest.
-    pub(super) async fn join(shared: Arc<Shared>, options: RoomOptions) -> Result<Self, Error> {
-        let address = Address::parse(&options.url)?;
-        let dialer = Arc::new(Dialer::new(&options.proxy, options.ca.as_deref())?);
-        websocket::install(options.ca.is_some() || !matches!(options.proxy, Proxy::Environment))?;
+    pub(super) async fn join(shared: Arc<Shared>, options: RoomOptions) -> Result<Self, Failure> {
+        let refused = |error| Failure::of(Step::Options, error);
+        let address = Address::parse(&options.url).map_err(refused)?;
+        let dialer = Arc::new(Dialer::new(&options.proxy, options.ca.as_deref()).map_err(refused)?);
+        websocket::install(options.ca.is_some() || !matches!(options.proxy, Proxy::Environment))
+            .map_err(refused)?;
         let faults = Faults { impairment: options.impairment, impaired: Arc::clone(&shared.impaired) };
         let means = Means {
             policy: options.ice_policy,
@@ -167,6 +177,7 @@ impl Client {
             faults,
             is_local: address.is_loopback(),
             path: Arc::clone(&shared.path),
+            interfaces: network::interfaces,
         };
         let (connection, response) =
             Connection::join(&address, &options.token, &means, options.connect_timeout).await?;
@@ -199,7 +210,7 @@ impl Client {
     pub(super) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
-        opened: oneshot::Sender<Result<(), Error>>,
+        opened: oneshot::Sender<Result<(), Failure>>,
     ) {
         self.opened = Some(opened);
         let shared = Arc::clone(&self.shared);
@@ -214,14 +225,14 @@ impl Client {
                     break Disconnected::new(DisconnectReason::ClientInitiated);
                 }
                 End::Disconnected(disconnected) => break disconnected,
-                End::Failed(error) => {
+                End::Failed(failure) => {
                     self.leave().await;
                     let disconnected = Disconnected {
                         reason: DisconnectReason::JoinFailure,
-                        message: error.message.clone(),
+                        message: Error::from(failure.clone()).message,
                     };
                     if let Some(opened) = self.opened.take() {
-                        let _ = opened.send(Err(error));
+                        let _ = opened.send(Err(failure));
                     }
                     break disconnected;
                 }
@@ -238,7 +249,7 @@ impl Client {
             }
         };
         if let Some(opened) = self.opened.take() {
-            let _ = opened.send(Err(disconnected.error()));
+            let _ = opened.send(Err(Failure::of(Step::Media, disconnected.error())));
         }
         self.inflow.abort_all();
         // Before what waits is dropped, so that it fails with this reason.
@@ -356,11 +367,12 @@ impl Client {
         let detour = (!connection.is_reachable && connection.has_detour())
             .then(|| self.detour_at())
             .filter(|at| *at > Instant::now());
+        let widening = connection.widens().then(|| connection.began + WIDEN_AFTER);
         let silence =
             connection.silent_since.filter(|_| self.resuming.is_none()).map(|since| since + SILENCE);
         let answers = self.changes.values().map(|change| change.by);
         let tracks = self.tracks.next_at(&connection.peer);
-        let others = detour.into_iter().chain(silence).chain(tracks).chain(self.open_by);
+        let others = detour.into_iter().chain(widening).chain(silence).chain(tracks).chain(self.open_by);
         answers.chain(others).fold(connection.until, Instant::min)
     }
 
@@ -374,10 +386,14 @@ impl Client {
         let is_time = now >= self.detour_at();
         let connection = &mut self.connection;
         if !connection.is_reachable && is_time && connection.has_detour() {
-            for server in std::mem::take(&mut connection.by_tcp) {
-                connection.network.call(server);
-            }
+            connection.network.call(std::mem::take(&mut connection.by_tcp));
             connection.network.call_relays();
+        }
+        if connection.widens() && now >= connection.began + WIDEN_AFTER {
+            connection.is_wide = true;
+            for address in connection.network.widen() {
+                connection.announce(address);
+            }
         }
         if self.open_by.is_some_and(|by| by <= now) {
             self.open_by = None;
@@ -395,36 +411,26 @@ impl Client {
         Ok(())
     }
 
-    fn never_open(&self) -> Error {
+    fn never_open(&self) -> Failure {
         let connection = &self.connection;
         let within = humantime::format_duration(self.options.connect_timeout);
         let host = self.address.host();
+        let failure = |code, found: String, advice: &str| Failure::new(Step::Media, code, found, advice);
         if self.means.policy == IcePolicy::Tcp && !connection.takes_tcp {
-            let message =
-                format!("{host} names no address for media by TCP; enable its tcp_port, or allow other ways");
-            return Error::new(Code::Unsupported, message);
+            let found = format!("{host} names no address for media by TCP");
+            return failure(Code::Unsupported, found, "enable its tcp_port, or allow other ways");
         }
-        let message = if connection.is_reachable {
-            format!(
-                "{host} can be reached, but its data channels did not open within {within}; look at the server's log"
-            )
-        } else if connection.candidates == 0 {
-            format!(
-                "{host} named no address for media within {within}; look at its rtc settings (node_ip, port_range, tcp_port)"
-            )
-        } else {
-            let waiting = connection.network.waiting_relays();
-            let reasons: Vec<String> = connection.not_relayed.iter().cloned().chain(waiting).collect();
-            let turn = match reasons.as_slice() {
-                [] => String::new(),
-                reasons => format!(" No TURN server relays: {}.", reasons.join("; ")),
-            };
-            format!(
-                "no way to the media of {host} within {within}, of {} by UDP and TCP that it named; open its UDP ports in the firewall, or enable its tcp_port or its turn.{turn}",
-                connection.candidates
-            )
-        };
-        Error::new(Code::Timeout, message)
+        if connection.is_reachable {
+            let found = format!("{host} can be reached, but its data channels did not open within {within}");
+            return failure(Code::Timeout, found, "look at the server's log");
+        }
+        if connection.candidates == 0 {
+            let found = format!("{host} named no address for media within {within}");
+            return failure(Code::Timeout, found, "look at its rtc settings (node_ip, port_range, tcp_port)");
+        }
+        let (tried, advice) = connection.tried(&self.address);
+        let found = format!("no way to the media of {host} within {within}: {tried}");
+        failure(Code::Timeout, found, &advice)
     }
 
     fn arrived(&mut self, first: Arrival) -> Result<(), End> {
@@ -438,7 +444,7 @@ impl Client {
                     received.map_err(|error| self.broken(&error))?;
                     self.drain()?;
                 }
-                Some(Arrival::Connected(address)) => self.connection.peer.add_tcp(address),
+                Some(Arrival::Connected { local, server }) => self.connection.peer.add_tcp(local, server),
                 Some(Arrival::Relayed(address)) => self.connection.peer.add_relay(address),
                 Some(Arrival::NotRelayed(why)) => {
                     tracing::warn!(why, "a TURN server does not relay");
@@ -466,6 +472,9 @@ impl Client {
     fn reachable(&mut self, is_reachable: bool) {
         let connection = &mut self.connection;
         connection.is_reachable = is_reachable;
+        if !is_reachable {
+            connection.network.forget_routes();
+        }
         // While it comes about, its own deadline counts.
         connection.silent_since = (!is_reachable && self.open_by.is_none()).then(Instant::now);
         if is_reachable && self.is_interrupted && self.resuming.is_none() && self.rejoins == 0 {
@@ -705,8 +714,8 @@ impl Client {
     fn interrupted(&self, why: &str) -> End {
         tracing::warn!(why, "the connection to the room broke");
         if self.opened.is_some() {
-            let message = format!("the connection to {} broke while it was made: {why}", self.address.host());
-            End::Failed(Error::new(Code::Io, message))
+            let found = format!("the connection to {} broke while it was made: {why}", self.address.host());
+            End::Failed(Failure::new(Step::Media, Code::Io, found, ""))
         } else {
             End::Broken
         }
@@ -721,8 +730,8 @@ impl Client {
             self.shared.tell(RoomEvent::Reconnecting);
         }
         let signal = Arc::clone(&self.connection.signal);
-        let dialer = Arc::clone(&self.means.dialer);
-        self.resuming = Some(Box::pin(websocket::through(dialer, async move {
+        let way = websocket::Way::new(Arc::clone(&self.means.dialer));
+        self.resuming = Some(Box::pin(websocket::through(way, async move {
             let mut last = SignalError::Closed;
             for pause in RETRIES {
                 sleep(pause).await;
@@ -778,6 +787,7 @@ impl Client {
             ..Default::default()
         }));
         connection.is_reachable = false;
+        connection.is_wide = false;
         connection.began = Instant::now();
         connection.network.use_relays(RelayServer::read(&response.ice_servers));
         if let Some(offer) = connection.peer.restart_ice() {
@@ -834,7 +844,7 @@ impl Client {
                     self.tracks.restart();
                     return Ok(());
                 }
-                Err(error) => why = error.message,
+                Err(failure) => why = failure.found,
             }
         }
         Err(Disconnected {
@@ -892,20 +902,26 @@ impl Connection {
         token: &str,
         means: &Means,
         connect_timeout: Duration,
-    ) -> Result<(Self, proto::JoinResponse), Error> {
+    ) -> Result<(Self, proto::JoinResponse), Failure> {
         let began = Instant::now();
-        let mut network = Network::open(means.clone())
-            .await
-            .map_err(|error| Error::new(Code::Io, format!("no UDP socket can be opened: {error}")))?;
+        let mut network = Network::open(means.clone()).await.map_err(|error| {
+            let found = format!("no UDP socket can be opened: {error}");
+            Failure::new(Step::Media, Code::Io, found, "see that this machine has a network")
+        })?;
         let (peer, offer) = Peer::new(&network.addresses(), began);
-        let join = signal::join(address, token, offer, connect_timeout);
-        let (client, response, events) = websocket::through(Arc::clone(&means.dialer), join).await?;
+        let dialer = Arc::clone(&means.dialer);
+        let joined = signal::join(dialer, address, token, offer, connect_timeout).await?;
+        let signal::Joined { client, response, events, local } = joined;
         let relays = RelayServer::read(&response.ice_servers);
         if means.policy == IcePolicy::Relay && relays.is_empty() {
             client.close().await;
-            let host = address.host();
-            let message = format!("{host} names no TURN server; enable its turn, or allow other ways");
-            return Err(Error::new(Code::Unsupported, message));
+            let found = format!("{} names no TURN server", address.host());
+            return Err(Failure::new(
+                Step::Media,
+                Code::Unsupported,
+                found,
+                "enable its turn, or allow other ways",
+            ));
         }
         network.use_relays(relays);
         let signal = Arc::new(client);
@@ -928,9 +944,14 @@ impl Connection {
             by_tcp: Vec::new(),
             takes_tcp: false,
             candidates: 0,
+            named_candidates: 0,
+            is_wide: false,
             not_relayed: Vec::new(),
             began,
         };
+        if let Some(address) = local.and_then(|ip| connection.network.also_at(ip)) {
+            connection.announce(address);
+        }
         Ok((connection, response))
     }
 
@@ -946,20 +967,122 @@ impl Connection {
         }
         let Ok(Init { candidate }) = serde_json::from_str(init) else { return };
         self.candidates += 1;
+        if candidate.split_ascii_whitespace().nth(4).is_some_and(|address| address.ends_with(".local")) {
+            self.named_candidates += 1;
+        }
         if let Some((server, by_tcp)) = self.peer.add_remote(&candidate) {
-            if by_tcp {
-                self.by_tcp.push(server);
-                self.takes_tcp = true;
-            } else {
+            if !by_tcp {
                 self.network.add_peer(server);
+                return;
+            }
+            self.takes_tcp = true;
+            match self.network.tcp_to(server) {
+                Some(local) => self.peer.add_tcp(local, server),
+                None => self.by_tcp.push(server),
             }
         }
+    }
+
+    /// Says to the server that we are at this address, too.
+    fn announce(&self, address: std::net::SocketAddr) {
+        let Ok(candidate) = Candidate::host(address, Protocol::Udp) else { return };
+        let init = serde_json::json!({
+            "candidate": candidate.to_sdp_string(), "sdpMid": "0", "sdpMLineIndex": 0,
+        });
+        self.ask(Request::Trickle(proto::TrickleRequest {
+            candidate_init: init.to_string(),
+            target: proto::SignalTarget::Publisher as i32,
+            ..Default::default()
+        }));
+    }
+
+    /// Whether checks are to leave by all interfaces once they have gone by the system's routes for a while.
+    const fn widens(&self) -> bool {
+        !self.is_reachable && !self.is_wide
+    }
+
+    /// What was tried to reach the server's media, and what is to be done about what became of it.
+    fn tried(&self, address: &Address) -> (String, String) {
+        let network = &self.network;
+        let (by_udp, by_tcp) =
+            (self.peer.remote_addresses(Protocol::Udp), self.peer.remote_addresses(Protocol::Tcp));
+        let mut tried = Vec::new();
+        let ours: Vec<String> = network.sent_from().iter().map(ToString::to_string).collect();
+        if !by_udp.is_empty() && !ours.is_empty() {
+            let from = listed_of(&ours);
+            tried.push(format!("by UDP from {from} to {}: no answer", listed(&by_udp)));
+        }
+        let unsent = network.unsent();
+        if !unsent.is_empty() {
+            let why = unsent.iter().map(|(at, why)| format!("{at}: {why}")).collect::<Vec<_>>();
+            tried.push(format!("this machine sends nothing to {}", listed_of(&why)));
+        }
+        if !by_tcp.is_empty() {
+            let failed = network.failed_calls();
+            let said = by_tcp.iter().map(|at| match failed.iter().find(|(failed, _)| failed == at) {
+                Some((_, error)) => format!("{at}: {error}"),
+                None if self.by_tcp.contains(at) => format!("{at}: not tried"),
+                None => format!("{at}: no answer"),
+            });
+            tried.push(format!("by TCP to {}", listed_of(&said.collect::<Vec<_>>())));
+        }
+        if self.named_candidates > 0 {
+            let count = self.named_candidates;
+            tried.push(format!("{count} of its addresses are names of its own network (mDNS)"));
+        }
+        let reasons: Vec<String> = self.not_relayed.iter().cloned().chain(network.waiting_relays()).collect();
+        if !reasons.is_empty() {
+            tried.push(format!("no TURN server relays: {}", listed_of(&reasons)));
+        }
+        if tried.is_empty() {
+            tried.push(format!("none of the {} addresses that it named can be used", self.candidates));
+        }
+        let all: Vec<std::net::SocketAddr> = by_udp.iter().chain(&by_tcp).copied().collect();
+        (tried.join(". "), advice_about(&all, unsent, network.failed_calls(), address))
     }
 
     /// Whether there are ways that were not tried yet.
     fn has_detour(&self) -> bool {
         !self.by_tcp.is_empty() || self.network.has_more_relays()
     }
+}
+
+/// What to do where no address of the server's media was reached, by what is seen of these.
+fn advice_about(
+    all: &[std::net::SocketAddr],
+    unsent: &[(std::net::SocketAddr, std::io::ErrorKind)],
+    failed_calls: &[(std::net::SocketAddr, std::io::Error)],
+    server: &Address,
+) -> String {
+    use std::io::ErrorKind;
+    let is_private = |at: &std::net::SocketAddr| match at.ip() {
+        std::net::IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    };
+    if !all.is_empty() && unsent.len() >= all.len() {
+        if unsent.iter().all(|(_, why)| *why == ErrorKind::PermissionDenied) {
+            return "a rule of this machine's own firewall forbids it; allow UDP out to these addresses"
+                .to_owned();
+        }
+        return "this machine has no route there: connect to the server's network (a VPN?), or have the server name addresses that can be reached from here (rtc.node_ip, rtc.use_external_ip)".to_owned();
+    }
+    if !all.is_empty() && all.iter().all(is_private) && !server.is_loopback() {
+        return "all addresses that the server names are of a private network: if this machine is not in it, set rtc.use_external_ip or rtc.node_ip on the server, or enable its turn".to_owned();
+    }
+    if !failed_calls.is_empty()
+        && failed_calls.iter().all(|(_, why)| why.kind() == ErrorKind::ConnectionRefused)
+    {
+        return "at the addresses that the server names its ports are closed: check that they are its own (rtc.node_ip), and its rtc settings".to_owned();
+    }
+    "either the server is not at the addresses that it names (rtc.node_ip, rtc.use_external_ip), or something between here and there drops what is sent; where UDP cannot pass, enable the server's tcp_port or its turn".to_owned()
+}
+
+/// Lists texts, the first of many.
+fn listed_of(texts: &[String]) -> String {
+    const LISTED: usize = 8;
+    let more = texts.len().saturating_sub(LISTED);
+    let shown = texts.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// Whether the local participant is as it was to become. What an update leaves empty, it leaves as it is.
@@ -992,4 +1115,42 @@ fn sender(response: &proto::JoinResponse) -> Sender {
 fn sender_of(shared: &Shared) -> Sender {
     let local = shared.roster.local();
     Sender { identity: local.identity, sid: local.sid }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::io::{Error as IoError, ErrorKind};
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    /// What was seen of the server's addresses, and what follows from it.
+    #[test]
+    fn advice_about_unreached_media_follows_from_what_was_seen() {
+        let (public, private) = ("203.0.113.7:50000", "10.0.0.7:50000");
+        let (public_v6, private_v6) = ("[2001:db8::7]:50000", "[fd00::7]:50000");
+        let (elsewhere, here) = ("wss://livekit.test", "ws://127.0.0.1:7880");
+        let none: &[(&str, ErrorKind)] = &[];
+        let unreachable = ErrorKind::NetworkUnreachable;
+        for (server, all, unsent, failed, advice) in [
+            (elsewhere, &[public_v6][..], &[(public_v6, unreachable)][..], none, "no route"),
+            (elsewhere, &[public], &[(public, ErrorKind::PermissionDenied)], none, "own firewall"),
+            (elsewhere, &[public, public_v6], &[(public_v6, unreachable)], none, "drops what is sent"),
+            (elsewhere, &[private, private_v6], none, none, "of a private network"),
+            (here, &[private], none, none, "drops what is sent"),
+            (elsewhere, &[public, private], none, none, "drops what is sent"),
+            (elsewhere, &[public], none, &[(public, ErrorKind::ConnectionRefused)], "closed"),
+            (elsewhere, &[public], none, &[(public, ErrorKind::TimedOut)], "drops what is sent"),
+            (elsewhere, &[], none, none, "drops what is sent"),
+        ] {
+            let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+            let all: Vec<SocketAddr> = all.iter().map(|text| at(text)).collect();
+            let unsent: Vec<_> = unsent.iter().map(|(text, why)| (at(text), *why)).collect();
+            let failed: Vec<_> = failed.iter().map(|(text, why)| (at(text), IoError::from(*why))).collect();
+            let found = advice_about(&all, &unsent, &failed, &Address::parse(server).unwrap());
+            assert!(found.contains(advice), "{all:?} {unsent:?} {failed:?}: {found}");
+        }
+    }
 }

@@ -27,7 +27,6 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::dial::{Dialer, Proxy};
 use super::peer::{Come, Peer};
 use super::relay::{FromRelay, Relay, RelayServer};
 use super::socket::Faults;
@@ -101,7 +100,7 @@ pub fn join_for(polls: usize, options: RoomOptions) -> Result<bool, Error> {
                 room.disconnect().await;
                 outcome = Ok(true);
             }
-            Some(Err(error)) => outcome = Err(error),
+            Some(Err(failure)) => outcome = Err(failure.into()),
             None => {}
         }
         timeout(DEADLINE, shared.left()).await.expect("a join that was given up stays");
@@ -194,9 +193,9 @@ pub fn relay(data: &[u8]) {
     run(async {
         let theirs = UdpSocket::bind(OURS_ANY).await.expect("loopback has a free port");
         let at = theirs.local_addr().expect("it is bound");
-        let dialer = Arc::new(Dialer::new(&Proxy::Direct, None).expect("no proxy is one"));
         let by_udp = RelayServer::read(&[server(format!("turn:{at}"))]).remove(0);
-        let relay = by_udp.connect(dialer, Faults::default(), 0).await.expect("loopback can be led to");
+        let relay = by_udp.allocate_at(at, &Faults::default(), 0, Arc::default()).await;
+        let relay = relay.expect("loopback can be led to");
         let mut sent = [0; 2_048];
         let mut last = Vec::new();
         feed(relay, &said, async |message| {

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `client` | the task that owns a room's connection: sockets, clock, signal messages, reconnects |
 //! | `peer` | the peer connection without IO: ICE, DTLS, SCTP, data channels |
-//! | `network` | the sockets: UDP on each interface, TCP to the server, TURN servers |
+//! | `network` | the sockets: UDP by all interfaces, TCP to the server, TURN servers |
 //! | `socket`, `pipe`, `relay` | one UDP socket, one byte stream, one TURN server |
-//! | `dial`, `websocket` | TCP and TLS to a name, through a proxy or not, and the signal connection over that |
+//! | `dial`, `proxies`, `websocket` | TCP and TLS to a name, through a proxy or not, and the signal connection over that |
+//! | `failure` | why a room cannot be reached: the step, what was found, the way out |
 //! | `impairment` | a bad network, for tests |
 //! | `signal` | how a room is joined, and what it means when that fails |
 //! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
@@ -25,6 +26,7 @@ mod calls;
 mod client;
 mod dial;
 mod event;
+mod failure;
 #[doc(hidden)]
 pub mod fuzz;
 mod impairment;
@@ -34,6 +36,7 @@ mod opus;
 mod participant;
 mod peer;
 mod pipe;
+mod proxies;
 mod relay;
 mod session;
 mod signal;
@@ -62,8 +65,9 @@ pub use greenroom_audio::{Format, Frame};
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
-pub use self::dial::{Dialer, Duplex, Proxy, Stream, read_ca};
+pub use self::dial::{Dialer, Duplex, Opened, Proxy, Route, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
+pub use self::failure::{Deadline, Failure, Step};
 pub use self::impairment::Impairment;
 pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
@@ -71,7 +75,7 @@ pub use self::participant::{Participant, ParticipantKind, Permissions, Track, Tr
 use self::peer::{Channel, PACKET};
 pub use self::session::{AttachOptions, JoinOptions};
 pub(crate) use self::session::{attach, join};
-pub use self::signal::Address;
+pub use self::signal::{Address, probe_signal};
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
 pub use self::transport::{Closer, Feed, Listener, Topics, Transport, carry};
 use crate::driver::lock;
@@ -243,15 +247,25 @@ impl Room {
     /// [`Code::InvalidArgument`] for a url or token that is none, [`Code::PermissionDenied`] if the server refuses the token,
     /// [`Code::Unsupported`] if it is too old, [`Code::Timeout`] and [`Code::Io`] if it cannot be reached; each says at which step.
     pub async fn connect(options: RoomOptions) -> Result<(Self, RoomEvents), Error> {
+        Ok(Self::try_connect(options).await?)
+    }
+
+    /// The same as [`connect`](Self::connect), with the step that failed told apart from what to do about it.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect).
+    pub async fn try_connect(options: RoomOptions) -> Result<(Self, RoomEvents), Failure> {
+        let failed = |error| Failure::of(Step::Options, error);
         let (sender, receiver) = oneshot::channel();
         std::thread::Builder::new()
             .name("greenroom-room".to_owned())
             .spawn(move || live(options, sender))
             .map_err(|error| {
-                Error::new(Code::Io, format!("no thread can be started for the room: {error}"))
+                failed(Error::new(Code::Io, format!("no thread can be started for the room: {error}")))
             })?;
         receiver.await.unwrap_or_else(|_| {
-            Err(Error::new(Code::Internal, "the room's thread ended unexpectedly; please report it"))
+            let message = "the room's thread ended unexpectedly; please report it";
+            Err(failed(Error::new(Code::Internal, message)))
         })
     }
 
@@ -259,7 +273,7 @@ impl Room {
     pub(in crate::room) async fn open(
         options: RoomOptions,
         shared: Arc<Shared>,
-    ) -> Result<(Self, RoomEvents), Error> {
+    ) -> Result<(Self, RoomEvents), Failure> {
         let reader = shared.events.subscribe();
         let limits = options.limits.clone();
         let client = Client::join(Arc::clone(&shared), options).await?;
@@ -280,7 +294,10 @@ impl Room {
         });
         let (opened, is_open) = oneshot::channel();
         tokio::spawn(client.run(to_client, opened));
-        let lost = || Error::new(Code::Internal, "the room's task ended unexpectedly; please report it");
+        let lost = || {
+            let message = "the room's task ended unexpectedly; please report it";
+            Failure::of(Step::Media, Error::new(Code::Internal, message))
+        };
         is_open.await.map_err(|_| lost())??;
         guard.disarm();
         let events = RoomEvents { reader, shared: Arc::clone(&room.shared), has_ended: false };
@@ -661,19 +678,20 @@ impl Drop for StopOnDrop {
 }
 
 /// The thread of a room that nobody else drives.
-fn live(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEvents), Error>>) {
+fn live(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEvents), Failure>>) {
+    let failed = |error| Failure::of(Step::Options, error);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let error = Error::new(Code::Io, format!("the room's event loop cannot be started: {error}"));
-            return drop(joined.send(Err(error)));
+            return drop(joined.send(Err(failed(error))));
         }
     };
     runtime.block_on(async {
         let shared = Shared::new();
         let opened = tokio::select! {
             opened = Room::open(options, Arc::clone(&shared)) => opened,
-            () = joined.closed() => Err(Error::new(Code::Cancelled, "the join was given up")),
+            () = joined.closed() => Err(failed(Error::new(Code::Cancelled, "the join was given up"))),
         };
         // Who gave up meanwhile drops what this gives, which leaves the room.
         drop(joined.send(opened));

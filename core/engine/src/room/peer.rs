@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::tracks::Leaving;
 use livekit_protocol as proto;
@@ -28,6 +28,17 @@ const RELIABLE_BUFFER: usize = 512 << 10;
 const STREAM: &str = "greenroom";
 /// M-lines for others' tracks that are offered at once, whatever the server asks for.
 const MOST_LINES: u32 = 64;
+
+/// Pairs of a local and a remote address that are tried by turns. str0m drops those beyond 100, and
+/// pairs that the server's own checks make need some room too.
+const PAIRS: usize = 80;
+/// Between two checks, while there are pairs that were not checked yet (RFC 8445 wants no less).
+const PACE: Duration = Duration::from_millis(5);
+/// How long remote addresses are tried before others take their place, where there are too many for
+/// all to be tried at once. The time grows by itself with each turn.
+const TURN: Duration = Duration::from_millis(1_000);
+/// The longest turn.
+const LONGEST_TURN: Duration = Duration::from_secs(4);
 
 /// One of the two channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +82,35 @@ pub(super) struct Peer {
     theirs: Vec<Mid>,
     /// What comes in over which of these, as the server last said, by sid.
     tracks: HashMap<Mid, String>,
+    /// Our addresses that are paired with the server's.
+    locals: Vec<Candidate>,
+    /// The server's addresses, in the order in which they came; those of TCP that were reached.
+    remotes: Vec<Candidate>,
+    /// Those of TCP, until a connection to them comes about.
+    unreached: Vec<Candidate>,
+    /// Which of the remotes are tried now: so many from this place on, in a circle.
+    tried: Tried,
+    /// Pairs that were not checked yet.
+    unchecked: usize,
+    is_reachable: bool,
+    /// The last moment that it was told.
+    last_now: Option<Instant>,
     wanted: Wanted,
     pending: Option<SdpPendingOffer>,
     offer_id: u32,
     offer: String,
     answer: String,
+}
+
+/// Which of the server's addresses are tried.
+#[derive(Debug, Default)]
+struct Tried {
+    from: usize,
+    count: usize,
+    /// How many turns there were.
+    turns: u32,
+    /// When the next ones have their turn, where they do not fit beside these.
+    until: Option<Instant>,
 }
 
 /// What the next offer is to change.
@@ -103,8 +138,10 @@ impl Peer {
             .set_reordering_size_audio(0)
             .set_sctp_max_buffered_amount(BUFFER)
             .build(now);
-        for candidate in addresses.iter().flat_map(|address| Candidate::host(*address, Protocol::Udp)) {
-            rtc.add_local_candidate(candidate);
+        let locals: Vec<Candidate> =
+            addresses.iter().flat_map(|address| Candidate::host(*address, Protocol::Udp)).collect();
+        for candidate in &locals {
+            rtc.add_local_candidate(candidate.clone());
         }
         let mut api = rtc.sdp_api();
         let reliable = api.add_channel_with_config(channel("_reliable", Channel::Reliable));
@@ -120,6 +157,13 @@ impl Peer {
             ours: HashMap::new(),
             theirs: Vec::new(),
             tracks: HashMap::new(),
+            locals,
+            remotes: Vec::new(),
+            unreached: Vec::new(),
+            tried: Tried::default(),
+            unchecked: 0,
+            is_reachable: false,
+            last_now: None,
             wanted: Wanted::default(),
             pending: None,
             offer_id: 0,
@@ -189,6 +233,11 @@ impl Peer {
         }
         if wanted.restart {
             api.ice_restart(true);
+            // The server names its addresses again.
+            self.remotes.clear();
+            self.unreached.clear();
+            self.tried = Tried::default();
+            self.unchecked = 0;
         }
         let (offer, pending) = api.apply()?;
         self.offered(offer.to_sdp_string(), pending);
@@ -270,15 +319,33 @@ impl Peer {
     /// The server can be reached here: gives the address, and whether it is to be called by TCP.
     pub(super) fn add_remote(&mut self, candidate: &str) -> Option<(SocketAddr, bool)> {
         let candidate = Candidate::from_sdp_string(candidate).ok()?;
-        let by_tcp = candidate.proto() == Protocol::Tcp && candidate.tcptype() == Some(TcpType::Passive);
         let address = candidate.addr();
-        self.rtc.add_remote_candidate(candidate);
-        Some((address, by_tcp))
+        let known = |known: &Candidate| known.addr() == address && known.proto() == candidate.proto();
+        if self.remotes.iter().chain(&self.unreached).any(known) {
+            return None;
+        }
+        if candidate.proto() != Protocol::Tcp {
+            self.pair(candidate);
+            return Some((address, false));
+        }
+        if candidate.tcptype() != Some(TcpType::Passive) {
+            return None;
+        }
+        // It is one more pair only once there is a connection.
+        self.unreached.push(candidate);
+        Some((address, true))
     }
 
     /// A TCP connection to the server has come about, which is at this address on our side.
-    pub(super) fn add_tcp(&mut self, address: SocketAddr) {
-        self.add_local(Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build().ok());
+    pub(super) fn add_tcp(&mut self, address: SocketAddr, server: SocketAddr) {
+        let known = self.locals.iter().any(|local| local.proto() == Protocol::Tcp && local.addr() == address);
+        if !known {
+            self.add_local(Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build().ok());
+        }
+        if let Some(place) = self.unreached.iter().position(|remote| remote.addr() == server) {
+            let candidate = self.unreached.swap_remove(place);
+            self.pair(candidate);
+        }
     }
 
     /// A TURN server relays what comes to this address.
@@ -288,9 +355,92 @@ impl Peer {
 
     /// None for an address that nobody can be at.
     fn add_local(&mut self, candidate: Option<Candidate>) {
-        if let Some(candidate) = candidate {
-            self.rtc.add_local_candidate(candidate);
+        if let Some(candidate) = candidate
+            && self.rtc.add_local_candidate(candidate.clone()).is_some()
+        {
+            self.unchecked += self.remotes.iter().filter(|remote| pairs(&candidate, remote)).count();
+            self.locals.push(candidate);
+            self.fit();
         }
+    }
+
+    /// Has an address of the server tried, now or in its turn.
+    fn pair(&mut self, remote: Candidate) {
+        // The new one joins those that are tried if these are all, and the circle is not closed.
+        let is_next = self.tried.count == self.remotes.len() && self.tried.from == 0;
+        self.remotes.push(remote);
+        if is_next {
+            self.tried.count += 1;
+            self.begin(self.remotes.len() - 1);
+            self.fit();
+        }
+    }
+
+    /// Has a remote address tried.
+    fn begin(&mut self, place: usize) {
+        let remote = self.remotes[place].clone();
+        self.unchecked += self.pairs_of(place);
+        self.rtc.add_remote_candidate(remote);
+    }
+
+    fn end(&mut self, place: usize) {
+        let remote = self.remotes[place].clone();
+        self.rtc.direct_api().invalidate_candidate(&remote);
+    }
+
+    fn pairs_of(&self, place: usize) -> usize {
+        let remote = &self.remotes[place];
+        self.locals.iter().filter(|local| pairs(local, remote)).count()
+    }
+
+    /// Has the last of those that are tried wait for their turn, where they are too many. What has
+    /// got through stays as it is.
+    fn fit(&mut self) {
+        if self.is_reachable {
+            return;
+        }
+        let all = self.remotes.len();
+        let mut count: usize =
+            (0..self.tried.count).map(|n| self.pairs_of((self.tried.from + n) % all)).sum();
+        while count > PAIRS && self.tried.count > 1 {
+            self.tried.count -= 1;
+            let place = (self.tried.from + self.tried.count) % all;
+            count -= self.pairs_of(place);
+            self.end(place);
+        }
+    }
+
+    /// Gives those remote addresses their turn that did not fit beside the others.
+    fn take_turns(&mut self, now: Instant) {
+        let all = self.remotes.len();
+        if self.is_reachable || self.tried.count == all {
+            self.tried.until = None;
+            return;
+        }
+        let turn = (TURN + TURN / 2 * self.tried.turns).min(LONGEST_TURN);
+        let until = *self.tried.until.get_or_insert(now + turn);
+        if now < until {
+            return;
+        }
+        let Tried { from, count, turns, .. } = self.tried;
+        for n in 0..count {
+            self.end((from + n) % all);
+        }
+        self.tried = Tried { from: (from + count) % all, count: 0, turns: turns + 1, until: None };
+        let mut pairs = 0;
+        while self.tried.count < all && pairs < PAIRS {
+            let place = (self.tried.from + self.tried.count) % all;
+            pairs += self.pairs_of(place);
+            self.tried.count += 1;
+            self.begin(place);
+        }
+        self.unchecked = pairs;
+    }
+
+    /// How many addresses the server has named, as it is tried by UDP and by TCP.
+    pub(super) fn remote_addresses(&self, proto: Protocol) -> Vec<SocketAddr> {
+        let all = self.remotes.iter().chain(&self.unreached);
+        all.filter(|remote| remote.proto() == proto).map(Candidate::addr).collect()
     }
 
     /// A datagram came. What is no part of the connection is dropped.
@@ -309,6 +459,12 @@ impl Peer {
 
     /// Time has passed. To be called after every change, too.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), RtcError> {
+        self.last_now = Some(now);
+        if !self.answer.is_empty() {
+            self.take_turns(now);
+            // str0m checks one pair each time.
+            self.unchecked = self.unchecked.saturating_sub(1);
+        }
         self.rtc.handle_input(Input::Timeout(now))
     }
 
@@ -316,7 +472,7 @@ impl Peer {
     pub(super) fn poll(&mut self) -> Result<Come, RtcError> {
         loop {
             match self.rtc.poll_output()? {
-                Output::Timeout(at) => return Ok(Come::Until(at)),
+                Output::Timeout(at) => return Ok(Come::Until(self.sooner(at))),
                 Output::Transmit(transmit) => return Ok(Come::Transmit(transmit)),
                 Output::Event(event) => {
                     if let Some(come) = self.take_event(event) {
@@ -325,6 +481,14 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// When to go on, where str0m would at this moment: sooner, if a pair waits for its first check,
+    /// or if other addresses have their turn before.
+    fn sooner(&self, at: Instant) -> Instant {
+        let is_checking = !self.is_reachable && self.unchecked > 0 && !self.answer.is_empty();
+        let check = self.last_now.filter(|_| is_checking).map(|now| now + PACE);
+        check.into_iter().chain(self.tried.until).fold(at, Instant::min)
     }
 
     fn take_event(&mut self, event: Event) -> Option<Come> {
@@ -350,8 +514,14 @@ impl Peer {
             }
             Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(Come::Closed),
             Event::IceConnectionStateChange(state) => match state {
-                IceConnectionState::Connected | IceConnectionState::Completed => Some(Come::Reachable(true)),
-                IceConnectionState::Disconnected => Some(Come::Reachable(false)),
+                IceConnectionState::Connected | IceConnectionState::Completed => {
+                    self.is_reachable = true;
+                    Some(Come::Reachable(true))
+                }
+                IceConnectionState::Disconnected => {
+                    self.is_reachable = false;
+                    Some(Come::Reachable(false))
+                }
                 IceConnectionState::New | IceConnectionState::Checking => None,
             },
             Event::Closed => Some(Come::Closed),
@@ -381,6 +551,11 @@ impl Peer {
     pub(super) fn unconfirmed(&mut self) -> usize {
         self.rtc.channel(self.reliable).map_or(0, |mut channel| channel.buffered_amount())
     }
+}
+
+/// Whether ICE pairs these addresses.
+fn pairs(local: &Candidate, remote: &Candidate) -> bool {
+    local.proto() == remote.proto() && local.addr().is_ipv4() == remote.addr().is_ipv4()
 }
 
 impl Wanted {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use turn_client_proto::udp::TurnClientUdp;
 use url::Host;
 
 use super::dial::{Dialer, Stream};
+use super::failure::Deadline;
 use super::pipe::Pipe;
 use super::socket::{Faults, Socket};
 
@@ -28,8 +30,8 @@ use super::socket::{Faults, Socket};
 const NEAR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const FAR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2);
 
-/// Addresses of the server that are let through; it names few.
-const PEERS: usize = 64;
+/// Addresses of the server that are let through: far more than any names.
+const PEERS: usize = 1_024;
 
 /// How a TURN server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,19 +97,35 @@ impl RelayServer {
         &self.url
     }
 
-    /// Connects to it. Whether it relays, [`Relay::poll`] tells.
-    pub(super) async fn connect(self, dialer: Arc<Dialer>, faults: Faults, number: u64) -> io::Result<Relay> {
-        if self.way != Way::Udp {
-            let stream = dialer.dial(&self.host, self.port, self.way == Way::Tls).await?;
-            return Ok(self.on(stream));
-        }
-        let server = self.resolve().await?;
+    /// Whether datagrams to it go by UDP.
+    pub(super) fn is_by_udp(&self) -> bool {
+        self.way == Way::Udp
+    }
+
+    /// Asks it to relay by UDP, at one of its addresses. `relays` is set once it does.
+    pub(super) async fn allocate_at(
+        self,
+        server: SocketAddr,
+        faults: &Faults,
+        number: u64,
+        relays: Arc<AtomicBool>,
+    ) -> io::Result<Relay> {
         let any: IpAddr =
             if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let mut socket = Socket::bind(SocketAddr::new(any, 0), &faults, number).await?;
+        let mut socket = Socket::bind(SocketAddr::new(any, 0), faults, number)?;
         let near = socket.lead_to(server).await?;
         let client = TurnClientUdp::allocate(near, server, self.config());
-        Ok(self.by(Carrier::Udp(socket), client.into()))
+        let mut relay = self.by(Carrier::Udp(socket), client.into());
+        relay.relays = relays;
+        Ok(relay)
+    }
+
+    /// Connects to it by TCP or TLS. Whether it relays, [`Relay::poll`] tells.
+    pub(super) async fn dial(self, dialer: Arc<Dialer>, limit: Duration) -> io::Result<Relay> {
+        let tls = self.way == Way::Tls;
+        let dialled = dialer.dial(&self.host, self.port, tls, Deadline::after(limit)).await;
+        let opened = dialled.map_err(|failure| io::Error::other(failure.found))?;
+        Ok(self.on(opened.stream))
     }
 
     /// Goes by a connection that stands.
@@ -124,6 +142,7 @@ impl RelayServer {
             origin: Instant::now(),
             address: None,
             permitted: Vec::new(),
+            relays: Arc::default(),
             alarm: Box::pin(sleep_until(Instant::now().into())),
         }
     }
@@ -133,15 +152,15 @@ impl RelayServer {
         TurnConfig::new(TurnCredentials::new(&self.username, &self.password))
     }
 
-    async fn resolve(&self) -> io::Result<SocketAddr> {
+    /// Its addresses.
+    pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        match &self.host {
-            Host::Ipv4(ip) => Ok(SocketAddr::new((*ip).into(), self.port)),
-            Host::Ipv6(ip) => Ok(SocketAddr::new((*ip).into(), self.port)),
-            Host::Domain(name) => {
-                tokio::net::lookup_host((name.as_str(), self.port)).await?.next().ok_or_else(none)
-            }
-        }
+        let found: Vec<SocketAddr> = match &self.host {
+            Host::Ipv4(ip) => vec![SocketAddr::new((*ip).into(), self.port)],
+            Host::Ipv6(ip) => vec![SocketAddr::new((*ip).into(), self.port)],
+            Host::Domain(name) => tokio::net::lookup_host((name.as_str(), self.port)).await?.collect(),
+        };
+        if found.is_empty() { Err(none()) } else { Ok(found) }
     }
 }
 
@@ -166,6 +185,8 @@ pub(super) struct Relay {
     address: Option<SocketAddr>,
     /// With whom.
     permitted: Vec<SocketAddr>,
+    /// Set once it relays, so that other addresses of the same server are not asked any more.
+    relays: Arc<AtomicBool>,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -179,6 +200,11 @@ impl Relay {
     /// The address at which others see what is sent here, once there is one.
     pub(super) const fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Notes that it relays.
+    pub(super) fn settled(&self) {
+        self.relays.store(true, Ordering::Relaxed);
     }
 
     /// Lets datagrams from and to this address through, once it relays.
@@ -294,7 +320,8 @@ impl Relay {
 impl Carrier {
     fn send(&mut self, message: &[u8], server: SocketAddr) {
         match self {
-            Self::Udp(socket) => socket.send(message, server),
+            // What is lost, the client sends again.
+            Self::Udp(socket) => drop(socket.send(message, server)),
             Self::Stream(pipe, _) => pipe.write(&[message]),
         }
     }

@@ -117,7 +117,7 @@ async fn session(shared: &Arc<Shared>, options: JoinOptions) {
             room.disconnect().await;
             return;
         }
-        Ok(Err(error)) => failed_start(error),
+        Ok(Err(failure)) => failed_start(failure.into()),
         Err(over) => over,
     };
     close(shared, over);

@@ -43,8 +43,10 @@ struct BadNetwork {
 
 impl Socket {
     /// Binds a socket to this address. `number` tells the sockets of one connection apart.
-    pub(super) async fn bind(address: SocketAddr, faults: &Faults, number: u64) -> io::Result<Self> {
-        let socket = UdpSocket::bind(address).await?;
+    pub(super) fn bind(address: SocketAddr, faults: &Faults, number: u64) -> io::Result<Self> {
+        let socket = std::net::UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
         let address = socket.local_addr()?;
         let bad = |impairment| BadNetwork {
             incoming: Line::new(impairment, 2 * number),
@@ -70,10 +72,14 @@ impl Socket {
     }
 
     /// Sends a datagram, or drops it where the system takes none now.
-    pub(super) fn send(&mut self, contents: &[u8], destination: SocketAddr) {
+    /// The error is what the system said of it.
+    pub(super) fn send(&mut self, contents: &[u8], destination: SocketAddr) -> io::Result<()> {
         match &mut self.bad {
             None => transmit(&self.socket, self.is_connected, contents, destination),
-            Some(bad) => bad.outgoing.push((destination, contents.to_vec()), Instant::now()),
+            Some(bad) => {
+                bad.outgoing.push((destination, contents.to_vec()), Instant::now());
+                Ok(())
+            }
         }
     }
 
@@ -86,7 +92,7 @@ impl Socket {
             }
             let now = Instant::now();
             while let Some((destination, contents)) = bad.outgoing.pop(now) {
-                transmit(&self.socket, self.is_connected, &contents, destination);
+                let _ = transmit(&self.socket, self.is_connected, &contents, destination);
             }
             bad.tell();
             if let Some((source, contents)) = bad.incoming.pop(now) {
@@ -111,8 +117,15 @@ impl BadNetwork {
 }
 
 /// Not to be sent is what happens to datagrams; ICE, SCTP and TURN are made for it.
-fn transmit(socket: &UdpSocket, is_connected: bool, contents: &[u8], destination: SocketAddr) {
-    let _ = if is_connected { socket.try_send(contents) } else { socket.try_send_to(contents, destination) };
+fn transmit(
+    socket: &UdpSocket,
+    is_connected: bool,
+    contents: &[u8],
+    destination: SocketAddr,
+) -> io::Result<()> {
+    let sent =
+        if is_connected { socket.try_send(contents) } else { socket.try_send_to(contents, destination) };
+    sent.map(drop)
 }
 
 fn receive(socket: &UdpSocket, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<(SocketAddr, usize)> {

@@ -139,3 +139,84 @@ async fn serve(
     let _ = near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
     let _ = copy_bidirectional(&mut near, &mut far).await;
 }
+
+/// Answers every request with this, whatever it asks for.
+pub(crate) async fn answering(answer: &str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = answer.to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let _ = head(&mut stream).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+/// Passes each request on to a server as `change` has it, and all that comes after it.
+pub(crate) async fn rewriting(
+    server: SocketAddr,
+    change: impl Fn(String) -> String + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let change = Arc::new(change);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let change = Arc::clone(&change);
+            tokio::spawn(async move {
+                let Some(head) = head(&mut near).await else { return };
+                let Ok(mut far) = TcpStream::connect(server).await else { return };
+                if far.write_all(change(head).as_bytes()).await.is_ok() {
+                    let _ = copy_bidirectional(&mut near, &mut far).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// One that does not pass websockets on, as a proxy that was never told to.
+pub(crate) async fn dropping_upgrade(server: SocketAddr) -> SocketAddr {
+    rewriting(server, |head| {
+        let is_kept = |line: &&str| {
+            let line = line.to_ascii_lowercase();
+            !line.starts_with("upgrade:") && !line.starts_with("connection:")
+        };
+        let kept: Vec<&str> = head.trim_end().split("\r\n").filter(is_kept).collect();
+        format!("{}\r\nConnection: close\r\n\r\n", kept.join("\r\n"))
+    })
+    .await
+}
+
+/// One under whose path `/livekit` the server is. Gives its address and what was asked for.
+pub(crate) async fn under_a_path(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let address = rewriting(server, move |head| {
+        let path = head.split(' ').nth(1).unwrap().split('?').next().unwrap().to_owned();
+        noted.lock().unwrap().push(path);
+        // What is not under it, this server does not have.
+        if head.contains(" /livekit/") {
+            head.replacen(" /livekit/", " /", 1)
+        } else {
+            head.replacen(" /", " /nowhere/", 1)
+        }
+    })
+    .await;
+    (address, asked)
+}
+
+/// The head of a request, with the empty line at its end.
+async fn head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}

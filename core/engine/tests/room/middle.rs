@@ -1,6 +1,7 @@
 //! A server in the middle: it passes signal messages on, and says to the client what a test wants said.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use greenroom_engine::Room;
@@ -23,6 +24,12 @@ pub(crate) struct Middle {
 
 impl Middle {
     pub(crate) async fn before(venue: &Venue<'_>) -> Self {
+        Self::naming(venue, &[]).await
+    }
+
+    /// One that names these candidates before those of the server.
+    pub(crate) async fn naming(venue: &Venue<'_>, candidates: &[String]) -> Self {
+        let named: Arc<[Vec<u8>]> = candidates.iter().map(|candidate| named(candidate)).collect();
         let server = venue.server.address();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -30,7 +37,7 @@ impl Middle {
         let to_say = words.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass_on(stream, server, to_say.subscribe()));
+                tokio::spawn(pass_on(stream, server, to_say.subscribe(), Arc::clone(&named)));
             }
         });
         Self { address, words }
@@ -44,6 +51,10 @@ impl Middle {
         joined
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
     /// Says something to the clients.
     pub(crate) fn say(&self, message: Response) {
         self.say_raw(proto::SignalResponse { message: Some(message) }.encode_to_vec());
@@ -54,7 +65,19 @@ impl Middle {
     }
 }
 
-async fn pass_on(stream: TcpStream, server: SocketAddr, mut words: broadcast::Receiver<Vec<u8>>) {
+/// The message that names a candidate.
+fn named(candidate: &str) -> Vec<u8> {
+    let init = serde_json::json!({ "candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0 });
+    let trickle = proto::TrickleRequest { candidate_init: init.to_string(), ..Default::default() };
+    proto::SignalResponse { message: Some(Response::Trickle(trickle)) }.encode_to_vec()
+}
+
+async fn pass_on(
+    stream: TcpStream,
+    server: SocketAddr,
+    mut words: broadcast::Receiver<Vec<u8>>,
+    named: Arc<[Vec<u8>]>,
+) {
     let mut asked = None;
     #[allow(clippy::result_large_err, reason = "the callback's type is the library's")]
     let look = |request: &Request, answer: Upgrade| {
@@ -68,6 +91,13 @@ async fn pass_on(stream: TcpStream, server: SocketAddr, mut words: broadcast::Re
     request.headers_mut().insert("authorization", authorization);
     let Ok(far) = TcpStream::connect(server).await else { return };
     let Ok((mut far, _)) = tokio_tungstenite::client_async(request, far).await else { return };
+    // A client looks at nothing before the answer to its join.
+    let Some(Ok(join)) = far.next().await else { return };
+    for message in std::iter::once(join).chain(named.iter().cloned().map(Message::binary)) {
+        if near.send(message).await.is_err() {
+            return;
+        }
+    }
     loop {
         let passed = tokio::select! {
             message = far.next() => match message {

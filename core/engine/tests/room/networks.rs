@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use greenroom_engine::Room;
 use greenroom_engine::protocol::{Code, Error};
-use greenroom_engine::room::{IcePolicy, Impairment, Proxy, RoomOptions, Way};
+use greenroom_engine::room::{
+    Address, Deadline, Dialer, Failure, IcePolicy, Impairment, Proxy, RoomOptions, Step, Way, probe_signal,
+};
+use serde_json::json;
 
 use crate::coturn::{Coturn, PASSWORD, USER};
-use crate::front::{Authority, ConnectProxy, tls_before};
-use crate::server::{Server, free_port, free_udp_port, usual_config};
-use crate::venue::{Venue, carries, gather, within};
+use crate::front::{Authority, ConnectProxy, answering, dropping_upgrade, tls_before, under_a_path};
+use crate::middle::Middle;
+use crate::server::{KEY, SECRET, Server, free_port, free_udp_port, usual_config};
+use crate::venue::{DEADLINE, Venue, carries, gather, signed, signed_with, within};
 
 /// A configuration that is the usual one but for this line.
 fn config_with(line: &str, instead: &str) -> String {
@@ -95,6 +100,167 @@ async fn no_way_at_all_is_said_in_time() {
     let error = refused(options).await;
     assert_eq!(error.code, Code::Timeout);
     assert!(error.message.contains("no way to the media"), "{error}");
+    // What was tried is named, and what nothing speaks for is not blamed.
+    assert!(error.message.contains("by UDP from 127.0.0.1"), "{error}");
+    assert!(error.message.contains(&format!("to 127.0.0.1:{}", venue.server.udp_port())), "{error}");
+    assert!(!error.message.contains("firewall"), "{error}");
+}
+
+/// Addresses of this machine at which nobody listens.
+fn dead_addresses(count: usize) -> impl Iterator<Item = SocketAddr> {
+    let port = free_udp_port();
+    (0..count).map(move |n| SocketAddr::from(([127, 1, (n >> 8) as u8, n as u8], port)))
+}
+
+#[tokio::test]
+async fn server_with_many_addresses_of_which_the_last_one_works_is_joined() {
+    let venue = Venue::new();
+    for count in [27, 37, 99, 230] {
+        let candidates: Vec<String> = dead_addresses(count)
+            .map(|at| format!("candidate:1 1 udp 2130706431 {} {} typ host", at.ip(), at.port()))
+            .collect();
+        let middle = Middle::naming(&venue, &candidates).await;
+        let (ada, _) = middle.join(&venue, "ada").await;
+        assert_eq!(ada.path().map(|path| path.way), Some(Way::Udp), "{count} addresses");
+        within("a leave", ada.disconnect()).await;
+    }
+}
+
+#[tokio::test]
+async fn server_with_many_addresses_for_tcp_is_joined_where_udp_is_refused() {
+    let port = free_port();
+    let server = Server::start(config_with("tcp_port: 0", &format!("tcp_port: {port}")));
+    let venue = Venue::on(&server);
+    let candidates: Vec<String> = dead_addresses(40)
+        .map(|at| format!("candidate:1 1 tcp 2130706431 {} {} typ host tcptype passive", at.ip(), at.port()))
+        .collect();
+    let middle = Middle::naming(&venue, &candidates).await;
+    let mut options = RoomOptions::new(middle.url(), venue.token("ada"));
+    options.impairment = no_udp();
+    let (ada, _) = within("a join", Room::connect(options)).await.unwrap();
+    let path = ada.path().unwrap();
+    assert_eq!((path.way, path.server.port()), (Way::Tcp, port));
+}
+
+#[tokio::test]
+async fn relay_reaches_a_server_with_many_addresses() {
+    let server = Server::start(embedded_turn(&format!("  udp_port: {}\n", free_udp_port())));
+    let venue = Venue::on(&server);
+    let candidates: Vec<String> = dead_addresses(130)
+        .map(|at| format!("candidate:1 1 udp 2130706431 {} {} typ host", at.ip(), at.port()))
+        .collect();
+    let middle = Middle::naming(&venue, &candidates).await;
+    let mut options = RoomOptions::new(middle.url(), venue.token("ada"));
+    options.ice_policy = IcePolicy::Relay;
+    let (ada, _) = within("a join", Room::connect(options)).await.unwrap();
+    assert_eq!(ada.path().map(|path| path.way), Some(Way::Relay));
+}
+
+#[tokio::test]
+async fn unusable_candidates_do_no_harm() {
+    let venue = Venue::new();
+    let candidates = [
+        "candidate:1 1 udp 2130706431 3f2a7c1e-0b1d-4c55-9d0a-6f2f6f0f8a11.local 50000 typ host",
+        "candidate:1 1 udp 2130706431 fe80::1 50000 typ host",
+        "candidate:1 1 udp 2130706431 :: 50000 typ host",
+        "candidate:1 1 udp 2130706431 0.0.0.0 50000 typ host",
+        "candidate:1 1 tcp 2130706431 fe80::1 50000 typ host tcptype passive",
+    ];
+    let middle = Middle::naming(&venue, &candidates.map(str::to_owned)).await;
+    let (ada, _) = middle.join(&venue, "ada").await;
+    assert_eq!(ada.path().map(|path| path.way), Some(Way::Udp));
+}
+
+/// What a join says of a server, and what a look at its signal connection says.
+async fn failures(address: &str, token: &str) -> (Failure, Option<Failure>) {
+    let options = RoomOptions::new(address, token);
+    let joined = match within("a refusal", Room::try_connect(options)).await {
+        Ok(_) => panic!("joined"),
+        Err(failure) => failure,
+    };
+    let dialer = Arc::new(Dialer::new(&Proxy::Direct, None).unwrap());
+    let address = Address::parse(address).unwrap();
+    let (host, port) = address.authority();
+    let limit = || Deadline::after(DEADLINE);
+    let route = dialer.route(&host.unwrap().to_owned(), port.unwrap(), false).unwrap();
+    let addresses = route.resolve(limit()).await.unwrap();
+    let opened = route.connect(&addresses, limit()).await.unwrap();
+    (joined, probe_signal(&dialer, &address, opened.stream, limit()).await.err())
+}
+
+#[tokio::test]
+async fn front_that_is_in_the_way_is_explained_the_same_by_a_join_and_a_look() {
+    let venue = Venue::new();
+    let token = venue.token("ada");
+    let moved = "HTTP/1.1 301 Moved Permanently\r\nLocation: https://livekit.test/rtc/v1\r\nContent-Length: 0\r\n\r\n";
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<!doctype html>";
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n";
+    let empty = "HTTP/1.1 503 Service Unavailable\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n";
+    let login = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
+    let dropping = dropping_upgrade(venue.server.address()).await;
+    for (front, found, advice) in [
+        (answering(empty).await, "503 Service Unavailable (nginx)", "reaches none"),
+        (answering(busy).await, "try again after 30 s", "too many requests"),
+        (answering(moved).await, "leads to wss://livekit.test", "give wss://livekit.test as the url"),
+        (answering(page).await, "a page of type text/html", "website"),
+        (answering(login).await, "a password of its own", "LiveKit takes a token"),
+        (answering("SSH-2.0-OpenSSH_9.2\r\n").await, "speaks no HTTP", "is it a LiveKit server's?"),
+        (answering("").await, "closes them without an answer", "is it a LiveKit server's?"),
+        (dropping, "though a LiveKit server is there", "pass websockets on"),
+    ] {
+        let (joined, looked) = failures(&format!("ws://{front}"), &token).await;
+        assert!(joined.found.contains(found) && joined.advice.contains(advice), "{joined:?}");
+        let looked = looked.unwrap();
+        // Of a server that misses the first page, the last one is told.
+        assert_eq!((joined.step, joined.code), (looked.step, looked.code));
+        assert_eq!((joined.found, joined.advice), (looked.found, looked.advice));
+    }
+}
+
+#[tokio::test]
+async fn server_under_a_path_is_joined_with_and_without_a_slash_at_its_end() {
+    let venue = Venue::new();
+    let (front, asked) = under_a_path(venue.server.address()).await;
+    for url in [format!("ws://{front}/livekit"), format!("http://{front}/livekit/")] {
+        let options = RoomOptions::new(url, venue.token("ada"));
+        let (ada, _) = within("a join", Room::connect(options)).await.unwrap();
+        within("a leave", ada.disconnect()).await;
+    }
+    assert_eq!(*asked.lock().unwrap(), ["/livekit/rtc/v1", "/livekit/rtc/v1"]);
+    let (joined, looked) = failures(&format!("ws://{front}/other"), &venue.token("ada")).await;
+    assert!(joined.advice.contains("under this path"), "{joined:?}");
+    assert_eq!(joined.found, looked.unwrap().found);
+}
+
+#[tokio::test]
+async fn refused_token_names_the_cause() {
+    let venue = Venue::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let claims = |begins: u64, expires: u64| json!({ "sub": "ada", "nbf": begins, "exp": expires, "video": { "roomJoin": true, "room": "r" } });
+    let valid = signed(&claims(now - 60, now + 600));
+    let of = |key: &str, secret: &str, begins, expires| signed_with(key, secret, &claims(begins, expires));
+    for (token, found, advice) in [
+        (of(KEY, "another", now, now + 600), "not signed with the secret", "byte for byte"),
+        (of("nobody's", SECRET, now, now + 600), "does not know the key", "key of this server"),
+        (of(KEY, SECRET, now + 400, now + 900), "not valid yet for 6m", "set the clock"),
+        (of(KEY, SECRET, now - 900, now - 400), "expired 6m", "make a new one"),
+        (signed(&json!({ "sub": "ada", "video": {} })), "does not grant", "roomJoin"),
+    ] {
+        let (joined, looked) = failures(&venue.server.url(), &token).await;
+        assert_eq!((joined.step, joined.code), (Step::Token, Code::PermissionDenied), "{joined:?}");
+        assert!(joined.found.contains(found) && joined.advice.contains(advice), "{joined:?}");
+        assert_eq!(looked, None, "it is a LiveKit server");
+    }
+    // A machine whose clock is five minutes ahead of the server's.
+    let body = "invalid token, error: token has invalid claims: token is not valid yet";
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now() - std::time::Duration::from_secs(300));
+    let length = body.len();
+    let behind =
+        format!("HTTP/1.1 401 Unauthorized\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let front = answering(&behind).await;
+    let (joined, _) = failures(&format!("ws://{front}"), &valid).await;
+    assert!(joined.found.contains("this machine's clock is 5m"), "{joined:?}");
+    assert!(joined.found.contains("ahead of the server's"), "{joined:?}");
 }
 
 /// The server takes media on no `::1`, so that what goes by IPv6 here is the signal connection, and UDP to a TURN server.

@@ -90,6 +90,11 @@ impl Server {
         SocketAddr::new(ip, self.port)
     }
 
+    /// Where it takes media.
+    pub(crate) fn udp_port(&self) -> u16 {
+        self.udp_port
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
