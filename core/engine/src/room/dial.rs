@@ -603,8 +603,8 @@ mod tests {
         let mut addresses: Vec<SocketAddr> =
             (1..=9).map(|last| address(&format!("192.0.2.{last}:1"))).collect();
         addresses.extend([address("[2001:db8::1]:1"), live]);
-        let pauses = Cell::new(0);
-        let pause = async || pauses.set(pauses.get() + 1);
+        let pauses = &Cell::new(0);
+        let pause = || async move { pauses.set(pauses.get() + 1) };
         assert_eq!(race(&addresses, attempt, pause).await.unwrap(), live);
         // The families take turns, so that the second of IPv6 is the fourth.
         assert_eq!(pauses.get(), 3);

@@ -742,6 +742,12 @@ mod tests {
         Ok(many)
     }
 
+    async fn writable(network: &Network) {
+        for socket in network.udp.iter().chain(&network.bound) {
+            socket.writable().await;
+        }
+    }
+
     fn check(from: SocketAddr, to: SocketAddr) -> Transmit {
         let contents = vec![0, 1, 0, 0].into();
         Transmit { proto: Protocol::Udp, source: from, destination: to, contents }
@@ -755,6 +761,7 @@ mod tests {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let label = network.addresses()[0];
         assert_eq!(network.addresses(), [label]);
+        writable(&network).await;
         network.send(&check(label, server.local_addr().unwrap()));
         let mut buffer = [0; 16];
         let (_, client) = server.recv_from(&mut buffer).await.unwrap();
@@ -775,6 +782,7 @@ mod tests {
         let bound = network.widen();
         assert!(bound.iter().any(|address| address.ip() == useful), "{bound:?}");
         assert_eq!(network.widen(), bound, "it is wide already");
+        writable(&network).await;
         network.send(&check(label, there));
         let mut buffer = [0; 16];
         let client = loop {

@@ -67,6 +67,12 @@ impl Socket {
         Ok(self.address)
     }
 
+    /// Waits until the system takes datagrams. What is sent before is dropped.
+    #[cfg(test)]
+    pub(super) async fn writable(&self) {
+        let _ = self.socket.writable().await;
+    }
+
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
