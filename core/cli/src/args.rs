@@ -243,7 +243,7 @@ pub struct Reach {
     /// Reach the server through this HTTP proxy, such as `http://proxy.example.com:3128`; "" is none. Else HTTPS_PROXY, HTTP_PROXY
     /// or ALL_PROXY names it, and NO_PROXY what is excepted. Media by UDP goes through none.
     #[arg(long, value_name = "URL")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Secret>,
 }
 
 /// Where the server is, and what signs tokens for it. What is not given is looked for in the environment, `.env.local` and `.env`.
@@ -251,13 +251,13 @@ pub struct Reach {
 pub struct Signing {
     /// The LiveKit server, as clients reach it; else LIVEKIT_PUBLIC_URL or LIVEKIT_URL.
     #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// Take the url also if it is one that only containers know, or that cannot be looked up here.
     #[arg(long)]
     pub allow_internal_url: bool,
     /// The key that signs; else LIVEKIT_API_KEY.
     #[arg(long, value_name = "KEY")]
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Its secret; else, and better, LIVEKIT_API_SECRET, since every user of this machine sees arguments.
     #[arg(long, value_name = "SECRET")]
     pub api_secret: Option<Secret>,

@@ -46,7 +46,7 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
             agent,
             folder,
             ca: absolute("--ca", reach.ca)?,
-            proxy: reach.proxy,
+            proxy: through.address(),
             ..target
         })
     };
@@ -66,7 +66,7 @@ pub(super) fn token_again(room: &RoomTarget, out: &Output) -> Result<Secret, Err
         });
     }
     let request = CredentialsRequest {
-        url: Some(room.url.clone()),
+        url: Some(room.url.as_str().into()),
         // It was taken before.
         allow_internal_url: true,
         requested_by: Some("greenroom restart".to_owned()),

@@ -19,7 +19,7 @@ pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error
     let mut request = CredentialsRequest { allow_internal_url: true, ..signed_by(doctor.signing) };
     let url = credentials::server_url(&request)?;
     let address = Address::parse(&url)?;
-    request.url = Some(url);
+    request.url = Some(url.into());
     request.room = doctor.room;
     request.identity = Some("doctor".to_owned());
     request.grants.can_manage_agent_session = true;

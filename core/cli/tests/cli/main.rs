@@ -4,6 +4,7 @@
 
 mod attach;
 mod audio;
+mod canary;
 mod conversation;
 mod doctor;
 mod documents;

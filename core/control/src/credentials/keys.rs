@@ -1,10 +1,8 @@
 //! The key and the secret that sign tokens: where they are, and who asked for them.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use greenroom_protocol::{Code, Error};
-use serde::Deserialize;
+use greenroom_protocol::{Code, Error, Secret};
 
 use crate::audit::{AuditLog, Audited};
 
@@ -19,39 +17,10 @@ const DEV_SECRET: &str = "secret";
 /// The files that are looked into after the environment, as all of LiveKit's tools do.
 const FILES: [&str; 2] = [".env.local", ".env"];
 
-/// Text that is shown nowhere: not in logs, errors or debug output.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whom it is meant.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// What signs tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    pub(super) key: String,
+    pub(super) key: Secret,
     pub(super) secret: Secret,
     /// Whether it is the pair that everybody knows.
     pub(super) is_dev: bool,
@@ -60,7 +29,7 @@ pub(super) struct Keys {
 /// What was found, and where.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) value: String,
+    pub(super) value: Secret,
     pub(super) source: String,
 }
 
@@ -82,7 +51,7 @@ impl Sources {
     /// [`Code::InvalidArgument`] for a file that cannot be read, which shows nothing of it.
     pub(super) fn find(&self, variable: &str) -> Result<Option<Found>, Error> {
         if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-            return Ok(Some(Found { value, source: "environment".to_owned() }));
+            return Ok(Some(Found { value: value.into(), source: "environment".to_owned() }));
         }
         for file in FILES {
             let path = self.folder.join(file);
@@ -102,7 +71,7 @@ impl Sources {
 }
 
 /// The last value of `variable` in a file, as in a shell.
-fn read(path: &Path, variable: &str) -> Result<Option<String>, Error> {
+fn read(path: &Path, variable: &str) -> Result<Option<Secret>, Error> {
     // What the reader says of a bad line shows the line.
     let unreadable = |why: &str| {
         let message = format!("{} cannot be read: {why}; each line of it is NAME=value", path.display());
@@ -119,7 +88,7 @@ fn read(path: &Path, variable: &str) -> Result<Option<String>, Error> {
             _ => unreadable("a line is malformed"),
         })?;
         if name == variable && !value.is_empty() {
-            last = Some(value);
+            last = Some(value.into());
         }
     }
     Ok(last)
@@ -134,16 +103,17 @@ pub(super) struct Asker<'a> {
 impl Keys {
     /// The pair that is given, or that the sources have, or for a server on this machine the one for development.
     pub(super) fn find(
-        given: (Option<&str>, Option<&Secret>),
+        given: (Option<&Secret>, Option<&Secret>),
         sources: &Sources,
         asker: &Asker<'_>,
         is_loopback: bool,
     ) -> Result<Self, Error> {
-        let given_key = given.0.map(|key| Found { value: key.to_owned(), source: "argument".to_owned() });
-        let key = given_key.map_or_else(|| sources.find(KEY_VARIABLE), |key| Ok(Some(key)))?;
-        let given_secret =
-            given.1.map(|secret| Found { value: secret.0.clone(), source: "argument".to_owned() });
-        let secret = given_secret.map_or_else(|| sources.find(SECRET_VARIABLE), |secret| Ok(Some(secret)))?;
+        let find = |given: Option<&Secret>, variable| match given {
+            Some(value) => Ok(Some(Found { value: value.clone(), source: "argument".to_owned() })),
+            None => sources.find(variable),
+        };
+        let key = find(given.0, KEY_VARIABLE)?;
+        let secret = find(given.1, SECRET_VARIABLE)?;
         let missing = |what: &str, beside: &str| {
             let message = format!("there is {beside} but no {what} in {}; set {what}", sources.described());
             Err(Error::new(Code::InvalidArgument, message))
@@ -154,7 +124,7 @@ impl Keys {
             (None, Some(_)) => return missing(KEY_VARIABLE, SECRET_VARIABLE),
             (None, None) if is_loopback => {
                 let source = "development pair".to_owned();
-                let dev = |value: &str| Found { value: value.to_owned(), source: source.clone() };
+                let dev = |value: &str| Found { value: value.into(), source: source.clone() };
                 (dev(DEV_KEY), dev(DEV_SECRET))
             }
             (None, None) => {
@@ -165,7 +135,7 @@ impl Keys {
                 return Err(Error::new(Code::InvalidArgument, message));
             }
         };
-        let is_dev = key.value == DEV_KEY && secret.value == DEV_SECRET;
+        let is_dev = key.value.reveal() == DEV_KEY && secret.value.reveal() == DEV_SECRET;
         if is_dev && !is_loopback {
             let message = format!(
                 "{DEV_KEY} and its secret are known to everybody and good for a server on this machine alone; set {KEY_VARIABLE} and \
@@ -175,6 +145,6 @@ impl Keys {
         }
         let what = Audited::SecretRead { secret: SECRET_VARIABLE, source: &secret.source };
         asker.log.write(asker.requested_by, &what)?;
-        Ok(Self { key: key.value, secret: Secret(secret.value), is_dev })
+        Ok(Self { key: key.value, secret: secret.value, is_dev })
     }
 }

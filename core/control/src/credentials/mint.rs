@@ -84,7 +84,7 @@ impl Said {
 /// A token for what was asked for, signed by LiveKit's own crate.
 pub(super) fn mint(request: &CredentialsRequest, identity: &str, keys: &Keys) -> Result<Secret, Error> {
     let secret = keys.secret.reveal();
-    let mut token = AccessToken::with_api_key(&keys.key, secret)
+    let mut token = AccessToken::with_api_key(keys.key.reveal(), secret)
         .with_ttl(request.ttl())
         .with_identity(identity)
         .with_grants(request.grants.to_video(&request.room))

@@ -23,8 +23,9 @@ use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error};
 use serde::{Deserialize, Serialize};
 
+pub use greenroom_protocol::Secret;
+
 pub use self::grants::Grants;
-pub use self::keys::Secret;
 pub use self::mint::Said;
 
 use self::keys::{Asker, Keys, Sources};
@@ -61,11 +62,11 @@ pub struct CredentialsRequest {
     /// How long the token is valid, in milliseconds. 10 min.
     pub ttl_ms: u64,
     /// The server, as the client reaches it.
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// Whether the url may be one that only containers know, or that cannot be looked up from here.
     pub allow_internal_url: bool,
     /// The key that signs.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Its secret.
     pub api_secret: Option<Secret>,
     /// Who asks, for the audit log; this program where it is unset.
@@ -167,9 +168,9 @@ pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Resul
     check(request)?;
     let requested_by = request.requested_by.clone().unwrap_or_else(this_program);
     let sources = Sources::new(request.folder.as_deref());
-    let address = server::find(request.url.as_deref(), &sources, request.allow_internal_url)?;
+    let address = server::find(request.url.as_ref(), &sources, request.allow_internal_url)?;
     let asker = Asker { requested_by: &requested_by, log };
-    let given = (request.api_key.as_deref(), request.api_secret.as_ref());
+    let given = (request.api_key.as_ref(), request.api_secret.as_ref());
     let keys = Keys::find(given, &sources, &asker, address.is_loopback())?;
     let token = mint::mint(request, &identity(request)?, &keys)?;
     let said = Said::read(&token)?;
@@ -206,7 +207,7 @@ pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Resul
 /// [`Code::InvalidArgument`], when there is none, or none that a client can reach.
 pub fn server_url(request: &CredentialsRequest) -> Result<String, Error> {
     let sources = Sources::new(request.folder.as_deref());
-    let address = server::find(request.url.as_deref(), &sources, request.allow_internal_url)?;
+    let address = server::find(request.url.as_ref(), &sources, request.allow_internal_url)?;
     Ok(address.as_str().to_owned())
 }
 
@@ -214,15 +215,15 @@ fn check(request: &CredentialsRequest) -> Result<(), Error> {
     let invalid = |message: String| Err(Error::new(Code::InvalidArgument, message));
     check_name("the room's name", &request.room)?;
     for (what, name) in [
-        ("the identity", &request.identity),
-        ("who asks", &request.requested_by),
-        ("the key", &request.api_key),
+        ("the identity", request.identity.as_deref()),
+        ("who asks", request.requested_by.as_deref()),
+        ("the key", request.api_key.as_ref().map(Secret::reveal)),
     ] {
         if let Some(name) = name {
             check_name(what, name)?;
         }
     }
-    if request.api_secret.as_ref().is_some_and(|secret| secret.reveal().is_empty()) {
+    if request.api_secret.as_ref().is_some_and(Secret::is_empty) {
         return invalid("the secret is empty".to_owned());
     }
     for dispatch in &request.dispatch {

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use greenroom_engine::room::Address;
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use url::Host;
 
 use super::keys::Sources;
@@ -20,12 +20,12 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 const INTERNAL: [&str; 5] = [".internal", ".svc", ".cluster.local", ".docker", ".podman"];
 
 /// The url that is given, or that the sources have. One that no client can reach is refused, unless `allow_internal`.
-pub(super) fn find(given: Option<&str>, sources: &Sources, allow_internal: bool) -> Result<Address, Error> {
+pub(super) fn find(given: Option<&Secret>, sources: &Sources, allow_internal: bool) -> Result<Address, Error> {
     let (url, source) = match given {
-        Some(url) => (url.to_owned(), "the url".to_owned()),
+        Some(url) => (url.clone(), "the given url".to_owned()),
         None => from_sources(sources)?,
     };
-    let address = Address::parse(&url)?;
+    let address = Address::parse_as(&source, url.reveal())?;
     if !allow_internal && let Some(why) = why_unreachable(&address) {
         let message = format!(
             "{source} {:?} is none that a client can reach: {why}; give the one that clients use, as url or in {}, or allow it",
@@ -37,7 +37,7 @@ pub(super) fn find(given: Option<&str>, sources: &Sources, allow_internal: bool)
     Ok(address)
 }
 
-fn from_sources(sources: &Sources) -> Result<(String, String), Error> {
+fn from_sources(sources: &Sources) -> Result<(Secret, String), Error> {
     for variable in VARIABLES {
         if let Some(found) = sources.find(variable)? {
             return Ok((found.value, format!("{variable} ({})", found.source)));
