@@ -41,7 +41,7 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
         ..signed_by(token.signing)
     };
     let made = credentials::credentials(&request)?;
-    for note in &made.notes {
+    for note in made.notes.iter().chain(&made.doubts) {
         out.note(&format!("note: {note}"));
     }
     if out.is_json() {
