@@ -10,7 +10,7 @@ use napi_derive::napi;
 
 use crate::exchange::{from_json, thrown, to_json};
 
-/// Credentials for a room, as JSON, made on a thread of Node's pool since a name may have to be looked up. `request` is JSON.
+/// Credentials for a room, as JSON, made on a thread of Node's pool since an env file may be a named pipe. `request` is JSON.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn credentials(request: String) -> Result<AsyncTask<Making>> {
     Ok(AsyncTask::new(Making(from_json("the request cannot be read", &request)?)))

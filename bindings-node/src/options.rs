@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, StartOptions};
-use greenroom_protocol::Error;
+use greenroom_protocol::{Error, Secret};
 use serde::Deserialize;
 
 use crate::exchange::millis;
@@ -45,12 +45,12 @@ impl From<Options> for StartOptions {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Joining {
     url: String,
-    token: String,
+    token: Secret,
     agent: Option<String>,
     start_timeout_ms: f64,
     idle_timeout_ms: Option<f64>,
-    ca: Option<String>,
-    proxy: Option<String>,
+    ca: Option<Secret>,
+    proxy: Option<Secret>,
 }
 
 impl TryFrom<Joining> for JoinOptions {
@@ -58,7 +58,7 @@ impl TryFrom<Joining> for JoinOptions {
 
     fn try_from(options: Joining) -> Result<Self, Error> {
         let mut join = Self::new(options.url, options.token);
-        join.room = join.room.reached_by(options.ca.as_deref(), options.proxy.as_deref())?;
+        join.room = join.room.reached_by(options.ca.as_ref(), options.proxy.as_ref())?;
         join.agent = options.agent;
         join.start_timeout = millis(options.start_timeout_ms);
         join.idle_timeout = options.idle_timeout_ms.map(millis);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use greenroom_engine::RoomOptions;
 use greenroom_engine::room::{RoomAnswer, RoomCall, RoomCalls};
+use greenroom_protocol::Secret;
 use napi::bindgen_prelude::Buffer;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result};
@@ -39,10 +40,10 @@ pub struct RoomCompletion {
 #[serde(deny_unknown_fields)]
 struct Options {
     url: String,
-    token: String,
+    token: Secret,
     connect_timeout_ms: f64,
-    ca: Option<String>,
-    proxy: Option<String>,
+    ca: Option<Secret>,
+    proxy: Option<Secret>,
 }
 
 /// Joins a room; `options` is JSON. Returns at once: the answer under `token` says that data can be sent, or why not.
@@ -55,7 +56,7 @@ pub fn join_room(
 ) -> Result<RoomDriver> {
     let options: Options = from_json("the options cannot be read", &options)?;
     let mut join = RoomOptions::new(options.url, options.token)
-        .reached_by(options.ca.as_deref(), options.proxy.as_deref())
+        .reached_by(options.ca.as_ref(), options.proxy.as_ref())
         .map_err(|error| thrown(&error))?;
     join.connect_timeout = millis(options.connect_timeout_ms);
     let wake = Arc::new(Mutex::new(wake));

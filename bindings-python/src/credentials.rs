@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use crate::error::raise;
 use crate::json;
 
-/// Credentials for a room, as JSON. It blocks while a name is looked up, for 5 s at most.
+/// Credentials for a room, as JSON. It blocks while an env file is a named pipe.
 ///
 /// `request` is JSON, see `greenroom_control::credentials::CredentialsRequest`.
 #[pyfunction]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use greenroom_control::Remote;
+use greenroom_control::credentials::Secret;
 use greenroom_engine::launch::AgentSpec;
 use greenroom_engine::protocol::session::CallId;
 use greenroom_engine::{
@@ -78,7 +79,7 @@ pub(crate) fn open(py: Python<'_>, name: &str) -> PyResult<Driver> {
 #[serde(deny_unknown_fields)]
 struct Joining {
     url: String,
-    token: String,
+    token: Secret,
     /// The agent's identity; unset is the only agent of the room.
     agent: Option<String>,
     /// Seconds.
@@ -86,9 +87,9 @@ struct Joining {
     /// Seconds; unset is never.
     idle_timeout: Option<f64>,
     /// PEM, or a file of it; unset is what the system trusts.
-    ca: Option<String>,
+    ca: Option<Secret>,
     /// A url; unset is what the environment says.
-    proxy: Option<String>,
+    proxy: Option<Secret>,
 }
 
 /// Joins a room and drives the session of an agent in it. Returns at once, as [`start`] does.
@@ -99,7 +100,7 @@ struct Joining {
 pub(crate) fn join(py: Python<'_>, options: &str) -> PyResult<Driver> {
     let options: Joining = json::parse("join", options)?;
     let mut join = JoinOptions::new(options.url, options.token);
-    let reached = join.room.reached_by(options.ca.as_deref(), options.proxy.as_deref());
+    let reached = join.room.reached_by(options.ca.as_ref(), options.proxy.as_ref());
     join.room = reached.map_err(|error| raise(&error))?;
     join.agent = options.agent;
     join.start_timeout = json::seconds("timeout", options.start_timeout)?;

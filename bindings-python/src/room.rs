@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use greenroom_control::credentials::Secret;
 use greenroom_engine::RoomOptions;
 use greenroom_engine::room::{RoomAnswer, RoomCall, RoomCalls};
 use pyo3::prelude::*;
@@ -35,13 +36,13 @@ struct Held {
 #[serde(deny_unknown_fields)]
 struct Options {
     url: String,
-    token: String,
+    token: Secret,
     /// Seconds.
     connect_timeout: f64,
     /// PEM, or a file of it; unset is what the system trusts.
-    ca: Option<String>,
+    ca: Option<Secret>,
     /// A url; unset is what the environment says.
-    proxy: Option<String>,
+    proxy: Option<Secret>,
 }
 
 #[pymethods]
@@ -53,7 +54,7 @@ impl RoomDriver {
     fn new(py: Python<'_>, options: &str, token: u64) -> PyResult<Self> {
         let options: Options = json::parse("join", options)?;
         let mut join = RoomOptions::new(options.url, options.token)
-            .reached_by(options.ca.as_deref(), options.proxy.as_deref())
+            .reached_by(options.ca.as_ref(), options.proxy.as_ref())
             .map_err(|error| raise(&error))?;
         join.connect_timeout = json::seconds("timeout", options.connect_timeout)?;
         let (wake, reader) = pair()?;

@@ -97,8 +97,9 @@ def credentials(
 
         made = greenroom.credentials("demo", identity="ada", requested_by="voice/start")
 
-    What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder. It
-    blocks while the url's name is looked up, for 5 s at most: on an event loop, call it by `asyncio.to_thread`.
+    What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder.
+    Nothing is looked up and no server is asked. It blocks only while an env file is a named pipe that something has yet
+    to write to: where that may be, call it by `asyncio.to_thread` on an event loop.
 
     Args:
         room: The room's name.
@@ -114,7 +115,7 @@ def credentials(
             or these and what each job is told.
         ttl: Seconds that the token is valid, from 1 on.
         url: The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`.
-        allow_internal_url: Whether it may be one that only containers know, or that cannot be looked up here.
+        allow_internal_url: Whether it may be one that only containers know.
         api_key: The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without: then the pair for
             development is used, with a warning.
         api_secret: Its secret; else `LIVEKIT_API_SECRET`.
@@ -148,7 +149,7 @@ def credentials(
         "requested_by": _this_program() if requested_by is None else requested_by,
     }
     made = json.loads(_ask(_native.credentials, json.dumps(request)))
-    for note in made["notes"]:
+    for note in made.pop("notes") + made.pop("doubts"):
         warnings.warn(note, RuntimeWarning, stacklevel=2)
     return _json.build(Credentials, made)
 

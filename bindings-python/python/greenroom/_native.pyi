@@ -320,7 +320,7 @@ def join(options: str) -> Driver:
     """Join a room and drive the session of an agent in it, as JSON tells. Returns at once, as `start` does."""
 
 def credentials(request: str) -> str:
-    """Make credentials for a room, JSON from JSON. It blocks while a name is looked up, for 5 s at most."""
+    """Make credentials for a room, JSON from JSON. It blocks while an env file is a named pipe."""
 
 def devices() -> str:
     """The real devices, as JSON. It blocks while they are asked, for seconds where one does not answer."""

@@ -293,4 +293,5 @@ def _check_seconds(what: str, value: object) -> None:
 
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
-        raise InvalidArgument(f"{what} holds {value!r}; it takes str only")
+        # It is not quoted: it may be a secret of another type.
+        raise InvalidArgument(f"{what} holds a value of type {type(value).__name__}; it takes str only")

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -145,17 +146,29 @@ pub struct Start {
 #[derive(Debug, clap::Args)]
 pub struct Attach {
     /// The room; the one that the token names, where there is one.
-    #[arg(long, short, value_name = "ROOM")]
+    #[arg(long, short, value_name = "ROOM", allow_hyphen_values = true)]
     pub room: Option<String>,
     /// The agent's identity in the room; its only agent without it.
-    #[arg(long, value_name = "IDENTITY")]
+    #[arg(long, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub agent: Option<String>,
     /// An access token that grants canManageAgentSession. Better in LIVEKIT_TOKEN, since every user of this machine sees
     /// arguments. Without one, one is made with the key.
-    #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        env = "LIVEKIT_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        allow_hyphen_values = true
+    )]
     pub token: Option<Secret>,
     /// Under which identity to join, with a suffix of its own.
-    #[arg(long, value_name = "IDENTITY", default_value = "greenroom", conflicts_with = "token")]
+    #[arg(
+        long,
+        value_name = "IDENTITY",
+        default_value = "greenroom",
+        conflicts_with = "token",
+        allow_hyphen_values = true
+    )]
     pub identity: String,
     /// Where the server is, and what signs.
     #[command(flatten)]
@@ -178,13 +191,13 @@ pub struct Attach {
 #[derive(Debug, clap::Args)]
 pub struct Token {
     /// The room.
-    #[arg(long, short, value_name = "ROOM", default_value = "general")]
+    #[arg(long, short, value_name = "ROOM", default_value = "general", allow_hyphen_values = true)]
     pub room: String,
     /// Who joins; `user` and a suffix of its own without it. Two of one identity put each other out.
-    #[arg(long, short, value_name = "IDENTITY")]
+    #[arg(long, short, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub identity: Option<String>,
     /// What the participant is called.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub display_name: Option<String>,
     /// How long the token is valid, such as 30s, 10m or 6h.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
@@ -194,19 +207,19 @@ pub struct Token {
     #[arg(long = "grant", short, value_name = "GRANT")]
     pub grants: Vec<String>,
     /// What the participant is to the server, such as agent.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", allow_hyphen_values = true)]
     pub kind: Option<String>,
     /// What is said about the participant.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub metadata: Option<String>,
     /// The same by keys; may be given several times.
-    #[arg(long = "attribute", value_name = "KEY=VALUE")]
+    #[arg(long = "attribute", value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub attributes: Vec<String>,
     /// An agent, by the name of its worker, that the server is to send into the room when it is made; may be given several times.
-    #[arg(long, value_name = "AGENT")]
+    #[arg(long, value_name = "AGENT", allow_hyphen_values = true)]
     pub dispatch: Vec<String>,
     /// What the job of that agent is told.
-    #[arg(long, value_name = "TEXT", requires = "dispatch")]
+    #[arg(long, value_name = "TEXT", requires = "dispatch", allow_hyphen_values = true)]
     pub dispatch_metadata: Option<String>,
     /// Where the server is, and what signs.
     #[command(flatten)]
@@ -217,11 +230,17 @@ pub struct Token {
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
     /// The room to join for it, hidden from those in it.
-    #[arg(long, short, value_name = "ROOM", default_value = "greenroom-doctor")]
+    #[arg(long, short, value_name = "ROOM", default_value = "greenroom-doctor", allow_hyphen_values = true)]
     pub room: String,
     /// The access token to join with. Better in LIVEKIT_TOKEN, since every user of this machine sees arguments. Without one,
     /// one is made with the key.
-    #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        env = "LIVEKIT_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        allow_hyphen_values = true
+    )]
     pub token: Option<Secret>,
     /// How long each step may take, such as 5s.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -243,7 +262,7 @@ pub struct Reach {
     /// Reach the server through this HTTP proxy, such as `http://proxy.example.com:3128`; "" is none. Else HTTPS_PROXY, HTTP_PROXY
     /// or ALL_PROXY names it, and NO_PROXY what is excepted. Media by UDP goes through none.
     #[arg(long, value_name = "URL")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Secret>,
 }
 
 /// Where the server is, and what signs tokens for it. What is not given is looked for in the environment, `.env.local` and `.env`.
@@ -251,26 +270,26 @@ pub struct Reach {
 pub struct Signing {
     /// The LiveKit server, as clients reach it; else LIVEKIT_PUBLIC_URL or LIVEKIT_URL.
     #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-    /// Take the url also if it is one that only containers know, or that cannot be looked up here.
+    pub url: Option<Secret>,
+    /// Take the url also if it is one that only containers know.
     #[arg(long)]
     pub allow_internal_url: bool,
     /// The key that signs; else LIVEKIT_API_KEY.
-    #[arg(long, value_name = "KEY")]
-    pub api_key: Option<String>,
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub api_key: Option<Secret>,
     /// Its secret; else, and better, LIVEKIT_API_SECRET, since every user of this machine sees arguments.
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, value_name = "SECRET", allow_hyphen_values = true)]
     pub api_secret: Option<Secret>,
     /// Who asks, for the audit log; `greenroom` without it.
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", allow_hyphen_values = true)]
     pub requested_by: Option<String>,
 }
 
 /// `say`
 #[derive(Debug, clap::Args)]
 pub struct Say {
-    /// What the user says; without it, it is read from standard input.
-    #[arg(value_name = "TEXT")]
+    /// What the user says, also what begins with a hyphen, such as -5 or "- milk"; without it, it is read from standard input.
+    #[arg(value_name = "TEXT", value_parser = unmarked)]
     pub text: Vec<String>,
     /// Say what is in this WAV file, aloud, in a session that was started with --audio. TEXT is shown as what it says.
     #[arg(long, value_name = "FILE")]
@@ -319,10 +338,10 @@ pub struct Talk {
 #[derive(Debug, clap::Args)]
 pub struct Devices {
     /// What hears the user: an id, a name or a part of it, a number from the list of inputs, or a virtual device such as file:in.wav.
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub input: Option<String>,
     /// What plays the agent: the same of an output, or a virtual device such as null or file:out.wav.
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub output: Option<String>,
     /// Look for a device that is lost for so long, such as 30s, and go on with it.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -416,7 +435,7 @@ pub struct Call {
 #[derive(Debug, clap::Args)]
 pub struct Input {
     /// An id, a name or a part of it, a number from the list of inputs, or a virtual device such as tone:440, file:in.wav or noise:-40.
-    #[arg(short, long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,
     /// End after so long, such as 10s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -453,7 +472,7 @@ pub struct Play {
     #[arg(value_name = "IN.WAV")]
     pub file: PathBuf,
     /// An id, a name or a part of it, a number from the list of outputs, or a virtual device such as null or file:out.wav.
-    #[arg(short, long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,
     /// Look for a device that is lost for so long, such as 30s, and go on with it.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -477,6 +496,65 @@ pub struct Restart {
     /// Do not cut long outputs of tools.
     #[arg(long)]
     pub full: bool,
+}
+
+/// Begins an argument that is text to say, whatever it looks like.
+const TEXT_MARK: char = '\u{1}';
+
+/// Marks the arguments of `say` that begin with a hyphen and can be no flag: `-5`, `- milk`, `-milk`. Clap's own way, `allow_hyphen_values`,
+/// would take each flag after the first word for text too. What may be a flag with a typing error is left to clap, which says so.
+pub(crate) fn with_text_marked(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let root = Args::command();
+    let known = |subcommand: Option<&clap::Command>, is_it: &dyn Fn(&clap::Arg) -> bool| {
+        let of_subcommand = subcommand.into_iter().flat_map(clap::Command::get_arguments);
+        let found = root.get_arguments().chain(of_subcommand).find(|arg| !arg.is_positional() && is_it(arg));
+        found.map(|arg| arg.get_action().takes_values())
+    };
+    let mut say = None;
+    let mut is_value = true;
+    let mut is_over = false;
+    let mark = |arg: OsString| {
+        let Some(text) = arg.to_str().filter(|_| !is_over && !std::mem::take(&mut is_value)) else {
+            return arg;
+        };
+        if text == "--" {
+            is_over = true;
+        } else if say.is_some() && (text.starts_with(TEXT_MARK) || text.contains(char::is_whitespace)) {
+            return format!("{TEXT_MARK}{text}").into();
+        } else if let Some(long) = text.strip_prefix("--") {
+            let has = |arg: &clap::Arg| arg.get_long() == Some(long);
+            // With = the value is part of it.
+            is_value = known(say, &has) == Some(true);
+        } else if let Some(shorts) = text.strip_prefix('-').filter(|shorts| !shorts.is_empty()) {
+            let mut each = shorts.chars();
+            while let Some(short) = each.next() {
+                match known(say, &|arg| arg.get_short() == Some(short)) {
+                    Some(true) => {
+                        is_value = each.as_str().is_empty();
+                        break;
+                    }
+                    Some(false) => {}
+                    // Clap's own.
+                    None if matches!(short, 'h' | 'V') => {}
+                    None if say.is_some() && (shorts.len() > 1 || !short.is_ascii_alphabetic()) => {
+                        return format!("{TEXT_MARK}{text}").into();
+                    }
+                    None => break,
+                }
+            }
+        } else if say.is_none() {
+            say = root.find_subcommand(text);
+            is_over = text != "say";
+        }
+        arg
+    };
+    args.into_iter().map(mark).collect()
+}
+
+/// The text that was marked, or that needed no mark.
+#[allow(clippy::unnecessary_wraps, reason = "as clap takes it")]
+fn unmarked(text: &str) -> Result<String, String> {
+    Ok(text.strip_prefix(TEXT_MARK).unwrap_or(text).to_owned())
 }
 
 /// Adds the commands that a misspelt one may mean, where clap's own measure finds none: for it, `sya` is too far from `say`.
@@ -520,4 +598,50 @@ fn duration_or_zero(text: &str) -> Result<Duration, String> {
         return Err("it is more than a year".to_owned());
     }
     Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Args, Command, with_text_marked};
+
+    fn said(args: &[&str]) -> Option<String> {
+        let args = with_text_marked(["greenroom"].iter().chain(args).map(Into::into));
+        match Args::try_parse_from(args).ok()?.command {
+            Command::Say(say) => Some(say.text.join(" ")),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn text_with_a_hyphen_is_said() {
+        for (args, text) in [
+            (["say", "-5"].as_slice(), "-5"),
+            (&["say", "-5", "--json"], "-5"),
+            (&["say", "--json", "-5.2"], "-5.2"),
+            (&["say", "- milk"], "- milk"),
+            (&["say", "--timeout", "5s", "- milk", "-q"], "- milk"),
+            (&["say", "hello", "-5"], "hello -5"),
+            (&["say", "hello", "-5", "-n", "other"], "hello -5"),
+            (&["-n", "other", "say", "-5"], "-5"),
+            (&["say", "-milk"], "-milk"),
+            (&["say", "-"], "-"),
+            (&["say", "--", "--json", "-x"], "--json -x"),
+            (&["say", "--json is a flag"], "--json is a flag"),
+            (&["say", "-n is a flag too"], "-n is a flag too"),
+            (&["say", "—", "--- hm"], "— --- hm"),
+            (&["say", "\u{1}x"], "\u{1}x"),
+        ] {
+            assert_eq!(said(args).as_deref(), Some(text), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn flag_with_a_typing_error_is_refused() {
+        for args in [["say", "hi", "--tiemout"], ["say", "hi", "-x"], ["say", "--jsn", "hi"]] {
+            assert_eq!(said(&args), None, "{args:?}");
+        }
+        assert_eq!(said(&["-n", "say", "status"]), None);
+    }
 }

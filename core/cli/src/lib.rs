@@ -31,7 +31,7 @@ use crate::output::Output;
 
 /// Runs the command with this process' arguments.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::try_parse_from(args::with_text_marked(std::env::args_os())) {
         Ok(args) => args,
         Err(error) => return output::usage(args::suggest(error)),
     };

@@ -14,6 +14,7 @@
 //! | [`voice`] | the audio half of a session over the wire |
 //! | [`journal`] | the recent events of a session |
 //! | [`limits`] | every bound |
+//! | [`secret`] | text that errors and logs cannot quote |
 //! | [`error`] | the table of error codes |
 
 #![forbid(unsafe_code)]
@@ -33,6 +34,7 @@ mod kept;
 pub mod limits;
 pub mod message;
 pub mod room;
+pub mod secret;
 pub mod session;
 pub mod time;
 pub mod turn;
@@ -40,4 +42,5 @@ pub mod voice;
 
 pub use error::{Code, Error};
 pub use limits::Limits;
+pub use secret::Secret;
 pub use time::Time;

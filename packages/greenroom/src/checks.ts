@@ -11,10 +11,14 @@ export function millis(name: string, value: number | undefined): number | null {
   return value;
 }
 
-/** @internal A text. */
+/** @internal A text. What is none is not quoted: it may be a secret of another type. */
 export function requireText(name: string, value: string): string {
-  if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; give a string`);
+  if (typeof value !== 'string') throw invalid(`${name} is ${typeOf(value)}; give a string`);
   return value;
+}
+
+function typeOf(value: unknown): string {
+  return value === undefined || value === null || typeof value === 'object' ? shown(value) : `of type ${typeof value}`;
 }
 
 /** @internal A value in an error message. */

@@ -34,7 +34,7 @@ export interface CredentialsOptions {
   ttl?: number | undefined;
   /** The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`. */
   url?: string | undefined;
-  /** Whether it may be one that only containers know, or that cannot be looked up here. False unless given. */
+  /** Whether it may be one that only containers know. False unless given. */
   allowInternalUrl?: boolean | undefined;
   /** The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without, with a warning. */
   apiKey?: string | undefined;
@@ -60,8 +60,9 @@ async function make(room: string, options: CredentialsOptions): Promise<Credenti
   const json = await native.credentials(JSON.stringify(request(room, options))).catch((error: unknown) => {
     throw errorFromNative(error);
   });
-  const { notes, ...made } = JSON.parse(json) as { notes: string[] };
+  const { notes, doubts, ...made } = JSON.parse(json) as { notes: string[]; doubts: string[] };
   for (const note of notes) process.emitWarning(note, { code: 'GREENROOM_DEVELOPMENT_KEY' });
+  for (const doubt of doubts) process.emitWarning(doubt, { code: 'GREENROOM_SUSPECT_KEY' });
   return hidden(camelCased(made) as Credentials);
 }
 

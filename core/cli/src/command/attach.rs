@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use greenroom_control::credentials::{self, CredentialsRequest, Said, Secret};
 use greenroom_control::record::RoomTarget;
 use greenroom_control::{Launch, Registry, SessionName};
-use greenroom_engine::room::Proxy;
 use greenroom_protocol::{Code, Error};
 
 use super::reach;
@@ -21,9 +20,9 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
     // What cannot be used is told before anything is started.
     let (_, through) = reach::through(&reach)?;
     let mut signed = signed_by(signing);
-    // A proxy looks names up itself.
-    signed.allow_internal_url |= matches!(through, Proxy::Url(_));
-    let (token, target) = match token {
+    // A proxy looks names up itself, those too that only it knows.
+    signed.proxy = Some(through.clone());
+    let (token, target) = match token.filter(|token| !token.is_empty()) {
         Some(token) => given(token, room, CredentialsRequest { folder: Some(folder.clone()), ..signed })?,
         None => {
             let room = room.ok_or_else(|| {
@@ -46,7 +45,7 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
             agent,
             folder,
             ca: absolute("--ca", reach.ca)?,
-            proxy: reach.proxy,
+            proxy: through.address(),
             ..target
         })
     };
@@ -66,7 +65,7 @@ pub(super) fn token_again(room: &RoomTarget, out: &Output) -> Result<Secret, Err
         });
     }
     let request = CredentialsRequest {
-        url: Some(room.url.clone()),
+        url: Some(room.url.as_str().into()),
         // It was taken before.
         allow_internal_url: true,
         requested_by: Some("greenroom restart".to_owned()),
@@ -110,7 +109,7 @@ fn make(
     request.folder = Some(room.folder.clone());
     request.grants.can_manage_agent_session = true;
     let made = credentials::credentials(&request)?;
-    for note in &made.notes {
+    for note in made.notes.iter().chain(&made.doubts) {
         out.note(&format!("note: {note}"));
     }
     Ok(made)

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anstyle::AnsiColor;
-use greenroom_control::credentials::{self, CredentialsRequest, Secret};
+use greenroom_control::audit::AuditLog;
+use greenroom_control::credentials::{self, CredentialsRequest, Secret, Sources};
 use greenroom_control::doctor::{self, Checkup, Outcome, Step};
 use greenroom_engine::room::Address;
 use greenroom_protocol::Error;
@@ -17,16 +18,17 @@ use crate::text;
 pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error> {
     // To look is what it is for, wherever the url leads.
     let mut request = CredentialsRequest { allow_internal_url: true, ..signed_by(doctor.signing) };
-    let url = credentials::server_url(&request)?;
+    let sources = Sources::new(None);
+    let url = credentials::server_url_from(&request, &sources)?;
     let address = Address::parse(&url)?;
-    request.url = Some(url);
+    request.url = Some(url.into());
     request.room = doctor.room;
     request.identity = Some("doctor".to_owned());
     request.grants.can_manage_agent_session = true;
     // Nobody in the room has to know.
     request.grants.hidden = true;
-    let token = doctor.token.map_or_else(
-        || match credentials::credentials(&request) {
+    let token = doctor.token.filter(|token| !token.is_empty()).map_or_else(
+        || match AuditLog::open().and_then(|log| credentials::credentials_from(&request, &sources, &log)) {
             Ok(made) => Ok(Secret::new(made.token)),
             Err(error) => Err(error.message),
         },

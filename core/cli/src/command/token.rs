@@ -15,9 +15,9 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
         grants.set(grant)?;
     }
     let mut attributes = BTreeMap::new();
-    for attribute in &token.attributes {
+    for (at, attribute) in token.attributes.iter().enumerate() {
         let (key, value) = attribute.split_once('=').ok_or_else(|| {
-            let message = format!("the attribute {attribute:?} is no KEY=VALUE");
+            let message = format!("--attribute number {} is no KEY=VALUE: it has no =", at + 1);
             Error::new(Code::InvalidArgument, message)
         })?;
         attributes.insert(key.to_owned(), value.to_owned());
@@ -41,7 +41,7 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
         ..signed_by(token.signing)
     };
     let made = credentials::credentials(&request)?;
-    for note in &made.notes {
+    for note in made.notes.iter().chain(&made.doubts) {
         out.note(&format!("note: {note}"));
     }
     if out.is_json() {

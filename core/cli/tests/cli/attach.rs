@@ -175,3 +175,26 @@ async fn through_a_proxy_and_with_an_authority_of_its_own() {
     stage.run(&["say", "hello"]).ok().printed("echo: hello");
     assert_eq!(*proxy.asked.lock().unwrap(), ["turn.test:443", "turn.test:443"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn name_that_only_the_proxy_of_the_environment_knows_is_looked_up_by_it() {
+    let venue = Venue::new();
+    let _agent = Agent::join(&venue, "agent").await;
+    let server = venue.server.address();
+    let proxy =
+        ConnectProxy::start_open(&[("name.only.the.proxy.test:80", server), ("livekit:80", server)]).await;
+    for url in ["ws://name.only.the.proxy.test", "ws://livekit"] {
+        let stage = Stage::new();
+        let run = |args: &[&str]| {
+            let mut command = stage.command(args);
+            command.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+            command.env("HTTP_PROXY", proxy.url());
+            wait(command)
+        };
+        let report = run(&["doctor", "--json", "--url", url, "--timeout", "10s"]).ok().json();
+        assert_eq!(report["is_well"], true, "{report}");
+        run(&["attach", "--url", url, "--room", &venue.name]).ok();
+        stage.run(&["say", "hello"]).ok().printed("echo: hello");
+    }
+    assert!(!proxy.asked.lock().unwrap().is_empty());
+}

@@ -282,3 +282,20 @@ fn mode(path: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().unwrap().permissions().mode() & 0o777
 }
+
+#[test]
+fn text_that_begins_with_a_hyphen_is_said() {
+    let stage = Stage::started();
+    for (args, text) in [
+        (["say", "-5"].as_slice(), "-5"),
+        (&["say", "- milk"], "- milk"),
+        (&["say", "hello", "-5"], "hello -5"),
+        (&["say", "-milk"], "-milk"),
+        (&["say", "--", "--json"], "--json"),
+    ] {
+        stage.run(args).ok().printed(&format!("echo: {text}\n"));
+    }
+    let turn = stage.run(&["say", "-5", "--json"]).ok().json();
+    assert_eq!(turn["reply"], "echo: -5");
+    stage.run(&["say", "hello", "--tiemout", "5s"]).code(2).told("--timeout");
+}

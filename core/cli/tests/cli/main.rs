@@ -4,11 +4,14 @@
 
 mod attach;
 mod audio;
+mod canary;
 mod conversation;
 mod doctor;
 mod documents;
 mod echo;
+mod env_files;
 mod faults;
+mod foreign_tokens;
 mod input;
 mod loopback;
 mod remote;

@@ -152,7 +152,10 @@ fn a_url_that_no_client_can_reach_is_refused_unless_it_is_allowed() {
         ("ws://0.0.0.0:7880", "where a server listens"),
         ("wss://nobody.invalid", "nobody.invalid"),
     ] {
-        run(&stage, &["token", "--url", url]).code(2).told(why);
+        let refused = run(&stage, &["token", "--url", url]).code(2).told(why);
+        for allow in ["--allow-internal-url", "allow_internal_url=True", "allowInternalUrl: true"] {
+            assert!(refused.stderr.contains(allow), "{refused:?}");
+        }
         run(&stage, &["token", "--url", url, "--allow-internal-url"]).ok();
     }
 }
@@ -218,4 +221,54 @@ fn a_file_that_cannot_be_read_shows_nothing_of_itself() {
     let refused =
         stage.run(&["token", "--url", "ws://127.0.0.1:1"]).code(2).told(".env.local cannot be read");
     assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
+}
+
+#[test]
+fn token_is_signed_without_looking_the_server_up() {
+    let stage = Stage::new();
+    // Names that nothing on any network can know (RFC 6761).
+    for url in ["wss://demo.livekit.example", "https://nobody.test:7443", "wss://xn--bcher-kva.example/path"]
+    {
+        run(&stage, &["token", "--url", url]).ok();
+    }
+}
+
+#[test]
+fn free_text_that_begins_with_a_hyphen_is_taken() {
+    let stage = Stage::new();
+    let args = [
+        "token",
+        "--json",
+        "--room",
+        "-r",
+        "--identity",
+        "-i",
+        "--display-name",
+        "- Ada",
+        "--kind",
+        "-k",
+        "--metadata",
+        "-x",
+        "--attribute",
+        "-a=-1",
+        "--dispatch",
+        "-d",
+        "--dispatch-metadata",
+        "-5",
+        "--requested-by",
+        "--me",
+        "--api-key",
+        "-key",
+        "--api-secret",
+        "-secret of at least thirty-two letters",
+    ];
+    let made = run(&stage, &args).ok().json();
+    let claims = claims(made["token"].as_str().unwrap());
+    assert_eq!((&claims["video"]["room"], &claims["sub"]), (&json!("-r"), &json!("-i")));
+    assert_eq!(
+        (&claims["name"], &claims["metadata"], &claims["iss"]),
+        (&json!("- Ada"), &json!("-x"), &json!("-key"))
+    );
+    assert_eq!(claims["attributes"], json!({ "-a": "-1" }));
+    assert_eq!(claims["roomConfig"]["agents"], json!([{ "agentName": "-d", "metadata": "-5" }]));
 }

@@ -131,24 +131,29 @@ impl Grants {
         }
     }
 
-    /// From what a token says. What it leaves out is as the server takes it.
-    pub(super) fn from_video(video: &VideoGrants, can_manage_agent_session: bool) -> Self {
+    /// From what a token says, its claim `video`. What it leaves out is as the server takes it, and so is what cannot be read.
+    pub(super) fn from_claim(video: &Value) -> Self {
+        let is = |name: &str| video[name].as_bool();
+        let granted = |name: &str| is(name).unwrap_or(false);
+        let not_denied = |name: &str| is(name).unwrap_or(true);
+        let sources = video["canPublishSources"].as_array().into_iter().flatten();
         Self {
-            room_join: video.room_join,
-            room_create: video.room_create,
-            room_list: video.room_list,
-            room_record: video.room_record,
-            room_admin: video.room_admin,
-            ingress_admin: video.ingress_admin,
-            can_publish: video.can_publish(),
-            can_publish_sources: video.can_publish_sources.clone(),
-            can_subscribe: video.can_subscribe(),
-            can_publish_data: video.can_publish_data(),
-            can_update_own_metadata: video.can_update_own_metadata(),
-            can_manage_agent_session,
-            hidden: video.hidden,
-            recorder: video.recorder,
-            agent: video.agent,
+            room_join: granted("roomJoin"),
+            room_create: granted("roomCreate"),
+            room_list: granted("roomList"),
+            room_record: granted("roomRecord"),
+            room_admin: granted("roomAdmin"),
+            ingress_admin: granted("ingressAdmin"),
+            can_publish: not_denied("canPublish"),
+            can_publish_sources: sources.filter_map(|source| source.as_str().map(str::to_owned)).collect(),
+            can_subscribe: not_denied("canSubscribe"),
+            // What is left out follows canPublish.
+            can_publish_data: is("canPublishData").unwrap_or_else(|| not_denied("canPublish")),
+            can_update_own_metadata: granted("canUpdateOwnMetadata"),
+            can_manage_agent_session: granted("canManageAgentSession"),
+            hidden: granted("hidden"),
+            recorder: granted("recorder"),
+            agent: granted("agent"),
         }
     }
 }

@@ -1,11 +1,8 @@
 //! The key and the secret that sign tokens: where they are, and who asked for them.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use greenroom_protocol::{Code, Error, Secret};
 
-use greenroom_protocol::{Code, Error};
-use serde::Deserialize;
-
+use super::sources::{Found, Source, Sources};
 use crate::audit::{AuditLog, Audited};
 
 /// The variables, as all of LiveKit's tools have them.
@@ -16,113 +13,15 @@ pub(super) const SECRET_VARIABLE: &str = "LIVEKIT_API_SECRET";
 const DEV_KEY: &str = "devkey";
 const DEV_SECRET: &str = "secret";
 
-/// The files that are looked into after the environment, as all of LiveKit's tools do.
-const FILES: [&str; 2] = [".env.local", ".env"];
-
-/// Text that is shown nowhere: not in logs, errors or debug output.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whom it is meant.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// What signs tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    pub(super) key: String,
+    pub(super) key: Secret,
     pub(super) secret: Secret,
     /// Whether it is the pair that everybody knows.
     pub(super) is_dev: bool,
-}
-
-/// What was found, and where.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) value: String,
-    pub(super) source: String,
-}
-
-/// Where values are looked for: the environment, then the files of a folder.
-#[derive(Clone, Debug)]
-pub(super) struct Sources {
-    folder: PathBuf,
-}
-
-impl Sources {
-    /// The environment, and the files of `folder` or of the current one.
-    pub(super) fn new(folder: Option<&Path>) -> Self {
-        Self { folder: folder.unwrap_or_else(|| Path::new(".")).to_owned() }
-    }
-
-    /// The value of a variable; one that is empty is not there.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`] for a file that cannot be read, which shows nothing of it.
-    pub(super) fn find(&self, variable: &str) -> Result<Option<Found>, Error> {
-        if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-            return Ok(Some(Found { value, source: "environment".to_owned() }));
-        }
-        for file in FILES {
-            let path = self.folder.join(file);
-            if path.is_file()
-                && let Some(value) = read(&path, variable)?
-            {
-                return Ok(Some(Found { value, source: path.display().to_string() }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Where values are looked for, for people.
-    pub(super) fn described(&self) -> String {
-        format!("the environment, {} and {} of {}", FILES[0], FILES[1], self.folder.display())
-    }
-}
-
-/// The last value of `variable` in a file, as in a shell.
-fn read(path: &Path, variable: &str) -> Result<Option<String>, Error> {
-    // What the reader says of a bad line shows the line.
-    let unreadable = |why: &str| {
-        let message = format!("{} cannot be read: {why}; each line of it is NAME=value", path.display());
-        Error::new(Code::InvalidArgument, message)
-    };
-    let entries = dotenvy::from_path_iter(path).map_err(|error| match error {
-        dotenvy::Error::Io(error) => unreadable(&error.to_string()),
-        _ => unreadable("it is malformed"),
-    })?;
-    let mut last = None;
-    for entry in entries {
-        let (name, value) = entry.map_err(|error| match error {
-            dotenvy::Error::Io(error) => unreadable(&error.to_string()),
-            _ => unreadable("a line is malformed"),
-        })?;
-        if name == variable && !value.is_empty() {
-            last = Some(value);
-        }
-    }
-    Ok(last)
+    /// What looks like a mistake in them.
+    pub(super) doubts: Vec<String>,
 }
 
 /// Who asks for secrets, and where that is written down.
@@ -134,47 +33,114 @@ pub(super) struct Asker<'a> {
 impl Keys {
     /// The pair that is given, or that the sources have, or for a server on this machine the one for development.
     pub(super) fn find(
-        given: (Option<&str>, Option<&Secret>),
+        given: (Option<&Secret>, Option<&Secret>),
         sources: &Sources,
         asker: &Asker<'_>,
         is_loopback: bool,
     ) -> Result<Self, Error> {
-        let given_key = given.0.map(|key| Found { value: key.to_owned(), source: "argument".to_owned() });
-        let key = given_key.map_or_else(|| sources.find(KEY_VARIABLE), |key| Ok(Some(key)))?;
-        let given_secret =
-            given.1.map(|secret| Found { value: secret.0.clone(), source: "argument".to_owned() });
-        let secret = given_secret.map_or_else(|| sources.find(SECRET_VARIABLE), |secret| Ok(Some(secret)))?;
-        let missing = |what: &str, beside: &str| {
-            let message = format!("there is {beside} but no {what} in {}; set {what}", sources.described());
-            Err(Error::new(Code::InvalidArgument, message))
+        let find = |given: Option<&Secret>, variable| match given {
+            Some(value) => Ok(Some(Found { value: value.clone(), source: Source::Argument })),
+            None => sources.find(variable),
         };
+        let key = find(given.0, KEY_VARIABLE)?;
+        let secret = find(given.1, SECRET_VARIABLE)?;
+        let invalid = |message: String| Err(Error::new(Code::InvalidArgument, message));
+        let missing = |what: &str, beside: &str| {
+            let (described, over) = (sources.described(), sources.passed_over(&[what]));
+            invalid(format!("there is {beside} but no {what} in {described}; set {what}{over}"))
+        };
+        let both = [KEY_VARIABLE, SECRET_VARIABLE];
         let (key, secret) = match (key, secret) {
             (Some(key), Some(secret)) => (key, secret),
             (Some(_), None) => return missing(SECRET_VARIABLE, KEY_VARIABLE),
             (None, Some(_)) => return missing(KEY_VARIABLE, SECRET_VARIABLE),
-            (None, None) if is_loopback => {
-                let source = "development pair".to_owned();
-                let dev = |value: &str| Found { value: value.to_owned(), source: source.clone() };
+            (None, None) if is_loopback && !sources.may_have(&both) => {
+                let dev = |value: &str| Found { value: value.into(), source: Source::DevelopmentPair };
                 (dev(DEV_KEY), dev(DEV_SECRET))
             }
             (None, None) => {
-                let message = format!(
-                    "there is no {KEY_VARIABLE} and no {SECRET_VARIABLE} in {}; set both, or give them",
-                    sources.described()
-                );
-                return Err(Error::new(Code::InvalidArgument, message));
+                return invalid(format!(
+                    "there is no {KEY_VARIABLE} and no {SECRET_VARIABLE} in {}; set both, or give them{}",
+                    sources.described(),
+                    sources.passed_over(&both)
+                ));
             }
         };
-        let is_dev = key.value == DEV_KEY && secret.value == DEV_SECRET;
+        let is_dev = key.value.reveal() == DEV_KEY && secret.value.reveal() == DEV_SECRET;
         if is_dev && !is_loopback {
-            let message = format!(
+            return invalid(format!(
                 "{DEV_KEY} and its secret are known to everybody and good for a server on this machine alone; set {KEY_VARIABLE} and \
                  {SECRET_VARIABLE} to a pair of this server's"
-            );
-            return Err(Error::new(Code::InvalidArgument, message));
+            ));
         }
-        let what = Audited::SecretRead { secret: SECRET_VARIABLE, source: &secret.source };
+        let what = Audited::SecretRead { secret: SECRET_VARIABLE, source: &secret.source.to_string() };
         asker.log.write(asker.requested_by, &what)?;
-        Ok(Self { key: key.value, secret: Secret(secret.value), is_dev })
+        let doubts = [(KEY_VARIABLE, &key), (SECRET_VARIABLE, &secret)];
+        let doubts =
+            doubts.into_iter().filter_map(|(name, found)| doubt(&found.source.of(name), &found.value));
+        Ok(Self { doubts: doubts.collect(), key: key.value, secret: secret.value, is_dev })
+    }
+}
+
+/// What in a key or a secret looks like a mistake of copying: a quote or a blank at its ends, a line break, a byte order mark. It tells
+/// `name`, which character it is and where it stands, and nothing of the value.
+pub fn doubt(name: &str, value: &Secret) -> Option<String> {
+    let characters: Vec<char> = value.reveal().chars().collect();
+    let last = characters.len().checked_sub(1)?;
+    let (at, what) = characters.iter().enumerate().find_map(|(at, c)| {
+        let is_at_an_end = at == 0 || at == last;
+        let what = match c {
+            '\n' => "a line break".to_owned(),
+            '\r' => "a carriage return".to_owned(),
+            '\t' => "a tab".to_owned(),
+            '\u{feff}' => "a byte order mark".to_owned(),
+            '"' if is_at_an_end => "a double quote".to_owned(),
+            '\'' if is_at_an_end => "a single quote".to_owned(),
+            '`' if is_at_an_end => "a backtick".to_owned(),
+            ' ' if is_at_an_end => "a blank".to_owned(),
+            ' ' => return None,
+            // The quotes of word processors.
+            '\u{2018}'..='\u{201f}' => format!("a curly quote (U+{:04X})", u32::from(*c)),
+            c if c.is_control() => format!("the control character U+{:04X}", u32::from(*c)),
+            // Such as zero width spaces and joiners.
+            c if c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fffd}') => {
+                format!("the invisible or broken character U+{:04X}", u32::from(*c))
+            }
+            _ => return None,
+        };
+        Some((at, what))
+    })?;
+    let of = characters.len();
+    Some(format!(
+        "character {} of {of} of {name} is {what}; was it copied along? A server whose secret is without it refuses the token (401)",
+        at + 1
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doubt;
+
+    #[test]
+    fn doubt_names_the_character_and_not_the_value() {
+        for (value, what) in [
+            ("hunter2\n", "character 8 of 8 of S is a line break"),
+            ("hunter2\r", "character 8 of 8 of S is a carriage return"),
+            ("\"hunter2\"", "character 1 of 9 of S is a double quote"),
+            ("hunter2'", "character 8 of 8 of S is a single quote"),
+            (" hunter2", "character 1 of 8 of S is a blank"),
+            ("\u{feff}hunter2", "character 1 of 8 of S is a byte order mark"),
+            ("hunt\ner2", "character 5 of 8 of S is a line break"),
+            ("hunter2\u{a0}", "U+00A0"),
+            ("hunt\u{200b}er2", "U+200B"),
+            ("\u{201c}hunter2\u{201d}", "a curly quote (U+201C)"),
+            ("hunter2\0", "U+0000"),
+        ] {
+            let doubt = doubt("S", &value.into()).expect("a doubt");
+            assert!(doubt.contains(what) && !doubt.contains("hunt"), "{doubt}");
+        }
+        for fine in ["hunter2", "a b", "a\"b", "it's", "a$b#c\\d", "grüße", ""] {
+            assert_eq!(doubt("S", &fine.into()), None, "{fine}");
+        }
     }
 }

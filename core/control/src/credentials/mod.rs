@@ -2,6 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | `sources`, `env_file` | where values are looked for: the environment, `.env.local` and `.env` |
 //! | `keys` | the key and the secret that sign: where they are, and who asked for them |
 //! | `server` | the url of the server that the client can reach |
 //! | `grants` | what a token allows |
@@ -9,25 +10,32 @@
 //!
 //! A value that is given goes before the environment, that before `.env.local`, and that before `.env`.
 
+mod env_file;
 mod grants;
 mod keys;
 mod mint;
 mod server;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use greenroom_engine::room::Proxy;
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error};
 use serde::{Deserialize, Serialize};
 
-pub use self::grants::Grants;
-pub use self::keys::Secret;
-pub use self::mint::Said;
+pub use greenroom_protocol::Secret;
 
-use self::keys::{Asker, Keys, Sources};
+pub use self::grants::Grants;
+pub use self::keys::doubt;
+pub use self::mint::Said;
+pub use self::sources::Sources;
+
+use self::keys::{Asker, KEY_VARIABLE, Keys, SECRET_VARIABLE};
+use self::server::Wanted;
 use crate::audit::{AuditLog, Audited};
 
 /// The most bytes of a room's or a participant's name that a server takes unless it is told otherwise.
@@ -61,11 +69,14 @@ pub struct CredentialsRequest {
     /// How long the token is valid, in milliseconds. 10 min.
     pub ttl_ms: u64,
     /// The server, as the client reaches it.
-    pub url: Option<String>,
-    /// Whether the url may be one that only containers know, or that cannot be looked up from here.
+    pub url: Option<Secret>,
+    /// Whether the url may be one that only containers know.
     pub allow_internal_url: bool,
+    /// The proxy through which this process will reach the server, if it is the client: such a proxy may know what names nobody else does.
+    #[serde(skip)]
+    pub proxy: Option<Proxy>,
     /// The key that signs.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Its secret.
     pub api_secret: Option<Secret>,
     /// Who asks, for the audit log; this program where it is unset.
@@ -103,6 +114,8 @@ pub struct Credentials {
     pub grants: Grants,
     /// What its maker has to be told, such as that the key is the one that everybody knows.
     pub notes: Vec<String>,
+    /// What looks like a mistake in what signed it, see [`doubt`].
+    pub doubts: Vec<String>,
 }
 
 impl Default for CredentialsRequest {
@@ -120,6 +133,7 @@ impl Default for CredentialsRequest {
             ttl_ms: 10 * 60 * 1000,
             url: None,
             allow_internal_url: false,
+            proxy: None,
             api_key: None,
             api_secret: None,
             requested_by: None,
@@ -133,6 +147,11 @@ impl CredentialsRequest {
     pub const fn ttl(&self) -> Duration {
         Duration::from_millis(self.ttl_ms)
     }
+
+    const fn wanted(&self) -> Wanted<'_> {
+        let (given, proxy) = (self.url.as_ref(), self.proxy.as_ref());
+        Wanted { given, allow_internal: self.allow_internal_url, proxy }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -145,12 +164,13 @@ impl fmt::Debug for Credentials {
             .field("expires_at", &self.expires_at)
             .field("grants", &self.grants)
             .field("notes", &self.notes)
+            .field("doubts", &self.doubts)
             .finish_non_exhaustive()
     }
 }
 
-/// Credentials for a room. Every read of the secret is written down in the audit log, with who asked. It blocks while the url's name is
-/// looked up, for 5 s at most.
+/// Credentials for a room. Every read of the secret is written down in the audit log, with who asked. Nothing is looked up and no server is
+/// asked; it blocks only on an env file that is a named pipe.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] for what cannot be meant, a url that no client can reach, a key or secret that is missing, and the pair for
@@ -164,13 +184,24 @@ pub fn credentials(request: &CredentialsRequest) -> Result<Credentials, Error> {
 /// # Errors
 /// See [`credentials`].
 pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Result<Credentials, Error> {
+    credentials_from(request, &Sources::new(request.folder.as_deref()), log)
+}
+
+/// The same, of sources that the caller asks more than once.
+///
+/// # Errors
+/// See [`credentials`].
+pub fn credentials_from(
+    request: &CredentialsRequest,
+    sources: &Sources,
+    log: &AuditLog,
+) -> Result<Credentials, Error> {
     check(request)?;
     let requested_by = request.requested_by.clone().unwrap_or_else(this_program);
-    let sources = Sources::new(request.folder.as_deref());
-    let address = server::find(request.url.as_deref(), &sources, request.allow_internal_url)?;
+    let address = server::find(&request.wanted(), sources)?;
     let asker = Asker { requested_by: &requested_by, log };
-    let given = (request.api_key.as_deref(), request.api_secret.as_ref());
-    let keys = Keys::find(given, &sources, &asker, address.is_loopback())?;
+    let given = (request.api_key.as_ref(), request.api_secret.as_ref());
+    let keys = Keys::find(given, sources, &asker, address.is_loopback())?;
     let token = mint::mint(request, &identity(request)?, &keys)?;
     let said = Said::read(&token)?;
     let expires_at = said
@@ -185,8 +216,9 @@ pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Resul
     log.write(&requested_by, &made)?;
     let notes = keys.is_dev.then(|| {
         format!(
-            "the token is signed with the pair for development that everybody knows, for {} alone",
-            address.host()
+            "the token is signed with the pair for development that everybody knows, for {} alone{}",
+            address.host(),
+            sources.passed_over(&[KEY_VARIABLE, SECRET_VARIABLE])
         )
     });
     Ok(Credentials {
@@ -197,6 +229,7 @@ pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Resul
         expires_at,
         grants: said.grants,
         notes: notes.into_iter().collect(),
+        doubts: keys.doubts,
     })
 }
 
@@ -205,24 +238,30 @@ pub fn credentials_logged(request: &CredentialsRequest, log: &AuditLog) -> Resul
 /// # Errors
 /// [`Code::InvalidArgument`], when there is none, or none that a client can reach.
 pub fn server_url(request: &CredentialsRequest) -> Result<String, Error> {
-    let sources = Sources::new(request.folder.as_deref());
-    let address = server::find(request.url.as_deref(), &sources, request.allow_internal_url)?;
-    Ok(address.as_str().to_owned())
+    server_url_from(request, &Sources::new(request.folder.as_deref()))
+}
+
+/// The same, of sources that the caller asks more than once.
+///
+/// # Errors
+/// See [`server_url`].
+pub fn server_url_from(request: &CredentialsRequest, sources: &Sources) -> Result<String, Error> {
+    Ok(server::find(&request.wanted(), sources)?.as_str().to_owned())
 }
 
 fn check(request: &CredentialsRequest) -> Result<(), Error> {
     let invalid = |message: String| Err(Error::new(Code::InvalidArgument, message));
     check_name("the room's name", &request.room)?;
     for (what, name) in [
-        ("the identity", &request.identity),
-        ("who asks", &request.requested_by),
-        ("the key", &request.api_key),
+        ("the identity", request.identity.as_deref()),
+        ("who asks", request.requested_by.as_deref()),
+        ("the key", request.api_key.as_ref().map(Secret::reveal)),
     ] {
         if let Some(name) = name {
             check_name(what, name)?;
         }
     }
-    if request.api_secret.as_ref().is_some_and(|secret| secret.reveal().is_empty()) {
+    if request.api_secret.as_ref().is_some_and(Secret::is_empty) {
         return invalid("the secret is empty".to_owned());
     }
     for dispatch in &request.dispatch {

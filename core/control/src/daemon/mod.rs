@@ -13,7 +13,7 @@ use greenroom_engine::driver::{Driver, Listener};
 use greenroom_engine::room::read_ca;
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -381,7 +381,8 @@ fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
         .map_err(|error| Error::new(Code::Io, format!("the token of the room cannot be read: {error}")))?;
     let mut options = JoinOptions::new(&room.url, token);
     options.room.ca = room.ca.as_deref().map(read_ca).transpose()?;
-    options.room = options.room.reached_by(None, room.proxy.as_deref())?;
+    let proxy = room.proxy.as_deref().map(Secret::from);
+    options.room = options.room.reached_by(None, proxy.as_ref())?;
     options.agent.clone_from(&room.agent);
     options.start_timeout = launch.start_timeout();
     options.idle_timeout = launch.idle_timeout();

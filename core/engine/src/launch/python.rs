@@ -134,14 +134,19 @@ impl Chosen {
     }
 
     fn no_answer(&self, answer: &Answer, project: &Project) -> LaunchError {
+        // The environment, which our question has it print, is full of secrets.
+        let is_ours = |line: &str| {
+            line.trim_start().starts_with("greenroom-") || line.contains("greenroom-environment=")
+        };
+        let text: Vec<&str> = answer.text.lines().filter(|line| !is_ours(line)).collect();
         let last =
-            answer.text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it printed nothing");
+            text.iter().rev().find(|line| !line.trim().is_empty()).copied().unwrap_or("it printed nothing");
         let what = format!("{} cannot run Python code ({})", self.shown(), last.trim());
         let fix = match self.origin {
             Origin::Uv => format!("run `uv sync` in {} to see why", project.root.display()),
             _ => "name another interpreter, of Python 3.10 or newer".to_owned(),
         };
-        LaunchError::InterpreterUnfit { what, fix, output: Some(answer.text.trim().to_owned()) }
+        LaunchError::InterpreterUnfit { what, fix, output: Some(text.join("\n").trim().to_owned()) }
     }
 
     fn shown(&self) -> String {

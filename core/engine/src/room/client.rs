@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use livekit_protocol as proto;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::leave_request::Action;
@@ -755,7 +755,9 @@ impl Client {
                 return Err(End::Disconnected(Disconnected::new(DisconnectReason::from_wire(reason as i32))));
             }
             Err(error) => {
-                tracing::warn!(%error, "the stay in the room cannot go on; joining anew");
+                // What the server says of a token shows it.
+                let error = Secret::new(self.connection.signal.token()).hidden_in(&error.to_string());
+                tracing::warn!(error, "the stay in the room cannot go on; joining anew");
                 return Err(End::Rejoin(None));
             }
         };
@@ -813,7 +815,7 @@ impl Client {
             self.means.is_local = self.address.is_loopback();
         }
         let shared = Arc::clone(&self.shared);
-        let token = self.connection.signal.token();
+        let token = Secret::new(self.connection.signal.token());
         let signal = Arc::clone(&self.connection.signal);
         // It may be stuck; the server learns of the end by itself.
         let _ = timeout(GOODBYE, signal.close()).await;
@@ -899,7 +901,7 @@ impl Drop for Client {
 impl Connection {
     async fn join(
         address: &Address,
-        token: &str,
+        token: &Secret,
         means: &Means,
         connect_timeout: Duration,
     ) -> Result<(Self, proto::JoinResponse), Failure> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use http::Uri;
 use hyper::rt::{Read, Write};
 use hyper_rustls::HttpsConnector;
@@ -38,7 +38,7 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 const ABOUT_PROXIES: &str = "check the proxy (--proxy or proxy=), or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in the environment";
 
 /// Through which HTTP proxy the signal connection and TURN over TCP or TLS go. UDP and TCP to the server's media do not.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proxy {
     /// The one that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, but for what `NO_PROXY` excepts and for servers on this machine.
@@ -47,7 +47,7 @@ pub enum Proxy {
     /// None.
     Direct,
     /// This one, `http://…` or `https://…`, with a user and a password if it wants them; for all servers.
-    Url(String),
+    Url(Secret),
 }
 
 impl Proxy {
@@ -59,22 +59,54 @@ impl Proxy {
         if url.is_empty() {
             return Ok(Self::Direct);
         }
-        let parsed = url::Url::parse(url).ok();
-        if parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-            return Ok(Self::Url(url.to_owned()));
-        }
-        // Before the @ may be a password.
-        let shown = url.rsplit_once('@').map_or(url, |(_, after)| after);
+        let parsed = url::Url::parse(url);
+        let at = parsed.as_ref().ok().filter(|_| names_a_host(url));
+        let at = at.filter(|url| PROXY_SCHEMES.contains(&url.scheme())).and_then(shown);
+        let at = at.map_or_else(String::new, |at| format!("{at:?} "));
+        let why = match parsed {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                "its scheme is neither http nor https".to_owned()
+            }
+            Ok(parsed) if !parsed.has_host() || !names_a_host(url) => "it names no host".to_owned(),
+            Ok(_) => return Ok(Self::Url(url.into())),
+            Err(url::ParseError::RelativeUrlWithoutBase) => "it begins with no scheme".to_owned(),
+            Err(error) => error.to_string(),
+        };
         let message = format!(
-            "the proxy {shown:?} is no url of an HTTP proxy; give one such as http://proxy.example.com:3128"
+            "the proxy {at}is no url of an HTTP proxy: {why}; give one such as http://proxy.example.com:3128"
         );
         Err(Error::new(Code::InvalidArgument, message))
     }
 
-    /// Whether it holds a password.
-    pub fn has_password(&self) -> bool {
-        matches!(self, Self::Url(url) if url::Url::parse(url).is_ok_and(|url| url.password().is_some()))
+    /// Whether the url holds a user or a password. Some proxies take a token for the user.
+    pub fn has_credentials(&self) -> bool {
+        let Self::Url(url) = self else { return false };
+        url::Url::parse(url.reveal()).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
     }
+
+    /// Returns the url with nothing in it that may be a secret, as [`parse`](Self::parse) reads it back; nothing where the environment
+    /// names the proxy.
+    pub fn address(&self) -> Option<String> {
+        match self {
+            Self::Environment => None,
+            Self::Direct => Some(String::new()),
+            Self::Url(url) => shown(&url::Url::parse(url.reveal()).ok()?),
+        }
+    }
+}
+
+/// The schemes of urls that are meant for a proxy, ours or not.
+const PROXY_SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
+/// Whether a host stands where one belongs. The parser takes what follows `ws:` or `ws:///` for one too, whatever it is.
+pub(super) fn names_a_host(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']))
+}
+
+/// Returns the part of a url that can hold no secret: scheme, host and port.
+fn shown(url: &url::Url) -> Option<String> {
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{}://{}{port}", url.scheme(), url.host()?))
 }
 
 impl std::fmt::Debug for Proxy {
@@ -119,8 +151,8 @@ impl Dialer {
             Proxy::Environment => Source::Environment(Proxies::from_environment()),
             Proxy::Direct => Source::Nowhere,
             Proxy::Url(url) => {
-                Proxy::parse(url)?;
-                Source::Given(Matcher::builder().all(url.as_str()).build())
+                Proxy::parse(url.reveal())?;
+                Source::Given(Matcher::builder().all(url.reveal()).build())
             }
         };
         let ca = ca.map(authorities).transpose().map_err(|why| unusable("", &why))?;
@@ -236,6 +268,21 @@ impl Dialer {
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(configured(roots)))))
     }
 }
+
+/// The certificates that a host language gives: PEM, or the name of a file of it.
+pub(super) fn certificates(ca: &str) -> Result<Vec<u8>, Error> {
+    if ca.contains("-----BEGIN ") {
+        return Ok(ca.into());
+    }
+    // A name of a file is told; a key that was given in its place is not.
+    if ca.len() > LONGEST_PATH || ca.contains(char::is_control) {
+        return Err(unusable("", "it is neither PEM nor the name of a file"));
+    }
+    read_ca(Path::new(ca))
+}
+
+/// The most bytes of a file's name that are taken for one.
+const LONGEST_PATH: usize = 1024;
 
 /// The certificates of authorities, in PEM, that are in a file.
 ///
@@ -555,7 +602,8 @@ fn configured(roots: RootCertStore) -> ClientConfig {
 fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
+        // The reader's own words quote the line.
+        let certificate = certificate.map_err(|_| "a section of it has no end, or is no base64")?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() { Err("there is none".to_owned()) } else { Ok(roots) }

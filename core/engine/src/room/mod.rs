@@ -54,7 +54,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use greenroom_protocol::limits::Limits;
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
 use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
@@ -65,6 +65,7 @@ pub use greenroom_audio::{Format, Frame};
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
 use self::client::{Client, Command, Sent};
+use self::dial::certificates;
 pub use self::dial::{Dialer, Duplex, Opened, Proxy, Route, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::failure::{Deadline, Failure, Step};
@@ -94,7 +95,7 @@ pub struct RoomOptions {
     /// The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
     pub url: String,
     /// The access token, which names the room and our identity.
-    pub token: String,
+    pub token: Secret,
     /// How long each step may take: the signal connection, and from there until packets can be sent. 15 s.
     pub connect_timeout: Duration,
     /// What may come in. Of the bounds, those of streams count here.
@@ -111,7 +112,7 @@ pub struct RoomOptions {
 
 impl RoomOptions {
     /// The usual way into the room that the token names.
-    pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+    pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {
             url: url.into(),
             token: token.into(),
@@ -129,22 +130,22 @@ impl RoomOptions {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`], which names what cannot be used.
-    pub fn reached_by(mut self, ca: Option<&str>, proxy: Option<&str>) -> Result<Self, Error> {
+    pub fn reached_by(mut self, ca: Option<&Secret>, proxy: Option<&Secret>) -> Result<Self, Error> {
         if let Some(ca) = ca {
-            let is_pem = ca.contains("-----BEGIN ");
-            self.ca = Some(if is_pem { ca.into() } else { read_ca(std::path::Path::new(ca))? });
+            self.ca = Some(certificates(ca.reveal())?);
         }
         if let Some(proxy) = proxy {
-            self.proxy = Proxy::parse(proxy)?;
+            self.proxy = Proxy::parse(proxy.reveal())?;
         }
         Ok(self)
     }
 }
 
 impl std::fmt::Debug for RoomOptions {
-    /// Without the token.
+    /// Without the token, and without what a url may hold beside the server.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RoomOptions").field("url", &self.url).finish_non_exhaustive()
+        let server = Address::parse(&self.url).map_or_else(|_| "…".to_owned(), |address| address.host());
+        f.debug_struct("RoomOptions").field("server", &server).finish_non_exhaustive()
     }
 }
 

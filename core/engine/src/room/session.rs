@@ -12,7 +12,7 @@ use greenroom_protocol::message::CloseReason;
 use greenroom_protocol::room::{Incoming, Outgoing, Recipient, StreamId, Switchboard};
 use greenroom_protocol::session::Config;
 use greenroom_protocol::time::in_words;
-use greenroom_protocol::{Code, Error, Time};
+use greenroom_protocol::{Code, Error, Secret, Time};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
@@ -45,7 +45,7 @@ pub struct JoinOptions {
 
 impl JoinOptions {
     /// The session of the only agent of the room that the token names.
-    pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+    pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         let AttachOptions { agent, start_timeout, controller, idle_timeout } = AttachOptions::default();
         Self { room: RoomOptions::new(url, token), agent, start_timeout, controller, idle_timeout }
     }

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use greenroom_protocol::{Code, Error};
+use greenroom_protocol::{Code, Error, Secret};
 use livekit_protocol as proto;
 use livekit_signaling::{
     NEGOTIATED_DATA_CHANNELS_PROTOCOL, SignalClient, SignalError, SignalEvents, SignalOptions,
 };
 use url::{Host, Url};
 
-use super::dial::{Dialer, Stream, is_loopback};
+use super::dial::{Dialer, Stream, is_loopback, names_a_host};
 use super::failure::{Deadline, Failure, Step};
 use super::websocket::{self, Answer, Seen, Way};
 
@@ -21,7 +21,7 @@ use super::websocket::{self, Answer, Seen, Way};
 /// numbers; of this one each side opens its own, which servers of the next still take.
 const PROTOCOL: i32 = NEGOTIATED_DATA_CHANNELS_PROTOCOL.cast_signed() - 1;
 
-/// The address of a server.
+/// The address of a server. It can hold no secret, so that it can be shown: user, password, query and fragment are refused.
 #[derive(Clone, Debug)]
 pub struct Address(Url);
 
@@ -29,23 +29,57 @@ impl Address {
     /// Reads `ws://…`, `wss://…`, `http://…` or `https://…`.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`], which says what is wrong with it.
+    /// [`Code::InvalidArgument`], which says what is wrong with it, and quotes nothing of it.
     pub fn parse(url: &str) -> Result<Self, Error> {
+        Self::parse_as("what was given", url)
+    }
+
+    /// The same, where errors call the url `what`, such as `LIVEKIT_URL (.env)`.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_as(what: &str, url: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
             let message = format!(
-                "{url:?} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
+                "{what} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
             );
             Error::new(Code::InvalidArgument, message)
         };
-        let mut parsed = Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
+        // The parser drops line breaks, and what follows one is no part of the url.
+        let url = url.trim();
+        if let Some(at) = url.chars().position(|c| c.is_control() || c.is_whitespace()) {
+            return Err(refuse(&format!(
+                "its character {} is a blank, a line break or another control character",
+                at + 1
+            )));
+        }
+        let mut parsed = Url::parse(url).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => refuse("it begins with no scheme"),
+            error => refuse(&error.to_string()),
+        })?;
         if !matches!(parsed.scheme(), "ws" | "wss" | "http" | "https") {
             return Err(refuse("its scheme is none of ws, wss, http and https"));
         }
-        if !parsed.has_host() {
-            return Err(refuse("it names no host"));
+        if !names_a_host(url) {
+            return Err(refuse("its scheme is not followed by :// and a host"));
+        }
+        match parsed.host() {
+            None => return Err(refuse("it names no host")),
+            Some(Host::Domain(name)) if !name.bytes().all(is_of_a_name) => {
+                return Err(refuse("its host has a character that no name of a host has"));
+            }
+            Some(_) => {}
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            let message = "the url of the server holds a user or a password; LiveKit takes a token instead";
+            let message = format!(
+                "{what} holds a user or a password; LiveKit takes a token instead: leave them out of the url"
+            );
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            let message = format!(
+                "{what} holds a query or a fragment (? or #), which no LiveKit server reads; leave it out of the url"
+            );
             return Err(Error::new(Code::InvalidArgument, message));
         }
         // LiveKit's crates append to the path, and would make `//rtc` of a slash at its end.
@@ -93,6 +127,11 @@ impl Address {
     }
 }
 
+/// Whether names of hosts hold this character. International names are of these too once they are parsed.
+const fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}
+
 /// A room that was joined: its signal connection, and our end of it where that is to the server
 /// itself.
 pub(super) struct Joined {
@@ -106,7 +145,7 @@ pub(super) struct Joined {
 pub(super) async fn join(
     dialer: Arc<Dialer>,
     address: &Address,
-    token: &str,
+    token: &Secret,
     offer: proto::SessionDescription,
     step_timeout: Duration,
 ) -> Result<Joined, Failure> {
@@ -120,11 +159,17 @@ pub(super) async fn join(
     options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
     let way = Way::new(dialer);
-    let connect = SignalClient::connect(address.as_str(), token, options, Some(offer));
+    let text = token.reveal().trim();
+    let connect = SignalClient::connect(address.as_str(), text, options, Some(offer));
     let joined = websocket::through(Arc::clone(&way), connect).await;
     let seen = way.take_seen();
     let local = seen.local.map(|local| local.ip());
-    let (client, response, events) = joined.map_err(|error| explain(&error, seen, address, token))?;
+    let (client, response, events) = joined.map_err(|error| {
+        let failure = explain(&error, seen, address, text);
+        // Servers and proxies may repeat what they were sent.
+        let found = token.hidden_in(&failure.found);
+        Failure { found, ..failure }
+    })?;
     let protocol = response.server_info.as_ref().map_or(0, |server| server.protocol);
     if !client.is_single_pc_mode_active() || protocol < PROTOCOL {
         client.close().await;
@@ -598,7 +643,7 @@ mod tests {
             (answer(401), valid.clone(), "does not say what time", "key and secret"),
             (answer(403), "no token".to_owned(), "not the cause", "key and secret"),
         ] {
-            let failure = explained("ws://livekit.test", &[answer.clone()], Some(&token));
+            let failure = explained("ws://livekit.test", std::slice::from_ref(&answer), Some(&token));
             assert_eq!((failure.step, failure.code), (Step::Token, Code::PermissionDenied));
             assert!(failure.found.contains(found), "{answer:?}: {failure:?}");
             assert!(failure.advice.contains(advice), "{answer:?}: {failure:?}");
