@@ -105,7 +105,7 @@ pub struct Dialer {
 /// Where a dialer takes its proxies from.
 enum Source {
     Environment(Proxies),
-    Given(Matcher),
+    Given(Box<Matcher>),
     Nowhere,
 }
 
@@ -120,7 +120,7 @@ impl Dialer {
             Proxy::Direct => Source::Nowhere,
             Proxy::Url(url) => {
                 Proxy::parse(url)?;
-                Source::Given(Matcher::builder().all(url.as_str()).build())
+                Source::Given(Box::new(Matcher::builder().all(url.as_str()).build()))
             }
         };
         let ca = ca.map(authorities).transpose().map_err(|why| unusable("", &why))?;
