@@ -137,7 +137,7 @@ pub struct Dialer {
 /// Where a dialer takes its proxies from.
 enum Source {
     Environment(Proxies),
-    Given(Matcher),
+    Given(Box<Matcher>),
     Nowhere,
 }
 
@@ -152,7 +152,7 @@ impl Dialer {
             Proxy::Direct => Source::Nowhere,
             Proxy::Url(url) => {
                 Proxy::parse(url.reveal())?;
-                Source::Given(Matcher::builder().all(url.reveal()).build())
+                Source::Given(Box::new(Matcher::builder().all(url.reveal()).build()))
             }
         };
         let ca = ca.map(authorities).transpose().map_err(|why| unusable("", &why))?;
