@@ -12,6 +12,13 @@ export function millis(name: string, value: number | undefined): number | null {
 }
 
 /** @internal A text. */
+/** @internal A channel that may be named: counted from 0. */
+export function checkChannel(channel: number | undefined): void {
+  if (channel !== undefined && !(Number.isInteger(channel) && channel >= 0 && channel <= 0xffff)) {
+    throw invalid(`channel is ${shown(channel)}; it must be a whole number, 0 for the first channel`);
+  }
+}
+
 export function requireText(name: string, value: string): string {
   if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; give a string`);
   return value;
