@@ -151,6 +151,14 @@ export interface Incoming {
   json?: string
 }
 
+/** Speech, and what was odd about the sound that it was made of. */
+export interface MadeSpeech {
+  /** Signed 16-bit little-endian samples, 48 kHz, mono. */
+  samples: Buffer
+  /** What was odd. */
+  notes: Array<SoundNote>
+}
+
 /**
  * What to send next. `kind` says which fields there are: `send` has all, `done` only the ticket. A `send` without `to` goes to the same
  * as the `send` before.
@@ -247,12 +255,22 @@ export declare class RoomDriver {
   unref(): void
 }
 
+/** Something that was odd about a sound. */
+export interface SoundNote {
+  /** A stable name. */
+  code: string
+  /** What it is. */
+  message: string
+}
+
 /** Makes speech of samples that come in parts, as they come. */
 export declare class SpeechStream {
-  /** Of interleaved samples at `rate` Hz. */
-  constructor(rate: number, channels: number)
+  /** Of interleaved samples at `rate` Hz; of several channels, the named one or those that are heard. */
+  constructor(rate: number, channels: number, named?: number | undefined | null)
   /** Takes 16-bit samples, and gives the speech that can be made of them so far. */
   take(samples: Buffer): Buffer
+  /** What is odd about what has come so far. */
+  notes(): Array<SoundNote>
   /** Nothing more comes: gives the rest. */
   finish(): Buffer
 }
@@ -345,14 +363,11 @@ export declare function playback(options: string, isFunction: boolean, wake: () 
  */
 export declare function replaceProcess(program: string, args: Array<string>): void
 
-/** The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats. */
-export declare function speechFromPcm(samples: Buffer, rate: number, channels: number, isFloat: boolean): Buffer
+/** The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats; or in the content of a WAV file. */
+export declare function speechFromPcm(samples: Buffer, rate: number, channels: number, isFloat: boolean, named?: number | undefined | null): MadeSpeech
 
-/** The speech in a WAV file, of any rate and number of channels. */
-export declare function speechFromWav(path: string): Buffer
-
-/** The same, from the content of such a file. */
-export declare function speechFromWavBytes(content: Buffer): Buffer
+/** The speech in a WAV file, of any rate and number of channels; of several, the named one or those that are heard. */
+export declare function speechFromWav(path: string, named?: number | undefined | null): MadeSpeech
 
 /**
  * Starts an agent; `options` is JSON. Returns at once: the operation `start` waits until the session is ready.

@@ -47,9 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::room::RoomDriver;
     #[pymodule_export]
-    use crate::speech::{
-        SpeechStream, noisy, speech_from_pcm, speech_from_wav, speech_from_wav_bytes, write_wav,
-    };
+    use crate::speech::{SpeechStream, noisy, speech_from_pcm, speech_from_wav, write_wav};
     #[pymodule_export]
     use crate::switchboard::Switchboard;
 

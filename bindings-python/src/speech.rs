@@ -3,28 +3,33 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use greenroom_engine::voice;
+use greenroom_engine::voice::{self, Note};
+use greenroom_protocol::Error;
 use greenroom_protocol::voice::Speech;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::raise;
 
-/// The speech in a WAV file, of any rate and number of channels.
-#[pyfunction]
-pub(crate) fn speech_from_wav(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyBytes>> {
-    let speech = py.detach(|| voice::speech_from_wav(&path)).map_err(|error| raise(&error))?;
-    Ok(PyBytes::new(py, speech.samples()))
+/// Speech, and what was odd about the sound that it was made of: a stable name and a text of each thing.
+type Made<'py> = (Bound<'py, PyBytes>, Vec<(&'static str, String)>);
+
+fn made(py: Python<'_>, sound: Result<voice::Sound, Error>) -> PyResult<Made<'_>> {
+    let sound = sound.map_err(|error| raise(&error))?;
+    Ok((PyBytes::new(py, sound.speech.samples()), told(&sound.notes)))
 }
 
-/// The same, from the content of such a file.
-#[pyfunction]
-pub(crate) fn speech_from_wav_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let speech = py.detach(|| voice::speech_from_wav_bytes(content)).map_err(|error| raise(&error))?;
-    Ok(PyBytes::new(py, speech.samples()))
+fn told(notes: &[Note]) -> Vec<(&'static str, String)> {
+    notes.iter().map(|note| (note.code(), note.to_string())).collect()
 }
 
-/// The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats.
+/// The speech in a WAV file, of any rate and number of channels; of several, `channel` or those that are heard.
+#[pyfunction]
+pub(crate) fn speech_from_wav(py: Python<'_>, path: PathBuf, channel: Option<usize>) -> PyResult<Made<'_>> {
+    made(py, py.detach(|| voice::speech_from_wav(&path, channel)))
+}
+
+/// The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats; or in the content of a WAV file.
 #[pyfunction]
 pub(crate) fn speech_from_pcm<'py>(
     py: Python<'py>,
@@ -32,10 +37,9 @@ pub(crate) fn speech_from_pcm<'py>(
     rate: u32,
     channels: u16,
     is_float: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let speech = py.detach(|| voice::speech_from_pcm(rate, channels, samples, is_float));
-    let speech = speech.map_err(|error| raise(&error))?;
-    Ok(PyBytes::new(py, speech.samples()))
+    channel: Option<usize>,
+) -> PyResult<Made<'py>> {
+    made(py, py.detach(|| voice::speech_from_pcm(rate, channels, samples, is_float, channel)))
 }
 
 /// Makes speech of samples that come in parts, as they come.
@@ -45,8 +49,8 @@ pub(crate) struct SpeechStream(Mutex<voice::SpeechStream>);
 #[pymethods]
 impl SpeechStream {
     #[new]
-    fn new(rate: u32, channels: u16) -> PyResult<Self> {
-        let stream = voice::SpeechStream::new(rate, channels).map_err(|error| raise(&error))?;
+    fn new(rate: u32, channels: u16, channel: Option<usize>) -> PyResult<Self> {
+        let stream = voice::SpeechStream::new(rate, channels, channel).map_err(|error| raise(&error))?;
         Ok(Self(Mutex::new(stream)))
     }
 
@@ -54,6 +58,11 @@ impl SpeechStream {
     fn take<'py>(&self, py: Python<'py>, samples: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let taken = self.lock().take(samples, false);
         Ok(PyBytes::new(py, &taken.map_err(|error| raise(&error))?))
+    }
+
+    /// What is odd about what has come so far.
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        told(&self.lock().notes())
     }
 
     /// Nothing more comes: gives the rest.

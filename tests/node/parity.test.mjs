@@ -15,6 +15,7 @@ import { PYTHON } from './support/agents.mjs';
 
 const ONLY_PYTHON = {
   names: {
+    SoundWarning: 'a warning of the process in Node, by that name',
     sync: 'JavaScript cannot wait without async',
     livekit: 'a module of its own here, greenroom/livekit',
     audio: 'a module of its own here, greenroom/audio',

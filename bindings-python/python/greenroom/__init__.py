@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         TrackUnsubscribedEvent,
     )
     from greenroom._session import Events, Opening, Session
-    from greenroom._speech import Sound, Speech, TextToSpeech
+    from greenroom._speech import Sound, SoundWarning, Speech, TextToSpeech
     from greenroom._start import attach, in_process, join, open, start  # noqa: A004
     from greenroom.errors import (
         AgentError,
@@ -242,6 +242,7 @@ __all__ = [
     "SessionState",
     "SessionTimeout",
     "Sound",
+    "SoundWarning",
     "Speech",
     "Started",
     "StateEvent",

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from greenroom import _native
 from greenroom._audio_frame import Frame
-from greenroom.errors import InvalidArgument, SessionTimeout
+from greenroom._speech import warn
+from greenroom.errors import InvalidArgument, SessionTimeout, from_json
 
 __all__ = ["Device", "Elsewhere", "device_of", "say_live"]
 
@@ -33,17 +34,22 @@ class Device(Protocol):
     async def read(self, *, timeout: float | None = None) -> Frame | None: ...
 
 
-def device_of(sound: object) -> contextlib.AbstractAsyncContextManager[Device] | None:
-    """The device that a sound is, to be entered; it is closed at the end if it was opened here. None if it is none."""
+def device_of(
+    sound: object, channel: int | None
+) -> tuple[contextlib.AbstractAsyncContextManager[Device], int | None] | None:
+    """The device that a sound is, to be entered, and which of its channels is to be taken; None if it is none.
+
+    It is closed at the end if it was opened here.
+    """
     from greenroom import audio
 
     if isinstance(sound, str) and _native.is_virtual_device(sound):
         # As fast as possible: the session says it in its time, and no late frame tears a hole.
-        return _opened(audio.capture(sound, rate=_RATE, frame_ms=20, clock="fast"))
+        return _opened(audio.capture(sound, rate=_RATE, channel=channel, frame_ms=20, clock="fast")), None
     if isinstance(sound, audio.Opening):
-        return _opened(sound)
+        return _opened(sound), channel
     if isinstance(sound, (audio.Capture, Elsewhere)):
-        return contextlib.nullcontext(sound)
+        return contextlib.nullcontext(sound), channel
     return None
 
 
@@ -63,10 +69,16 @@ class Elsewhere:
 
 
 async def say_live(
-    call: Call, device: Device, duration: float | None, timeout: float | None, **arguments: Any
+    call: Call,
+    device: Device,
+    channel: int | None,
+    duration: float | None,
+    timeout: float | None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """Have a turn that says what a device gives until it ends or `duration` is over; gives the turn."""
-    async with contextlib.aclosing(_speech(device, duration, _FIRST_SECONDS if timeout is None else timeout)) as pieces:
+    first_seconds = _FIRST_SECONDS if timeout is None else timeout
+    async with contextlib.aclosing(_speech(device, channel, duration, first_seconds)) as pieces:
         first = await anext(pieces, None)
         if first is None:
             raise InvalidArgument("the device ended before it gave a sample; give one that has something to say")
@@ -92,9 +104,14 @@ async def _say_more(call: Call, live: str, pieces: AsyncIterator[bytes]) -> None
         await call(None, "say_more", live=live, last=True)
 
 
-async def _speech(device: Device, duration: float | None, first: float | None) -> AsyncGenerator[bytes, None]:
+async def _speech(
+    device: Device, channel: int | None, duration: float | None, first: float | None
+) -> AsyncGenerator[bytes, None]:
     """What the device gives, as it goes over the wire; its first sound within `first` seconds."""
-    stream = _native.SpeechStream(device.rate, device.channels)
+    try:
+        stream = _native.SpeechStream(device.rate, device.channels, channel)
+    except _native.NativeError as error:
+        raise from_json(error.args[0]) from None
     left = None if duration is None else round(duration * device.rate)
     while left is None or left > 0:
         frame = await device.read(timeout=first)
@@ -106,6 +123,7 @@ async def _speech(device: Device, duration: float | None, first: float | None) -
             left -= frame.samples
         if speech := stream.take(data):
             yield speech
+    warn(stream.notes(), "the sound")
     if speech := stream.finish():
         yield speech
 
@@ -122,3 +140,4 @@ async def _opened(opening: Any) -> AsyncIterator[Device]:
         if not isinstance(stream, audio.Capture):
             raise InvalidArgument("what is spoken from is a capture, not a playback; give greenroom.audio.capture(…)")
         yield stream
+        warn(stream._notices(), "")

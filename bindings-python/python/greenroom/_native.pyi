@@ -22,7 +22,6 @@ __all__ = [
     "peek_id",
     "speech_from_pcm",
     "speech_from_wav",
-    "speech_from_wav_bytes",
     "start",
     "version",
     "write_wav",
@@ -340,27 +339,30 @@ def error_codes() -> list[str]:
 def _panic(message: str) -> None:
     """Panic, so that a test can see what becomes of a panic."""
 
-def speech_from_wav(path: str) -> bytes:
-    """The speech in a WAV file, of any rate and number of channels: signed 16-bit little-endian, 48 kHz, mono."""
-
-def speech_from_wav_bytes(content: bytes) -> bytes:
-    """The same, from the content of such a file."""
+def speech_from_wav(path: str, channel: int | None) -> tuple[bytes, list[tuple[str, str]]]:
+    """The speech in a WAV file, of any rate and number of channels: signed 16-bit little-endian, 48 kHz, mono; and what
+    is odd about it, a stable name and a text of each thing. Of several channels, `channel` or those that are heard."""
 
 @final
 class SpeechStream:
     """Speech of samples that come in parts, as they come."""
 
-    def __new__(cls, rate: int, channels: int) -> SpeechStream:
+    def __new__(cls, rate: int, channels: int, channel: int | None) -> SpeechStream:
         """Of interleaved samples at `rate` Hz."""
 
     def take(self, samples: bytes) -> bytes:
         """Take 16-bit samples; the speech that can be made of them so far."""
 
+    def notes(self) -> list[tuple[str, str]]:
+        """What is odd about what has come so far."""
+
     def finish(self) -> bytes:
         """Nothing more comes: the rest."""
 
-def speech_from_pcm(samples: bytes, rate: int, channels: int, is_float: bool) -> bytes:
-    """The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats."""
+def speech_from_pcm(
+    samples: bytes, rate: int, channels: int, is_float: bool, channel: int | None
+) -> tuple[bytes, list[tuple[str, str]]]:
+    """The same of interleaved samples, at `rate` Hz, signed 16-bit or floats; or of the content of a WAV file."""
 
 def noisy(samples: bytes, noise: str, snr: float, seed: int) -> bytes:
     """Speech in noise, "white", "babble" or "impulses" of a seed, which is `snr` dB above it; both are at 48 kHz."""

@@ -21,7 +21,7 @@ from greenroom import _json
 from greenroom._link import Link, SharedLink, weak
 from greenroom._live import device_of, say_live
 from greenroom._native import NativeError
-from greenroom._speech import Sound, TextToSpeech, encode, speech_of
+from greenroom._speech import Sound, TextToSpeech, check_channel, encode, speech_of
 from greenroom.errors import GreenroomError, InvalidArgument, forked, from_json
 from greenroom.events import ClosedEvent, Event
 from greenroom.types import (
@@ -132,6 +132,7 @@ class Session:
         *,
         text: str = "",
         rate: int | None = None,
+        channel: int | None = None,
         duration: float | None = None,
         interrupt_after: float | None = None,
         timeout: float | None = None,
@@ -151,6 +152,8 @@ class Session:
                 its name, or a capture; see `greenroom.Sound`.
             text: What it says in words, for the turn's `text`. The agent does not get it.
             rate: Samples per second of samples that do not tell theirs. 48,000 by default.
+            channel: Of a sound of several channels, the one that is said, counted from 0. By default the mean of those
+                that are heard; see `greenroom.Sound`.
             duration: Of a device, how many seconds of it are said. By default until it ends, or the capture is closed.
             interrupt_after: Do not wait for the turn under way: speak over the agent once it has been heard for so many
                 seconds. Both turns come back; this one's `voice.yielded` tells how long the agent took to fall silent.
@@ -167,13 +170,15 @@ class Session:
             arguments["interrupt_after_ms"] = interrupt_after * 1000
         if duration is not None and not (isinstance(duration, (int, float)) and 0 < duration < math.inf):
             raise InvalidArgument(f"duration is {duration!r}; it must be a number of seconds above 0")
-        device = device_of(sound)
-        if device is not None:
+        check_channel(channel)
+        found = device_of(sound, channel)
+        if found is not None:
+            device, channel = found
             async with device as opened:
-                return _json.build(Turn, await say_live(self._call, opened, duration, timeout, **arguments))
+                return _json.build(Turn, await say_live(self._call, opened, channel, duration, timeout, **arguments))
         if duration is not None:
             raise InvalidArgument("duration= is for a device; other sounds are said whole")
-        speech = await speech_of(sound, rate)
+        speech = await speech_of(sound, rate, channel)
         return _json.build(Turn, await self._call(timeout, "say_audio", audio=encode(speech), **arguments))
 
     # ---- questions -------------------------------------------------------------------------------------------------

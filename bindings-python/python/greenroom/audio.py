@@ -36,7 +36,7 @@ from greenroom._audio_function import Function, Sink, Source
 from greenroom._link import NativeHold, weak
 from greenroom._native import CaptureDriver, PlaybackDriver
 from greenroom._session import _ask
-from greenroom._speech import Noise, noisy
+from greenroom._speech import Noise, check_channel, noisy
 from greenroom._start import _check_seconds
 from greenroom.errors import DeviceLost, GreenroomError, InvalidArgument, SessionTimeout, forked
 
@@ -58,6 +58,7 @@ __all__ = [
     "LostEvent",
     "MissedEvent",
     "Noise",
+    "NoticeEvent",
     "Opening",
     "Playback",
     "Position",
@@ -95,6 +96,8 @@ _TURN = 16
 class Device:
     """A real device."""
 
+    number: int
+    """Its place among those of its direction, from 0; it is opened by this too, as long as the list stays the same."""
     id: str
     """What it is opened by; the same as long as it is plugged in at the same place."""
     name: str
@@ -190,10 +193,22 @@ class MissedEvent:
     """How many."""
 
 
-AudioEvent: TypeAlias = GapEvent | LostEvent | ReopenedEvent | DeviceChangedEvent | MissedEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeEvent:
+    """Something is odd about what is recorded: about the file that is the device, or its channels."""
+
+    type: Literal["notice"] = "notice"
+    note: str
+    """A stable name of it; see `greenroom.SoundWarning`."""
+    message: str
+    """What it is."""
+
+
+AudioEvent: TypeAlias = NoticeEvent | GapEvent | LostEvent | ReopenedEvent | DeviceChangedEvent | MissedEvent
 """Something that happened to a stream besides audio."""
 
 _EVENTS: dict[str, type[Any]] = {
+    "notice": NoticeEvent,
     "gap": GapEvent,
     "lost": LostEvent,
     "reopened": ReopenedEvent,
@@ -207,6 +222,7 @@ def capture(
     *,
     rate: int = 16000,
     channels: int = 1,
+    channel: int | None = None,
     frame_ms: float = 10.0,
     queue: float = 1.0,
     latency: Latency = "normal",
@@ -220,7 +236,9 @@ def capture(
         device: An id, a name or a part of it, a number from the list of inputs, a virtual device, or a function that
             gives the audio (see `Source`), which is called on this event loop; the default device without.
         rate: Of the frames, in Hz; the device's own may be another.
-        channels: Of the frames. One is the mean of the device's; of several, each is the device's of that number.
+        channels: Of the frames. One is the mean of the device's that are heard, which are those at most 20 dB softer
+            than the loudest; of several, each is the device's of that number.
+        channel: The one channel of the device that is recorded, counted from 0, with `channels` of 1.
         frame_ms: The length of a frame in milliseconds, 1 to 1000.
         queue: Seconds that may wait to be read, one frame to a minute. The oldest frames make room for more: they are
             counted in the next frame's `lost`, and a `GapEvent` tells.
@@ -236,7 +254,10 @@ def capture(
             microphone that is denied silently. What a function raises is the `__cause__` of a `DeviceLost`.
         AudioUnavailable: There is nothing to reach devices through; the message says what to install.
     """
-    options = _options(device, rate, channels, queue, latency, reopen, timeout, clock, frame_ms=frame_ms)
+    check_channel(channel)
+    options = _options(
+        device, rate, channels, queue, latency, reopen, timeout, clock, frame_ms=frame_ms, channel=channel
+    )
     return Opening(lambda: Capture._begin(options, device if callable(device) else None))
 
 
@@ -516,6 +537,14 @@ class Capture(_Stream):
             SessionTimeout: None came within `timeout` seconds; the stream goes on.
         """
         return self._frame(await self._until(self._driver.poll_frame, timeout, "a frame"))
+
+    def _notices(self) -> list[tuple[str, str]]:
+        """What is odd about what was recorded, of the events that nobody has read."""
+        notices = []
+        while (polled := _ask(self._driver.poll_event)) is not None and (event := _event(polled)) is not None:
+            if isinstance(event, NoticeEvent):
+                notices.append((event.note, event.message))
+        return notices
 
     def __aiter__(self) -> Capture:
         return self

@@ -188,6 +188,9 @@ class Voice:
     """In a turn that interrupts: from the user's first sound to the agent's silence; None if it did not yield."""
     lost: float = field(metadata={"json": "lost_ms"})
     """How much of the agent's speech is not in `audio`, since there was too much of it."""
+    stalled: float = field(default=0.0, metadata={"json": "stalled_ms"})
+    """The longest that Greenroom itself stood still in this turn, as on a machine that is too busy; 0 where that was at
+    most 0.1. `response` and `yielded` may hold as much that is not the agent's."""
     audio: Speech | None = None
     """What the agent said, as it was heard: from its first word to its last, with the pauses between."""
 

@@ -12,13 +12,14 @@
 //! | [`mod@format`] | rate and channels |
 //! | [`frame`] | a stretch of audio with its time, and what is missing before it |
 //! | [`sample`] | conversion between kinds of samples, and decibels |
-//! | [`channels`] | mixing down, and spreading to more channels |
+//! | [`channels`] | one channel of several, without the loss of a voice; and several of one |
 //! | [`cut`] | chunks of any size to frames of 10 ms |
 //! | [`resample`] | from one rate to another |
 //! | [`level`] | peak, RMS, hold and clipping, 30 times a second |
 //! | [`speech`] | who speaks when: transitions only |
 //! | `echo` | what a loudspeaker plays taken out of what a microphone hears (feature `echo`) |
 //! | [`noise`], [`impair`] | seeded noise, and what lines and rooms do to speech |
+//! | [`note`] | what is odd about sound that is used all the same |
 //! | [`signal`] | sines, and finding them again: helpers for tests |
 //! | [`wav`] | WAV files in and out |
 //! | [`device`] | virtual devices: names, sources and sinks |
@@ -36,6 +37,7 @@ pub mod frame;
 pub mod impair;
 pub mod level;
 pub mod noise;
+pub mod note;
 pub mod pace;
 pub mod resample;
 pub mod sample;
@@ -50,6 +52,7 @@ pub use echo::EchoControl;
 pub use format::Format;
 pub use frame::Frame;
 pub use level::{Level, Meter};
+pub use note::Note;
 pub use pace::{Clock, Pace};
 pub use resample::Resampler;
 pub use sample::Sample;

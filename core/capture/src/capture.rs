@@ -25,8 +25,11 @@ pub struct CaptureOptions {
     pub device: Option<String>,
     /// The rate of the frames, in Hz; the device's own may be another.
     pub rate: u32,
-    /// The channels of the frames. One is the mean of the device's; of several, each is the device's channel of that number.
+    /// The channels of the frames. One is the mean of the device's that are heard; of several, each is the device's channel of that
+    /// number, and where there are more of them, that of those which fall to it in turn. See [`greenroom_audio::channels`].
     pub channels: u16,
+    /// The one channel of the device that is recorded, counted from 0; with `channels` of 1.
+    pub channel: Option<u16>,
     /// The length of a frame, 1 ms to 1 s.
     pub frame: Duration,
     /// How much may wait to be read, one frame to a minute; the oldest frames make room for more and are counted.
@@ -50,6 +53,7 @@ impl Default for CaptureOptions {
             device: None,
             rate: Format::SPEECH.rate(),
             channels: 1,
+            channel: None,
             frame: cut::USUAL,
             queue: Duration::from_secs(1),
             latency: Latency::Normal,
@@ -101,6 +105,12 @@ impl Capture {
 
     fn start(options: &CaptureOptions, source: Option<Box<dyn Source>>) -> Result<Self, AudioError> {
         let format = options::format(options.rate, options.channels)?;
+        if let (Some(channel), 2..) = (options.channel, options.channels) {
+            return Err(AudioError::Invalid(format!(
+                "channel {channel} is one, and frames of {} channels are asked for; ask for one of the two",
+                options.channels
+            )));
+        }
         let millisecond = Duration::from_millis(1);
         let frame = options::bounded("a frame", options.frame, millisecond, Duration::from_secs(1))?;
         let queue = options::bounded("the queue", options.queue, frame, Duration::from_secs(60))?;

@@ -33,6 +33,8 @@ impl fmt::Display for Direction {
 /// A real device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Device {
+    /// Its place among those of its direction, from 0. It is opened by this too, as long as the list stays the same.
+    pub number: usize,
     /// What it is opened by. It stays the same as long as the device is plugged in at the same place: `pulseaudio:NAME`, `alsa:NAME`.
     pub id: String,
     /// What people call it.
@@ -124,7 +126,7 @@ mod tests {
 
     fn device(id: &str, name: &str, direction: Direction, default: bool) -> Device {
         let (id, name) = (id.to_owned(), name.to_owned());
-        Device { id, name, direction, default, rate: 48_000, rates: (8_000, 96_000), channels: 2 }
+        Device { number: 0, id, name, direction, default, rate: 48_000, rates: (8_000, 96_000), channels: 2 }
     }
 
     fn some() -> Vec<Device> {

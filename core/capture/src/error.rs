@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use greenroom_audio::DeviceError;
 use greenroom_audio::device::NameError;
+use greenroom_audio::wav::Why;
 use greenroom_protocol::{Code, Error};
 
 use crate::devices::Direction;
@@ -161,7 +162,10 @@ impl From<DeviceError> for AudioError {
             }
             DeviceError::Lost { device, why } => Self::Lost { device, why },
             DeviceError::Function(why) => Self::Function(why),
-            DeviceError::Wav(error) => Self::File(error.to_string()),
+            DeviceError::Wav(error) if matches!(error.why, Why::Io(_) | Why::TooLong) => {
+                Self::File(error.to_string())
+            }
+            DeviceError::Wav(error) => Self::Invalid(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }
     }

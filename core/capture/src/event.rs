@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use greenroom_audio::Note;
 use serde::{Serialize, Serializer};
 
 /// Events that wait to be read; the oldest is dropped for one more.
@@ -42,11 +43,25 @@ pub enum Event {
         /// The device from here on.
         to: String,
     },
+    /// Something is odd about what is recorded: about the file that is the device, or its channels.
+    Notice {
+        /// A stable name of it; see [`greenroom_audio::Note::code`].
+        note: String,
+        /// What it is.
+        message: String,
+    },
     /// Events that were dropped since nobody read them.
     Missed {
         /// How many.
         count: u64,
     },
+}
+
+impl Event {
+    /// Tells what is odd about what a device gives.
+    pub(crate) fn notice(device: &str, note: &Note) -> Self {
+        Self::Notice { note: note.code().to_owned(), message: format!("{device}: {note}") }
+    }
 }
 
 /// Who lost samples.

@@ -292,8 +292,12 @@ pub struct Say {
     #[arg(value_name = "TEXT", value_parser = unmarked)]
     pub text: Vec<String>,
     /// Say what is in this WAV file, aloud, in a session that was started with --audio. TEXT is shown as what it says.
+    /// `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
+    /// Say only this channel of the file, counted from 0. Without it, those that are heard are mixed.
+    #[arg(long, value_name = "NUMBER", requires = "audio")]
+    pub channel: Option<usize>,
     /// Do not wait for the turn under way: speak over the agent once it has been heard for so long, such as 500ms.
     #[arg(long, value_name = "DURATION", requires = "audio", value_parser = duration_or_zero)]
     pub interrupt_after: Option<Duration>,
@@ -340,6 +344,9 @@ pub struct Devices {
     /// What hears the user: an id, a name or a part of it, a number from the list of inputs, or a virtual device such as file:in.wav.
     #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub input: Option<String>,
+    /// Hear only this channel of the input, counted from 0. Without it, those that are heard are mixed.
+    #[arg(long, value_name = "NUMBER")]
+    pub channel: Option<u16>,
     /// What plays the agent: the same of an output, or a virtual device such as null or file:out.wav.
     #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub output: Option<String>,
@@ -437,6 +444,9 @@ pub struct Input {
     /// An id, a name or a part of it, a number from the list of inputs, or a virtual device such as tone:440, file:in.wav or noise:-40.
     #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,
+    /// Take only this channel of it, counted from 0. Without it, those that are heard are mixed where one is wanted.
+    #[arg(long, value_name = "NUMBER")]
+    pub channel: Option<u16>,
     /// End after so long, such as 10s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -468,9 +478,12 @@ pub struct Record {
 /// `play`
 #[derive(Debug, clap::Args)]
 pub struct Play {
-    /// The file to play.
+    /// The file to play; `-` is standard input.
     #[arg(value_name = "IN.WAV")]
     pub file: PathBuf,
+    /// Play only this channel of it, counted from 0.
+    #[arg(long, value_name = "NUMBER")]
+    pub channel: Option<usize>,
     /// An id, a name or a part of it, a number from the list of outputs, or a virtual device such as null or file:out.wav.
     #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,

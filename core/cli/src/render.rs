@@ -119,6 +119,12 @@ impl Renderer {
         if let Some(yielded) = voice.yield_ms {
             told.push(format!("yielded after {yielded:.0} ms"));
         }
+        if voice.stalled_ms > 0.0 {
+            told.push(format!(
+                "not measured exactly: this machine stood still for {:.0} ms",
+                voice.stalled_ms
+            ));
+        }
         if !told.is_empty() {
             self.aside(out, &format!("({})", told.join(", ")));
         }

@@ -1,7 +1,7 @@
 //! The voice of a session: speech from files and samples, and the recording.
 
 use std::fs::File;
-use std::io::{BufWriter, Cursor, Read, Seek};
+use std::io::{BufWriter, Read, Seek};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
@@ -9,11 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use greenroom_audio::Note;
+use greenroom_audio::channels::{ChannelMap, Mixdown, pick};
 use greenroom_audio::device::DeviceError;
 use greenroom_audio::noise::{Kind, NoSuchNoise, Noise};
 use greenroom_audio::resample::ResampleError;
 use greenroom_audio::wav::{self, Encoding, Reader, WavError, Writer};
-use greenroom_audio::{Format, Resampler, Sample as _, Source, channels, impair, sample};
+use greenroom_audio::{Format, Resampler, Sample as _, Source, impair, sample};
 use greenroom_protocol::voice::{Clock, LONGEST, RATE, Speech};
 use greenroom_protocol::{Code, Error};
 
@@ -37,52 +39,200 @@ const SNR_DB: RangeInclusive<f32> = -60.0..=120.0;
 /// How long the end of a session waits for the disk.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// The speech in a WAV file, of any rate and number of channels.
+/// The most of a WAV file that comes through a pipe, in bytes.
+const MOST_PIPED: u64 = 512 << 20;
+
+/// Speech that was made of some sound, and what was odd about that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sound {
+    /// The speech.
+    pub speech: Speech,
+    /// What a caller shows, so that nothing is passed over silently.
+    pub notes: Vec<Note>,
+}
+
+/// The speech in a WAV file, of any rate and number of channels. Several become one by the rule of [`greenroom_audio::channels`], unless
+/// `channel`, counted from 0, names one.
 ///
 /// # Errors
-/// Where it cannot be read, or is longer than a turn.
-pub fn speech_from_wav(path: &Path) -> Result<Speech, Error> {
-    speech_from_reader(Reader::open(path).map_err(|error| unreadable(&error))?)
+/// Where it cannot be read, has no such channel, or is longer than a turn.
+pub fn speech_from_wav(path: &Path, channel: Option<usize>) -> Result<Sound, Error> {
+    let is_file = std::fs::metadata(path).is_ok_and(|about| about.is_file());
+    if is_file || !path.exists() {
+        return speech_from_reader(Reader::open(path).map_err(|error| unreadable(&error))?, channel);
+    }
+    // What comes through a pipe comes once, and is read twice.
+    let failed = |error: std::io::Error| Error::new(Code::Io, format!("{}: {error}", path.display()));
+    speech_from_pipe(&path.display().to_string(), File::open(path).map_err(failed)?, channel)
+}
+
+/// The speech in a WAV file that comes through a pipe, such as standard input, which errors call `name`.
+///
+/// # Errors
+/// As [`speech_from_wav`].
+pub fn speech_from_pipe(name: &str, pipe: impl Read, channel: Option<usize>) -> Result<Sound, Error> {
+    let mut content = Vec::new();
+    let read = pipe.take(MOST_PIPED + 1).read_to_end(&mut content);
+    read.map_err(|error| Error::new(Code::Io, format!("{name}: {error}")))?;
+    if content.len() as u64 > MOST_PIPED {
+        let message = format!("{name}: at most {} MiB are read from a pipe; give a file", MOST_PIPED >> 20);
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    speech_from_content(name, &content, channel)
 }
 
 /// The speech in the content of a WAV file.
 ///
 /// # Errors
 /// As [`speech_from_wav`].
-pub fn speech_from_wav_bytes(content: &[u8]) -> Result<Speech, Error> {
-    let reader = Reader::new("the WAV content", Cursor::new(content));
-    speech_from_reader(reader.map_err(|error| unreadable(&error))?)
+pub fn speech_from_wav_bytes(content: &[u8], channel: Option<usize>) -> Result<Sound, Error> {
+    speech_from_content("the WAV content", content, channel)
 }
 
-fn speech_from_reader<R: Read + Seek>(mut reader: Reader<R>) -> Result<Speech, Error> {
+fn speech_from_content(name: &str, content: &[u8], channel: Option<usize>) -> Result<Sound, Error> {
+    let reader = Reader::of_content(name, content);
+    speech_from_reader(reader.map_err(|error| unreadable(&error))?, channel)
+}
+
+fn speech_from_reader<R: Read + Seek>(mut reader: Reader<R>, channel: Option<usize>) -> Result<Sound, Error> {
     let format = reader.format();
-    let mut maker = Maker::new(format)?;
     let mut chunk = vec![0.0; CHUNK * format.channels()];
-    loop {
-        match reader.read(&mut chunk).map_err(|error| unreadable(&error))? {
-            0 => return maker.finish(),
-            read => maker.take(&chunk[..read * format.channels()])?,
+    let mut pass = |take: &mut Take<'_>| {
+        reader.rewind().map_err(|error| unreadable(&error))?;
+        loop {
+            match reader.read(&mut chunk).map_err(|error| unreadable(&error))? {
+                0 => return Ok(()),
+                read => take(&chunk[..read * format.channels()])?,
+            }
         }
-    }
+    };
+    let mut sound = whole(format, channel, &mut pass)?;
+    sound.notes.splice(..0, reader.notes().iter().cloned());
+    Ok(sound)
 }
 
 /// The speech in interleaved samples.
 ///
 /// # Errors
-/// Where there are none, they are longer than a turn, or their rate cannot become the wire's.
-pub fn speech_from_samples(format: Format, samples: &[f32]) -> Result<Speech, Error> {
-    let mut maker = Maker::new(format)?;
-    maker.take(samples)?;
-    maker.finish()
+/// Where there are none, they are longer than a turn, have no such channel, or their rate cannot become the wire's.
+pub fn speech_from_samples(format: Format, samples: &[f32], channel: Option<usize>) -> Result<Sound, Error> {
+    whole(format, channel, &mut |take| samples.chunks(CHUNK * format.channels()).try_for_each(take))
 }
 
-/// The speech in the bytes of interleaved samples, in this machine's order: signed 16-bit integers, or floats of 32 bits.
+/// The speech in the bytes of interleaved samples, in this machine's order: signed 16-bit integers, or floats of 32 bits. The content of
+/// a WAV file is one too.
 ///
 /// # Errors
-/// As [`speech_from_samples`]; and where the format is none, or the bytes are not whole samples of each channel.
-pub fn speech_from_pcm(rate: u32, channels: u16, bytes: &[u8], is_float: bool) -> Result<Speech, Error> {
+/// As [`speech_from_samples`]; and where the format is none, or the bytes are not whole samples of each channel, or a file of another kind.
+pub fn speech_from_pcm(
+    rate: u32,
+    channels: u16,
+    bytes: &[u8],
+    is_float: bool,
+    channel: Option<usize>,
+) -> Result<Sound, Error> {
+    if !is_float {
+        match kind_of_file(bytes) {
+            Some("WAV") => return speech_from_wav_bytes(bytes, channel),
+            Some(kind) => {
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    format!(
+                        "the bytes are {kind} content, no samples; convert it (ffmpeg -i IN -c:a pcm_s16le OUT.wav)"
+                    ),
+                ));
+            }
+            None => {}
+        }
+    }
     let format = format(rate, channels)?;
-    speech_from_samples(format, &samples_in(format, bytes, is_float)?)
+    speech_from_samples(format, &samples_in(format, bytes, is_float)?, channel)
+}
+
+/// What file these bytes begin, rather than samples.
+fn kind_of_file(bytes: &[u8]) -> Option<&'static str> {
+    let at = |place: usize, tag: &[u8]| bytes.get(place..place + tag.len()) == Some(tag);
+    match bytes {
+        [b'R', b'I', b'F', b'F' | b'X', ..] | [b'R', b'F', b'6', b'4', ..] | [b'B', b'W', b'6', b'4', ..] => {
+            (bytes.len() < 12 || at(8, b"WAVE")).then_some("WAV")
+        }
+        _ if at(0, b"OggS") => Some("Ogg"),
+        _ if at(0, b"fLaC") => Some("FLAC"),
+        _ if at(0, b"ID3") => Some("MP3"),
+        _ if at(0, b"FORM") && at(8, b"AIF") => Some("AIFF"),
+        _ if at(0, b"caff") => Some("CAF"),
+        _ if at(4, b"ftyp") => Some("MP4"),
+        _ if at(0, b"\x1aE\xdf\xa3") => Some("Matroska or WebM"),
+        _ if at(0, b"#!AMR") => Some("AMR"),
+        _ if at(0, b".snd") => Some("AU"),
+        _ => None,
+    }
+}
+
+/// Takes interleaved samples.
+type Take<'a> = dyn FnMut(&[f32]) -> Result<(), Error> + 'a;
+
+/// Makes speech of sound that is there as a whole: `pass` gives all of it, from the first sample on, as often as it is asked.
+fn whole(
+    format: Format,
+    channel: Option<usize>,
+    pass: &mut dyn FnMut(&mut Take<'_>) -> Result<(), Error>,
+) -> Result<Sound, Error> {
+    let channels = format.channels();
+    has_channel(channels, channel)?;
+    let mut mono = Vec::new();
+    if channels == 1 || channel.is_some() {
+        let mut maker = Maker::new(format.rate())?;
+        pass(&mut |samples| {
+            mono.resize(samples.len() / channels, 0.0);
+            pick(samples, channels, channel.unwrap_or(0), &mut mono);
+            maker.take(&mono)
+        })?;
+        return Ok(Sound { speech: maker.finish()?, notes: Vec::new() });
+    }
+    let mut mixdown = Mixdown::new(format);
+    let (mut taken, most) = (0, format.samples_in(LONGEST + Duration::from_secs(1)));
+    pass(&mut |samples| {
+        taken += (samples.len() / channels) as u64;
+        if taken > most {
+            return Err(too_long());
+        }
+        mixdown.observe(samples);
+        Ok(())
+    })?;
+    loop {
+        let mut maker = Maker::new(format.rate())?;
+        pass(&mut |samples| {
+            mono.resize(samples.len() / channels, 0.0);
+            mixdown.mix(samples, &mut mono);
+            maker.take(&mono)
+        })?;
+        if !mixdown.settle() {
+            return Ok(Sound { speech: maker.finish()?, notes: mixdown.notes() });
+        }
+    }
+}
+
+fn has_channel(channels: usize, channel: Option<usize>) -> Result<(), Error> {
+    match channel {
+        Some(channel) if channel >= channels => {
+            let there = match channels {
+                1 => "one channel, 0".to_owned(),
+                _ => format!("{channels} channels, 0 to {}", channels - 1),
+            };
+            Err(Error::new(
+                Code::InvalidArgument,
+                format!("the sound has {there}; there is no channel {channel}"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_long() -> Error {
+    let message =
+        format!("the speech is longer than {} s, the most of one turn; say it in several", LONGEST.as_secs());
+    Error::new(Code::TooLarge, message)
 }
 
 fn format(rate: u32, channels: u16) -> Result<Format, Error> {
@@ -107,15 +257,17 @@ fn samples_in(format: Format, bytes: &[u8], is_float: bool) -> Result<Vec<f32>, 
 ///
 /// # Errors
 /// Where it fails, or gives more than a turn may have: an endless source has to be cut by its caller.
-pub fn speech_from_source(source: &mut dyn Source) -> Result<Speech, Error> {
+pub fn speech_from_source(source: &mut dyn Source) -> Result<Sound, Error> {
     let format = source.format();
-    let mut maker = Maker::new(format)?;
-    let mut chunk = vec![0.0; CHUNK * format.channels()];
+    let mut maker = Maker::new(format.rate())?;
+    let mut map = ChannelMap::new(format, 1, None);
+    let (mut chunk, mut mono) = (vec![0.0; CHUNK * format.channels()], vec![0.0; CHUNK]);
     loop {
         let filled = source.read(&mut chunk).map_err(|error| failing(&error))?;
-        maker.take(&chunk[..filled.samples * format.channels()])?;
+        let mapped = map.map(&chunk[..filled.samples * format.channels()], &mut mono);
+        maker.take(&mono[..mapped])?;
         if filled.ended {
-            return maker.finish();
+            return Ok(Sound { speech: maker.finish()?, notes: map.notes() });
         }
     }
 }
@@ -165,15 +317,23 @@ pub fn write_wav(path: &Path, speech: &Speech) -> Result<(), Error> {
 }
 
 /// Makes speech of interleaved samples that come in parts, as they come.
-pub struct SpeechStream(Maker);
+pub struct SpeechStream {
+    format: Format,
+    map: ChannelMap,
+    mono: Vec<f32>,
+    maker: Maker,
+}
 
 impl SpeechStream {
-    /// Of samples of this format.
+    /// Of samples of this format; of several channels, the one that is named, counted from 0, or those that are heard.
     ///
     /// # Errors
-    /// Where it is none, or its rate cannot become the wire's.
-    pub fn new(rate: u32, channels: u16) -> Result<Self, Error> {
-        Ok(Self(Maker::new(format(rate, channels)?)?))
+    /// Where it is none, has no such channel, or its rate cannot become the wire's.
+    pub fn new(rate: u32, channels: u16, channel: Option<usize>) -> Result<Self, Error> {
+        let format = format(rate, channels)?;
+        has_channel(format.channels(), channel)?;
+        let map = ChannelMap::new(format, 1, channel);
+        Ok(Self { format, map, mono: Vec::new(), maker: Maker::new(rate)? })
     }
 
     /// Takes samples, as [`speech_from_pcm`] does, and gives what can be said of them: signed 16-bit little-endian, 48 kHz, mono.
@@ -181,52 +341,44 @@ impl SpeechStream {
     /// # Errors
     /// Where the bytes are not whole samples of each channel.
     pub fn take(&mut self, bytes: &[u8], is_float: bool) -> Result<Vec<u8>, Error> {
-        self.0.take(&samples_in(self.0.format, bytes, is_float)?)?;
-        Ok(std::mem::take(&mut self.0.made))
+        let samples = samples_in(self.format, bytes, is_float)?;
+        self.mono.resize(samples.len() / self.format.channels(), 0.0);
+        self.map.map(&samples, &mut self.mono);
+        self.maker.take(&self.mono)?;
+        Ok(std::mem::take(&mut self.maker.made))
     }
 
     /// Nothing more comes: gives the rest.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.0.rest();
-        std::mem::take(&mut self.0.made)
+        self.maker.rest();
+        std::mem::take(&mut self.maker.made)
+    }
+
+    /// What is odd about what has come so far.
+    pub fn notes(&self) -> Vec<Note> {
+        self.map.notes()
     }
 }
 
-/// Makes the wire's one format of anything.
+/// Makes the wire's one format of one channel of any rate.
 struct Maker {
-    format: Format,
     resampler: Resampler,
-    mono: Vec<f32>,
     made: Vec<u8>,
 }
 
 impl Maker {
-    fn new(format: Format) -> Result<Self, Error> {
-        let one = Format::mono(format.rate());
-        let resampler = one.map_err(Into::into).and_then(|one| Resampler::new(one, RATE));
+    fn new(rate: u32) -> Result<Self, Error> {
+        let resampler = Format::mono(rate).map_err(Into::into).and_then(|one| Resampler::new(one, RATE));
         let resampler = resampler.map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-        Ok(Self { format, resampler, mono: Vec::new(), made: Vec::new() })
+        Ok(Self { resampler, made: Vec::new() })
     }
 
-    fn take(&mut self, samples: &[f32]) -> Result<(), Error> {
-        let channels = self.format.channels();
-        self.mono.resize(samples.len() / channels, 0.0);
-        channels::mix_down(samples, channels, &mut self.mono);
-        let mut mono = &self.mono[..];
+    fn take(&mut self, mut mono: &[f32]) -> Result<(), Error> {
         while let Some(made) = self.resampler.next(&mut mono) {
             self.made.extend(made.iter().flat_map(|&sample| i16::from_f32(sample).to_le_bytes()));
         }
         let most = (LONGEST.as_secs() + 1) as usize * RATE as usize * 2;
-        if self.made.len() > most {
-            return Err(Error::new(
-                Code::TooLarge,
-                format!(
-                    "the speech is longer than {} s, the most of one turn; say it in several",
-                    LONGEST.as_secs()
-                ),
-            ));
-        }
-        Ok(())
+        if self.made.len() > most { Err(too_long()) } else { Ok(()) }
     }
 
     fn rest(&mut self) {

@@ -46,7 +46,7 @@ fn tone(samples: usize, rate: u32) -> Vec<f32> {
 
 /// Sound with which the agent has heard enough at its very end.
 fn sound() -> SpokenTurn {
-    let audio = voice::speech_from_samples(Format::WIRE, &[0.5; SPOKEN]).unwrap();
+    let audio = voice::speech_from_samples(Format::WIRE, &[0.5; SPOKEN], None).unwrap().speech;
     SpokenTurn { audio, text: String::new(), interrupt_after_ms: None, live: None }
 }
 
@@ -134,24 +134,27 @@ fn speech_comes_from_files_samples_and_devices() {
         let mono = tone(rate as usize, rate);
         let both: Vec<f32> = mono.iter().flat_map(|&sample| vec![sample; channels as usize]).collect();
         wav::write(&path, format, &both).unwrap();
-        let from_file = voice::speech_from_wav(&path).unwrap();
+        let from_file = voice::speech_from_wav(&path, None).unwrap().speech;
         assert_eq!(from_file.duration(), Duration::from_secs(1), "{format}");
         let middle = &samples(&from_file)[4_800..43_200];
         assert!((signal::tone(middle, 440.0, 48_000) + 6.0).abs() < 0.05, "{format}");
-        assert_eq!(voice::speech_from_wav_bytes(&std::fs::read(&path).unwrap()).unwrap(), from_file);
+        assert_eq!(
+            voice::speech_from_wav_bytes(&std::fs::read(&path).unwrap(), None).unwrap().speech,
+            from_file
+        );
         let device: greenroom_audio::VirtualDevice = format!("file:{}", path.display()).parse().unwrap();
         let mut source = device.open_source(Format::WIRE, &Patchbay::default()).unwrap();
-        assert_eq!(voice::speech_from_source(&mut *source).unwrap(), from_file);
+        assert_eq!(voice::speech_from_source(&mut *source).unwrap().speech, from_file);
         voice::write_wav(&path, &from_file).unwrap();
-        assert_eq!(voice::speech_from_wav(&path).unwrap(), from_file);
+        assert_eq!(voice::speech_from_wav(&path, None).unwrap().speech, from_file);
     }
 }
 
 #[test]
 fn speech_of_samples_that_come_in_parts_is_that_of_the_whole() {
     let bytes: Vec<u8> = (0..16_000_i16).flat_map(|sample| sample.to_ne_bytes().repeat(2)).collect();
-    let whole = voice::speech_from_pcm(16_000, 2, &bytes, false).unwrap();
-    let mut stream = voice::SpeechStream::new(16_000, 2).unwrap();
+    let whole = voice::speech_from_pcm(16_000, 2, &bytes, false, None).unwrap().speech;
+    let mut stream = voice::SpeechStream::new(16_000, 2, None).unwrap();
     let mut made = Vec::new();
     for part in bytes.chunks(4 * 123) {
         made.extend(stream.take(part, false).unwrap());
@@ -160,7 +163,7 @@ fn speech_of_samples_that_come_in_parts_is_that_of_the_whole() {
     assert_eq!(made, whole.samples()[..]);
     let floats: Vec<u8> =
         (0..16_000_i16).flat_map(|sample| (f32::from(sample) / 32_768.0).to_ne_bytes()).collect();
-    assert_eq!(voice::speech_from_pcm(16_000, 1, &floats, true).unwrap(), whole);
+    assert_eq!(voice::speech_from_pcm(16_000, 1, &floats, true, None).unwrap().speech, whole);
     let error = stream.take(&[0; 3], false).unwrap_err();
     assert!(error.message.contains("3 bytes are not whole samples"), "{error}");
 }
@@ -169,7 +172,7 @@ fn speech_of_samples_that_come_in_parts_is_that_of_the_whole() {
 fn speech_in_noise_is_as_far_above_it_as_was_asked_for_and_of_its_seed() {
     let mut spoken = tone(48_000, 48_000);
     spoken.iter_mut().for_each(|sample| *sample /= 8.0);
-    let speech = voice::speech_from_samples(Format::WIRE, &spoken).unwrap();
+    let speech = voice::speech_from_samples(Format::WIRE, &spoken, None).unwrap().speech;
     for noise in ["white", "babble", "impulses"] {
         let noisy = voice::noisy(&speech, noise, 10.0, 1).unwrap();
         assert_eq!(noisy.duration(), speech.duration());
@@ -186,7 +189,7 @@ fn speech_in_noise_is_as_far_above_it_as_was_asked_for_and_of_its_seed() {
 
 #[test]
 fn speech_in_loud_noise_is_made_softer_and_not_clipped() {
-    let speech = voice::speech_from_samples(Format::WIRE, &tone(48_000, 48_000)).unwrap();
+    let speech = voice::speech_from_samples(Format::WIRE, &tone(48_000, 48_000), None).unwrap().speech;
     let noisy = samples(&voice::noisy(&speech, "white", -10.0, 1).unwrap());
     let loudest = noisy.iter().filter(|sample| sample.abs() > 0.999).count();
     assert!((1..4).contains(&loudest), "{loudest} samples are at full scale");
@@ -198,21 +201,29 @@ fn what_is_no_speech_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.wav");
     std::fs::write(&text, "no sound at all").unwrap();
-    let fails = |result: Result<Speech, greenroom_engine::protocol::Error>, code: Code, part: &str| {
+    fn fails<T: std::fmt::Debug>(
+        result: Result<T, greenroom_engine::protocol::Error>,
+        code: Code,
+        part: &str,
+    ) {
         let error = result.unwrap_err();
         assert_eq!(error.code, code, "{error}");
         assert!(error.message.contains(part), "{error}");
-    };
-    fails(voice::speech_from_wav(&text), Code::InvalidArgument, "text.wav");
-    fails(voice::speech_from_wav(&folder.path().join("none.wav")), Code::Io, "none.wav");
-    fails(voice::speech_from_wav_bytes(b"RIFF"), Code::InvalidArgument, "the WAV content");
-    fails(voice::speech_from_pcm(12, 1, &[0, 0], false), Code::InvalidArgument, "12 Hz");
-    fails(voice::speech_from_pcm(48_000, 0, &[0, 0], false), Code::InvalidArgument, "0 channels");
-    fails(voice::speech_from_pcm(48_000, 2, &[0, 0], false), Code::InvalidArgument, "2 channels");
-    fails(voice::speech_from_pcm(48_000, 1, &[0, 0], true), Code::InvalidArgument, "32 bits");
-    fails(voice::speech_from_pcm(48_000, 1, &[], false), Code::InvalidArgument, "empty");
-    fails(voice::speech_from_samples(Format::SPEECH, &vec![0.0; 16_000 * 182]), Code::TooLarge, "180 s");
-    let speech = voice::speech_from_samples(Format::WIRE, &[0.5; 480]).unwrap();
+    }
+    fails(voice::speech_from_wav(&text, None), Code::InvalidArgument, "text.wav");
+    fails(voice::speech_from_wav(&folder.path().join("none.wav"), None), Code::Io, "none.wav");
+    fails(voice::speech_from_wav_bytes(b"RIFF", None), Code::InvalidArgument, "the WAV content");
+    fails(voice::speech_from_pcm(12, 1, &[0, 0], false, None), Code::InvalidArgument, "12 Hz");
+    fails(voice::speech_from_pcm(48_000, 0, &[0, 0], false, None), Code::InvalidArgument, "0 channels");
+    fails(voice::speech_from_pcm(48_000, 2, &[0, 0], false, None), Code::InvalidArgument, "2 channels");
+    fails(voice::speech_from_pcm(48_000, 1, &[0, 0], true, None), Code::InvalidArgument, "32 bits");
+    fails(voice::speech_from_pcm(48_000, 1, &[], false, None), Code::InvalidArgument, "empty");
+    fails(
+        voice::speech_from_samples(Format::SPEECH, &vec![0.0; 16_000 * 182], None),
+        Code::TooLarge,
+        "180 s",
+    );
+    let speech = voice::speech_from_samples(Format::WIRE, &[0.5; 480], None).unwrap().speech;
     fails(voice::noisy(&speech, "pink", 10.0, 0), Code::InvalidArgument, "white, babble and impulses");
     for none in [f32::NAN, f32::INFINITY, -61.0] {
         fails(voice::noisy(&speech, "white", none, 0), Code::InvalidArgument, "-60 to 120");

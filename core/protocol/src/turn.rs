@@ -66,6 +66,10 @@ pub struct Voice {
     pub yield_ms: Option<f64>,
     /// How much of the agent's speech is not in `audio`, since there was too much of it, in milliseconds.
     pub lost_ms: f64,
+    /// The longest that Greenroom itself stood still in this turn, in milliseconds; 0 where that was at most 100 ms. The audio of that
+    /// time went to the agent at once, afterwards, so `response_ms` and `yield_ms` may hold as much that is not the agent's.
+    #[serde(default)]
+    pub stalled_ms: f64,
     /// What the agent said, as it was heard: from its first word to its last, with the pauses between. Unset if it said nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<Speech>,

@@ -121,6 +121,7 @@ fn turn(events: Vec<Event>) -> Turn {
             cut_ms: Some(1.0),
             yield_ms: Some(0.5),
             lost_ms: 0.0,
+            stalled_ms: 0.0,
             audio: Some(Speech::new(vec![0_u8, 1]).unwrap()),
         })),
     }

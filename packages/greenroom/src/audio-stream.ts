@@ -25,7 +25,10 @@ export type Cause = 'device' | 'reader' | 'writer';
 export interface OpenStreamOptions {
   /** In Hz; the device's own may be another. */
   rate?: number | undefined;
-  /** How many channels. To record, one is the mean of the device's; of several, each is the device's of that number. */
+  /**
+   * How many channels. To record, one is the mean of the device's that are heard, which are those at most 20 dB softer than
+   * the loudest; of several, each is the device's of that number.
+   */
   channels?: number | undefined;
   /**
    * How much may wait, in milliseconds, up to a minute; 1000 unless given. Who plays waits for room. Who records too slowly
@@ -54,6 +57,8 @@ export interface AudioCallOptions {
 
 /** Something that happened to a stream besides audio. */
 export type AudioEvent =
+  /** Something is odd about what is recorded: about the file that is the device, or its channels. `note` is a stable name. */
+  | { type: 'notice'; note: string; message: string }
   /** Samples were lost: how many of each channel, and by whom. */
   | { type: 'gap'; samples: number; cause: Cause }
   /** The device is gone. It is looked for again if `reopen` says so; otherwise the stream ends with `DeviceLost`. */

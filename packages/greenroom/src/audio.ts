@@ -20,8 +20,8 @@
 import { Readable, Writable } from 'node:stream';
 import { type Audio, frameOf, Frame, samplesOf } from './audio-frame.js';
 import { FunctionDevice, type Sink, type Source } from './audio-function.js';
-import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
-import { millis } from './checks.js';
+import { type AudioEvent, Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
+import { checkChannel, millis } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
 import { captures } from './live.js';
@@ -50,6 +50,8 @@ export type Direction = 'input' | 'output';
 
 /** A real device. */
 export interface Device {
+  /** Its place among those of its direction, from 0; it is opened by this too, as long as the list stays the same. */
+  number: number;
   /** What it is opened by; the same as long as it is plugged in at the same place. */
   id: string;
   /** What people call it. */
@@ -95,6 +97,8 @@ export interface CaptureOptions extends OpenStreamOptions {
    * the default one unless given.
    */
   device?: string | number | Source | undefined;
+  /** The one channel of the device that is recorded, counted from 0, with `channels` of 1. */
+  channel?: number | undefined;
   /** The length of a frame in milliseconds, 1 to 1000. 10 unless given. */
   frameMs?: number | undefined;
 }
@@ -152,14 +156,15 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     const isFunction = typeof device === 'function';
     super((wake) => native.capture(JSON.stringify(options), isFunction, wake));
     this.#driver = this.driver as CaptureDriver;
-    captures.add(this);
+    captures.set(this, () => this.#notices());
     if (isFunction) this.function = recordedFrom(device as Source, this.#driver, options);
   }
 
   /** @internal */
   static async open(options: CaptureOptions): Promise<Capture> {
-    const { frameMs = CAPTURE.frameMs } = options;
-    const checked = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs) });
+    const { frameMs = CAPTURE.frameMs, channel } = options;
+    checkChannel(channel);
+    const checked = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs), channel });
     return this.opened(() => new Capture(checked, options.device), options.signal);
   }
 
@@ -182,6 +187,17 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
   read(options: AudioCallOptions = {}): Promise<Frame | undefined> {
     const read = this.until(() => this.#driver.pollFrame(), 'a frame', options);
     return quiet(read.then((polled) => frameOf(polled, this.rate, this.channels)));
+  }
+
+  /** What is odd about what was recorded, of the events that nobody has read. */
+  #notices(): { code: string; message: string }[] {
+    const notices = [];
+    for (let polled = this.#driver.pollEvent(); polled !== null; polled = this.#driver.pollEvent()) {
+      const event = JSON.parse(polled) as AudioEvent | null;
+      if (event === null) break;
+      if (event.type === 'notice') notices.push({ code: event.note, message: event.message });
+    }
+    return notices;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, undefined> {

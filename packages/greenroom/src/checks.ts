@@ -11,6 +11,13 @@ export function millis(name: string, value: number | undefined): number | null {
   return value;
 }
 
+/** @internal A channel that may be named: counted from 0. */
+export function checkChannel(channel: number | undefined): void {
+  if (channel !== undefined && !(Number.isInteger(channel) && channel >= 0 && channel <= 0xffff)) {
+    throw invalid(`channel is ${shown(channel)}; it must be a whole number, 0 for the first channel`);
+  }
+}
+
 /** @internal A text. What is none is not quoted: it may be a secret of another type. */
 export function requireText(name: string, value: string): string {
   if (typeof value !== 'string') throw invalid(`${name} is ${typeOf(value)}; give a string`);

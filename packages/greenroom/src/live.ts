@@ -5,6 +5,7 @@ import type { Capture } from './audio.js';
 import { InvalidArgument } from './errors.js';
 import { errorFromNative, invalid } from './failures.js';
 import { native } from './native.cjs';
+import { type Note, warn } from './speech.js';
 
 const RATE = 48_000;
 
@@ -13,6 +14,8 @@ const FIRST_MS = 120_000;
 
 /** @internal How a turn says what a device gives. */
 export interface LiveOptions {
+  /** Which of its channels is said, counted from 0. */
+  channel: number | undefined;
   /** How much of it is said, in milliseconds. */
   duration: number | undefined;
   timeout: number | undefined;
@@ -25,8 +28,11 @@ export interface LiveCalls<T> {
   more(operation: object, signal: AbortSignal): Promise<unknown>;
 }
 
-/** @internal Every Capture there is, so that one is known without its module, which only those load who use it. */
-export const captures = new WeakSet<object>();
+/**
+ * @internal Every Capture there is, so that one is known without its module, which only those load who use it; and what
+ * returns what was odd about it.
+ */
+export const captures = new WeakMap<object, () => Note[]>();
 
 /** @internal Whether a sound is a device. */
 export function isDevice(sound: unknown): sound is Capture | string {
@@ -42,10 +48,12 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
   // As fast as possible: the session says it in its time, and no late frame tears a hole.
   const device =
     typeof sound === 'string'
-      ? await (await import('./audio.js')).capture({ device: sound, rate: RATE, frameMs: 20, clock: 'fast', signal: stop.signal })
+      ? await (await import('./audio.js')).capture({ device: sound, rate: RATE, frameMs: 20, clock: 'fast', channel: options.channel, signal: stop.signal })
       : sound;
   try {
-    const pieces = speech(device, options, stop.signal);
+    // One that was opened here gives that channel alone.
+    const channel = device === sound ? options.channel : undefined;
+    const pieces = speech(device, { ...options, channel }, stop.signal);
     const first = await pieces.next();
     if (first.done) throw invalid('the device ended before it gave a sample; give one that has something to say');
     const live = randomUUID();
@@ -57,7 +65,10 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
   } finally {
     options.signal?.removeEventListener('abort', abort);
     stop.abort();
-    if (device !== sound) await device.close();
+    if (device !== sound) {
+      warn(captures.get(device)?.() ?? [], '');
+      await device.close();
+    }
   }
 }
 
@@ -78,11 +89,11 @@ async function sayMore<T>(live: string, pieces: AsyncIterable<string>, { more }:
 /** What the device gives, as it goes over the wire. */
 async function* speech(
   device: Capture,
-  { duration, timeout = FIRST_MS }: LiveOptions,
+  { channel, duration, timeout = FIRST_MS }: LiveOptions,
   signal: AbortSignal,
 ): AsyncGenerator<string, undefined, undefined> {
   const { rate, channels } = device;
-  const stream = new native.SpeechStream(rate, channels);
+  const stream = call(() => new native.SpeechStream(rate, channels, channel));
   let left = duration === undefined ? Infinity : Math.round((duration / 1000) * rate);
   let wait: number | undefined = timeout;
   while (left > 0) {
@@ -94,6 +105,7 @@ async function* speech(
     const made = call(() => stream.take(Buffer.from(buffer, byteOffset, byteLength)));
     if (made.length > 0) yield made.toString('base64');
   }
+  warn(stream.notes(), 'the sound');
   const rest = call(() => stream.finish());
   if (rest.length > 0) yield rest.toString('base64');
   return undefined;

@@ -19,6 +19,8 @@ export interface NoisyOptions {
   seed?: number | undefined;
   /** Of samples that do not tell theirs, in Hz; 48000 unless given. */
   rate?: number | undefined;
+  /** Of several channels, the one that is taken, counted from 0; those that are heard unless given. */
+  channel?: number | undefined;
 }
 
 /**
@@ -32,11 +34,11 @@ export interface NoisyOptions {
  */
 export function noisy(sound: Exclude<Sound, AsyncIterable<Part>>, noise: Noise, options: NoisyOptions): Speech {
   requireText('noise', noise);
-  const { snr, seed = 0, rate } = options ?? {};
+  const { snr, seed = 0, rate, channel } = options ?? {};
   if (typeof snr !== 'number') throw invalid(`snr is ${shown(snr)}; give how many dB the speech is above the noise`);
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {
     throw invalid(`seed is ${shown(seed)}; give a whole number from 0 to 4294967295`);
   }
-  const { samples } = gathered(sound, rate);
+  const { samples } = gathered(sound, rate, channel);
   return speech(call(() => native.noisy(bytesOf(samples), noise, snr, seed)));
 }

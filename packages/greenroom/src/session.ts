@@ -1,6 +1,6 @@
 /** The session: one conversation with one agent, however it is reached. */
 
-import { millis, requireText, shown } from './checks.js';
+import { checkChannel, millis, requireText, shown } from './checks.js';
 import type { Driver, Open } from './driver.js';
 import type { GreenroomError } from './errors.js';
 import { Events, type EventsOptions } from './events.js';
@@ -40,6 +40,8 @@ export interface SayAudioOptions extends CallOptions {
   text?: string | undefined;
   /** Samples per second of samples that do not tell theirs. 48,000 unless given. */
   rate?: number | undefined;
+  /** Of a sound of several channels, the one that is said, counted from 0; the mean of those that are heard unless given. */
+  channel?: number | undefined;
   /** Of a device, how many milliseconds of it are said; until it ends or is closed unless given. */
   duration?: number | undefined;
   /**
@@ -156,7 +158,8 @@ export class Session {
   }
 
   async #sayAudio(sound: Sound, options: SayAudioOptions): Promise<Turn> {
-    const { text = '', rate, duration, interruptAfter, ...call } = options;
+    const { text = '', rate, channel, duration, interruptAfter, ...call } = options;
+    checkChannel(channel);
     if (interruptAfter !== undefined && !(Number.isFinite(interruptAfter) && interruptAfter >= 0)) {
       throw invalid(`interruptAfter is ${shown(interruptAfter)}; give a number of milliseconds, 0 or more`);
     }
@@ -176,10 +179,10 @@ export class Session {
             this.#call({ ...operation, audio, live }, { timeout, signal }, turnOf) as Promise<Turn>,
           more: (more: object, signal: AbortSignal) => this.#call({ op: 'say_more', ...more }, { signal }, nothing),
         };
-        return await sayLive(sound, calls, { duration, timeout, signal });
+        return await sayLive(sound, calls, { channel, duration, timeout, signal });
       }
       if (duration !== undefined) throw invalid('duration is for a device; other sounds are said whole');
-      const audio = encoded(await speechOf(sound, rate));
+      const audio = encoded(await speechOf(sound, rate, channel));
       return (await this.#call({ ...operation, audio }, call, turnOf)) as Turn;
     } finally {
       this.#release();

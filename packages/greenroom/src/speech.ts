@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { type Frame as AudioFrame, samplesIn, type Samples as Bytes } from './audio-frame.js';
 import type { Capture } from './audio.js';
-import { shown } from './checks.js';
+import { checkChannel, shown } from './checks.js';
 import { errorFromNative, invalid } from './failures.js';
 import { native } from './native.cjs';
 
@@ -59,6 +59,10 @@ export type Part = Int16Array | Float32Array | Uint8Array | Samples | Frame | Au
  * of @livekit/rtc-node; an iterable, or an async iterable such as a Readable, of such samples or frames. For `sayAudio` also
  * a device, which is heard while it is spoken into: the name of a virtual one (`tone:440`, `loopback:x`, …), or a `Capture` of
  * `greenroom/audio`.
+ *
+ * Several channels become one: the one that `channel` names, counted from 0, or else the mean of those that are heard, which
+ * are those at most 20 dB softer than the loudest. One that is another upside down is left out. What is odd about a sound is
+ * a warning of the process (`SoundWarning`, its code `GREENROOM_…`); a file that would be noise is refused.
  */
 export type Sound = Speech | string | URL | Part | Iterable<Part> | AsyncIterable<Part> | Capture;
 
@@ -71,18 +75,27 @@ interface Pcm extends Bytes {
 }
 
 /** @internal The speech in a sound. */
-export async function speechOf(sound: Sound, rate: number | undefined): Promise<Speech> {
-  if (!isAsyncIterable(sound)) return gathered(sound, rate);
+export async function speechOf(sound: Sound, rate: number | undefined, channel: number | undefined): Promise<Speech> {
+  if (!isAsyncIterable(sound)) return gathered(sound, rate, channel);
   const parts: Part[] = [];
   for await (const part of sound) parts.push(part);
-  return gathered(parts, rate);
+  return gathered(parts, rate, channel);
 }
 
 /** @internal The speech in a sound that is there, or comes without waiting. */
-export function gathered(sound: Exclude<Sound, AsyncIterable<Part>>, rate: number | undefined): Speech {
-  if (sound instanceof Speech) return sound;
+export function gathered(
+  sound: Exclude<Sound, AsyncIterable<Part>>,
+  rate: number | undefined,
+  channel?: number | undefined,
+): Speech {
+  checkChannel(channel);
+  if (sound instanceof Speech) {
+    if (channel === undefined) return sound;
+    return made('the speech', () => native.speechFromPcm(bytesOf(sound.samples), RATE, 1, false, channel));
+  }
   if (typeof sound === 'string' || sound instanceof URL) {
-    return speech(call(() => native.speechFromWav(pathOf(sound))));
+    const path = pathOf(sound);
+    return made(path, () => native.speechFromWav(path, channel));
   }
   const parts: Pcm[] = [];
   if (isPart(sound)) {
@@ -97,9 +110,27 @@ export function gathered(sound: Exclude<Sound, AsyncIterable<Part>>, rate: numbe
     throw invalid('the parts of the sound differ in rate, channels or kind of samples; give one format');
   }
   const bytes = Buffer.concat(parts.map((part) => part.bytes));
-  const isWav = !isFloat && bytes.subarray(0, 4).toString('latin1') === 'RIFF';
-  if (isWav) return speech(call(() => native.speechFromWavBytes(bytes)));
-  return speech(call(() => native.speechFromPcm(bytes, given, channels, isFloat)));
+  return made('the sound', () => native.speechFromPcm(bytes, given, channels, isFloat, channel));
+}
+
+/** @internal Something odd about a sound. */
+export interface Note {
+  code: string;
+  message: string;
+}
+
+/** @internal Warns of what is odd about a sound. */
+export function warn(notes: Note[], what: string): void {
+  for (const { code, message } of notes) {
+    const text = what === '' ? message : `${what}: ${message}`;
+    process.emitWarning(text, { type: 'SoundWarning', code: `GREENROOM_${code.toUpperCase()}` });
+  }
+}
+
+function made(what: string, make: () => { samples: Buffer; notes: Note[] }): Speech {
+  const { samples, notes } = call(make);
+  warn(notes, what);
+  return speech(samples);
 }
 
 /** @internal Speech from the JSON of the core. */

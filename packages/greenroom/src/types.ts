@@ -337,6 +337,11 @@ export interface Voice {
   yieldMs?: number;
   /** How much of the agent's speech is not in `audio`, since there was too much of it. */
   lostMs: number;
+  /**
+   * The longest that Greenroom itself stood still in this turn, as on a machine that is too busy; 0 where that was at most
+   * 100. `responseMs` and `yieldMs` may hold as much that is not the agent's.
+   */
+  stalledMs: number;
   /** What the agent said, as it was heard: from its first word to its last, with the pauses between. */
   audio?: Speech;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{DeviceError, Patchbay, VirtualDevice};
 use crate::format::Format;
 use crate::noise::Noise;
+use crate::note::Note;
 use crate::signal::Sine;
 use crate::wav;
 
@@ -20,6 +21,11 @@ pub trait Source: Send {
     /// # Errors
     /// [`DeviceError`]; the source is of no more use then.
     fn read(&mut self, samples: &mut [f32]) -> Result<Filled, DeviceError>;
+
+    /// The next thing that is odd about what it gives; each is returned once.
+    fn note(&mut self) -> Option<Note> {
+        None
+    }
 }
 
 /// What [`Source::read`] did.
@@ -48,7 +54,8 @@ impl VirtualDevice {
         Ok(match self {
             Self::Null => Box::new(Silence(format)),
             Self::File { path, looped } => {
-                Box::new(WavSource { reader: wav::Reader::open(path)?, looped: *looped, empty: true })
+                let reader = wav::Reader::open(path)?;
+                Box::new(WavSource { reader, looped: *looped, empty: true, noted: 0 })
             }
             Self::Tone { hz, .. } if hz * 2.0 >= f64::from(format.rate()) => {
                 return Err(DeviceError::TooHigh { device: self.to_string(), format });
@@ -127,6 +134,8 @@ struct WavSource {
     looped: bool,
     /// Nothing came since the beginning.
     empty: bool,
+    /// How many notes were returned.
+    noted: usize,
 }
 
 impl Source for WavSource {
@@ -153,6 +162,12 @@ impl Source for WavSource {
         }
         Ok(Filled::all(got))
     }
+
+    fn note(&mut self) -> Option<Note> {
+        let note = self.reader.notes().get(self.noted)?.clone();
+        self.noted += 1;
+        Some(note)
+    }
 }
 
 struct FailingSource {
@@ -176,6 +191,10 @@ impl Source for FailingSource {
         let filled = self.source.read(&mut samples[..most * channels])?;
         self.left -= filled.samples as u64;
         Ok(filled)
+    }
+
+    fn note(&mut self) -> Option<Note> {
+        self.source.note()
     }
 }
 

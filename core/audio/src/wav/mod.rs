@@ -1,10 +1,12 @@
 //! WAV files in and out.
 //!
 //! Files come from many programs: with chunks nobody announced, sizes that were never filled in since the file was a pipe, ends that are
-//! missing since somebody was killed. What can be heard is read; [`Reader::is_truncated`] tells when less came than was announced. The
-//! usual crate, hound, refuses or misreads such files, so the few lines that walk the chunks are ours; tests hold them to hound for the
-//! ordinary ones.
+//! missing since somebody was killed. What can be heard is read, as ffmpeg does, and [`Reader::notes`] lists what was odd. What would
+//! be noise is refused by name. The usual crate, hound, refuses or misreads such files, so the few lines that walk the chunks are ours;
+//! tests hold them to hound for the ordinary ones.
 
+mod chunks;
+mod coding;
 mod read;
 mod write;
 
@@ -34,7 +36,7 @@ pub enum Why {
     NotWav(&'static str),
     /// It is a WAV file, but of a kind that is not read here.
     #[error(
-        "{0}; 8, 16, 24 and 32 bits, 32 and 64 bits float, A-law and μ-law can be read, so convert it (ffmpeg -i IN -c:a pcm_s16le OUT.wav)"
+        "{0}; integers of 8 to 32 and of 64 bits, floats of 32 and 64 bits, A-law and μ-law can be read, so convert it (ffmpeg -i IN -c:a pcm_s16le OUT.wav)"
     )]
     Unsupported(String),
     /// Its rate or channels are not audio.
@@ -87,6 +89,16 @@ const A_LAW: u16 = 6;
 const MU_LAW: u16 = 7;
 const EXTENSIBLE: u16 = 0xfffe;
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+/// The same of files whose channels are the parts of a sound field (Ambisonics).
+const AMBISONIC_TAIL: [u8; 14] = [0, 0, 0x21, 0x07, 0xd3, 0x11, 0x86, 0x44, 0xc8, 0xc1, 0xca, 0, 0, 0];
 
 /// A size that was not known when it was written.
 const UNKNOWN: u32 = u32::MAX;
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

@@ -1,58 +1,42 @@
 //! Reading.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use audio_codec_algorithms::{decode_alaw, decode_ulaw};
-
-use super::{A_LAW, EXTENSIBLE, FLOAT, GUID_TAIL, MU_LAW, PCM, UNKNOWN, WavError, Why, name_of};
+use super::chunks::{Input, is_chunk};
+use super::coding::{Coding, Description, FMT, Question};
+use super::{UNKNOWN, WavError, Why, name_of, u32_at};
 use crate::format::Format;
-use crate::sample::Sample as _;
+use crate::note::Note;
 
 /// Programs that write into a pipe announce such a size or more, and mean that they do not know.
 const ABSURD: u64 = 0x7fff_0000;
 
-/// The most of a `fmt ` chunk that means anything.
-const FMT: usize = 40;
-
 /// Samples that are decoded at once.
 const STEP: usize = 2048;
+
+/// Bytes that are looked at where only the samples tell how they are stored.
+const LOOK: usize = 1 << 20;
 
 /// Reads a WAV file bit by bit.
 #[derive(Debug)]
 pub struct Reader<R> {
     name: String,
-    input: R,
+    input: Input<R>,
     format: Format,
     coding: Coding,
+    question: Option<Question>,
+    answered: bool,
     /// Where the samples begin, in bytes, and how many bytes of them there are; `None` up to the end.
     begin: u64,
     announced: Option<u64>,
+    /// Bytes of the whole file, where that is known.
+    length: Option<u64>,
     /// Bytes that were read.
     read: u64,
-    truncated: bool,
+    notes: Vec<Note>,
     bytes: Vec<u8>,
-}
-
-/// How a sample is stored: in how many bytes, and as what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Coding {
-    size: usize,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Unsigned8,
-    /// Shifted left by so many bits it fills its bytes.
-    Signed {
-        shift: u32,
-    },
-    Float32,
-    Float64,
-    ALaw,
-    MuLaw,
 }
 
 impl Reader<BufReader<File>> {
@@ -62,10 +46,24 @@ impl Reader<BufReader<File>> {
     /// [`WavError`] where there is no such file, or it is none that can be read.
     pub fn open(path: &Path) -> Result<Self, WavError> {
         let name = name_of(path);
-        match File::open(path) {
-            Ok(file) => Self::new(name, BufReader::new(file)),
+        let opened = File::open(path).and_then(|file| file.metadata().map(|about| (file, about)));
+        match opened {
+            // A pipe has no length.
+            Ok((file, about)) => {
+                Self::start(name, BufReader::new(file), about.is_file().then_some(about.len()))
+            }
             Err(error) => Err(WavError { name, why: error.into() }),
         }
+    }
+}
+
+impl<'a> Reader<Cursor<&'a [u8]>> {
+    /// Reads the header of a file's content, which errors call `name`.
+    ///
+    /// # Errors
+    /// [`WavError`] where it is none that can be read.
+    pub fn of_content(name: impl Into<String>, content: &'a [u8]) -> Result<Self, WavError> {
+        Self::start(name.into(), Cursor::new(content), Some(content.len() as u64))
     }
 }
 
@@ -74,20 +72,36 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// [`WavError`] where it is none that can be read.
-    pub fn new(name: impl Into<String>, mut input: R) -> Result<Self, WavError> {
-        let name = name.into();
-        match Header::read(&mut input) {
-            Ok(header) => Ok(Self {
-                name,
-                input,
-                format: header.format,
-                coding: header.coding,
-                begin: header.begin,
-                announced: header.announced,
-                read: 0,
-                truncated: false,
-                bytes: vec![0; header.coding.size * header.format.channels() * STEP],
-            }),
+    pub fn new(name: impl Into<String>, input: R) -> Result<Self, WavError> {
+        Self::start(name.into(), input, None)
+    }
+
+    fn start(name: String, input: R, length: Option<u64>) -> Result<Self, WavError> {
+        let mut input = Input::new(input);
+        match Header::read(&mut input, length) {
+            Ok(header) => {
+                let Description { format, coding, question, note } = header.description;
+                let mut notes = header.notes;
+                notes.extend(note);
+                let bytes = vec![0; coding.size * format.channels() * STEP];
+                let (begin, announced) = (header.begin, header.announced);
+                let mut reader = Self {
+                    name,
+                    input,
+                    format,
+                    coding,
+                    question,
+                    answered: question.is_none(),
+                    begin,
+                    announced,
+                    length,
+                    read: 0,
+                    notes,
+                    bytes,
+                };
+                reader.compare_with_length();
+                Ok(reader)
+            }
             Err(why) => Err(WavError { name, why }),
         }
     }
@@ -102,31 +116,59 @@ impl<R: Read> Reader<R> {
         self.announced.map(|bytes| bytes / self.instant() as u64)
     }
 
+    /// What is odd about the file, as far as it has been read. Each kind is there once.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     /// Whether the file has ended before what its header announces, or in the middle of an instant.
-    pub const fn is_truncated(&self) -> bool {
-        self.truncated
+    pub fn is_truncated(&self) -> bool {
+        self.notes.iter().any(|note| matches!(note, Note::Truncated { .. } | Note::PartialSample))
     }
 
     /// Reads interleaved samples, as many whole instants as `samples` holds or are left, and gives the number of instants; 0 at the end.
     ///
     /// # Errors
-    /// [`WavError`] where the system says no.
+    /// [`WavError`] where the system says no, or where the samples are not stored as they seemed to be.
     pub fn read(&mut self, samples: &mut [f32]) -> Result<usize, WavError> {
-        let (instant, channels) = (self.instant(), self.format.channels());
+        self.read_some(samples).map_err(|why| WavError { name: self.name.clone(), why })
+    }
+
+    fn read_some(&mut self, samples: &mut [f32]) -> Result<usize, Why> {
+        let channels = self.format.channels();
         let mut done = 0;
         for part in samples.chunks_mut(STEP * channels) {
+            self.answer()?;
+            let instant = self.instant();
             let wanted = part.len() / channels * instant;
-            let got = match self.fill(wanted) {
-                Ok(got) => got / instant,
-                Err(error) => return Err(WavError { name: self.name.clone(), why: error.into() }),
-            };
-            self.coding.decode(&self.bytes[..got * instant], part);
+            let got = self.fill(wanted)? / instant;
+            let bytes = &self.bytes[..got * instant];
+            if let Some(question) = self.question.filter(|_| self.answered) {
+                question.check(self.coding, bytes)?;
+            }
+            self.coding.decode(bytes, part);
             done += got;
             if got * instant < wanted {
                 break;
             }
         }
+        if done == 0 && !samples.is_empty() {
+            self.look_behind()?;
+        }
         Ok(done)
+    }
+
+    /// Looks at the samples, where only they tell how they are stored.
+    fn answer(&mut self) -> Result<(), Why> {
+        let Some(question) = self.question.filter(|_| !self.answered) else { return Ok(()) };
+        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        let ahead = self.input.peek(LOOK.min(left))?;
+        if let Some((coding, note)) = question.answer(ahead)? {
+            self.coding = coding;
+            self.answered = true;
+            note.into_iter().for_each(|note| self.note(note));
+        }
+        Ok(())
     }
 
     /// Bytes of one sample of every channel.
@@ -134,16 +176,62 @@ impl<R: Read> Reader<R> {
         self.coding.size * self.format.channels()
     }
 
+    /// Bytes that are left of what is announced.
+    fn left(&self) -> u64 {
+        self.announced.map_or(u64::MAX, |announced| announced - self.read)
+    }
+
     /// Reads up to `wanted` bytes of samples; fewer only at the end.
-    fn fill(&mut self, wanted: usize) -> io::Result<usize> {
-        let left = self.announced.map_or(u64::MAX, |announced| announced - self.read);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
-        let got = read_up_to(&mut self.input, &mut self.bytes[..wanted])?;
+    fn fill(&mut self, wanted: usize) -> Result<usize, Why> {
+        let wanted = usize::try_from(self.left()).unwrap_or(usize::MAX).min(wanted);
+        let got = self.input.take(&mut self.bytes[..wanted])?;
         self.read += got as u64;
-        if got < wanted && self.announced.is_some() || got % self.instant() > 0 {
-            self.truncated = true;
+        let instant = self.instant();
+        if got < wanted
+            && let Some(announced) = self.announced()
+        {
+            self.note(Note::Truncated { announced, found: self.read / instant as u64 });
+        }
+        if got % instant > 0 {
+            self.note(Note::PartialSample);
         }
         Ok(got)
+    }
+
+    /// Notes what the length of the file says about what its header announces.
+    fn compare_with_length(&mut self) {
+        if let (Some(bytes), Some(announced), Some(length)) = (self.announced, self.announced(), self.length)
+        {
+            let there = length.saturating_sub(self.begin);
+            if there < bytes {
+                self.note(Note::Truncated { announced, found: there / self.instant() as u64 });
+            }
+        }
+    }
+
+    /// Notes what follows the samples, where that is no chunk.
+    fn look_behind(&mut self) -> Result<(), Why> {
+        let (Some(announced), Some(length)) = (self.announced, self.length) else { return Ok(()) };
+        let bytes = length.saturating_sub(self.begin + announced);
+        if self.read < announced || bytes == 0 {
+            return Ok(());
+        }
+        let next = self.input.peek(9)?;
+        let begins = |at: usize| {
+            let rest = next.get(at..).unwrap_or_default();
+            !rest.starts_with(b"data") && is_chunk(rest, Some(bytes - at as u64))
+        };
+        let is_rest = next.len() < 8 && next.iter().all(|&byte| byte == 0);
+        if !(is_rest || begins(0) || begins(1)) {
+            self.note(Note::MoreFollows { bytes });
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.notes.iter().all(|known| known.code() != note.code()) {
+            self.notes.push(note);
+        }
     }
 }
 
@@ -154,25 +242,21 @@ impl<R: Read + Seek> Reader<R> {
     /// [`WavError`] where the system says no.
     pub fn rewind(&mut self) -> Result<(), WavError> {
         self.read = 0;
-        match self.input.seek(SeekFrom::Start(self.begin)) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(WavError { name: self.name.clone(), why: error.into() }),
-        }
+        self.input.seek(self.begin).map_err(|error| WavError { name: self.name.clone(), why: error.into() })
     }
 }
 
 struct Header {
-    format: Format,
-    coding: Coding,
+    description: Description,
     begin: u64,
     announced: Option<u64>,
+    notes: Vec<Note>,
 }
 
 impl Header {
-    fn read(input: &mut impl Read) -> Result<Self, Why> {
-        let mut walk = Walk { input, at: 0, held: None };
+    fn read(input: &mut Input<impl Read>, length: Option<u64>) -> Result<Self, Why> {
         let mut tags = [0; 12];
-        if walk.take(&mut tags)? < tags.len() {
+        if input.take(&mut tags)? < tags.len() {
             return Err(Why::NotWav("it is shorter than a header"));
         }
         let big = match &tags[..4] {
@@ -184,166 +268,70 @@ impl Header {
         if &tags[8..] != b"WAVE" {
             return Err(Why::NotWav("what follows RIFF is not WAVE"));
         }
-        let whole = u32_at(&tags, 4);
-        let (mut described, mut big_size) = (None, None);
+        let (mut described, mut big_size, mut empty, mut notes) = (None, None, None, Vec::new());
         loop {
             let mut head = [0; 8];
-            if walk.take(&mut head)? < head.len() {
-                return Err(Why::NotWav("it has no data chunk"));
+            if input.take(&mut head)? < head.len() {
+                break;
             }
             let size = u32_at(&head, 4);
-            match &head[..4] {
+            let is_padded = match &head[..4] {
                 b"fmt " => {
-                    described =
-                        Some(walk.chunk::<FMT>(size).and_then(|(fmt, length)| describe(&fmt[..length]))?)
+                    let (fmt, length, is_padded) = input.chunk::<FMT>(size)?;
+                    described = Some(Description::read(&fmt[..length])?);
+                    is_padded
                 }
                 b"ds64" if big => {
-                    let (sizes, length) = walk.chunk::<24>(size)?;
+                    let (sizes, length, is_padded) = input.chunk::<24>(size)?;
                     big_size = (length >= 16)
                         .then(|| u64::from(u32_at(&sizes, 8)) | u64::from(u32_at(&sizes, 12)) << 32);
+                    is_padded
                 }
                 b"data" => {
-                    let (format, coding) =
-                        described.ok_or(Why::NotWav("its data comes before its format"))?;
-                    let announced = match big_size {
-                        Some(size_64) if size == UNKNOWN => Some(size_64),
-                        // A size that was to be filled in at the end, by a program that did not come to it.
-                        _ if size == 0 && matches!(whole, 0 | UNKNOWN) => None,
-                        _ => Some(size.into()),
-                    };
-                    let announced = announced.filter(|&size| big_size.is_some() || size < ABSURD);
-                    return Ok(Self { format, coding, begin: walk.at, announced });
+                    let description =
+                        described.take().ok_or(Why::NotWav("its data comes before its format"))?;
+                    let begin = input.at();
+                    let left = length.map(|length| length.saturating_sub(begin));
+                    let announced = announced(size, big_size.filter(|_| big), left);
+                    if announced.is_none() {
+                        let next = input.peek(8)?;
+                        if next.is_empty() {
+                            // It died, or stopped, before the first sample.
+                            return Ok(Self { description, begin, announced: Some(0), notes });
+                        }
+                        if size == 0 && is_chunk(next, left) {
+                            empty = Some(begin);
+                            described = Some(description);
+                            continue;
+                        }
+                        notes.push(Note::SizeNotWritten);
+                    }
+                    if empty.is_some() {
+                        notes.push(Note::EmptyData);
+                    }
+                    return Ok(Self { description, begin, announced, notes });
                 }
-                _ => {
-                    walk.chunk::<0>(size)?;
-                }
-            }
-        }
-    }
-}
-
-/// Goes through chunks, counting bytes.
-struct Walk<'a, R> {
-    input: &'a mut R,
-    at: u64,
-    /// A byte that was looked at and belongs to the next chunk.
-    held: Option<u8>,
-}
-
-impl<R: Read> Walk<'_, R> {
-    /// Reads bytes, fewer only at the end.
-    fn take(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let held = usize::from(self.held.is_some() && !bytes.is_empty());
-        if held == 1 {
-            bytes[0] = self.held.take().unwrap_or_default();
-        }
-        let got = held + read_up_to(self.input, &mut bytes[held..])?;
-        self.at += got as u64;
-        Ok(got)
-    }
-
-    /// Goes over a chunk and keeps up to `N` bytes of it; gives how many.
-    fn chunk<const N: usize>(&mut self, size: u32) -> Result<([u8; N], usize), Why> {
-        let mut kept = [0; N];
-        let wanted = N.min(size as usize);
-        let got = self.take(&mut kept[..wanted])?;
-        let mut left = u64::from(size) - wanted as u64;
-        let mut dropped = [0; 512];
-        while left > 0 {
-            let part = dropped.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            if self.take(&mut dropped[..part])? < part {
-                return Err(Why::NotWav("it ends before its data chunk"));
-            }
-            left -= part as u64;
-        }
-        // A chunk of odd size is followed by a byte to make it even, which some programs forget; no chunk's name begins with 0.
-        let mut even = [0];
-        if size % 2 == 1 && self.take(&mut even)? == 1 && even[0] != 0 {
-            self.at -= 1;
-            self.held = Some(even[0]);
-        }
-        Ok((kept, got))
-    }
-}
-
-/// Reads a `fmt ` chunk.
-fn describe(fmt: &[u8]) -> Result<(Format, Coding), Why> {
-    if fmt.len() < 16 {
-        return Err(Why::NotWav("its format chunk is too short"));
-    }
-    let (mut tag, channels, rate) = (u16_at(fmt, 0), u16_at(fmt, 2), u32_at(fmt, 4));
-    let (instant, bits) = (u16_at(fmt, 12), u16_at(fmt, 14));
-    let format = Format::new(rate, channels)?;
-    if tag == EXTENSIBLE {
-        if fmt.len() < FMT || fmt[26..40] != GUID_TAIL {
-            return Err(Why::Unsupported("its format is one that only its maker knows".to_owned()));
-        }
-        tag = u16_at(fmt, 24);
-    }
-    let size = usize::from(instant / channels);
-    let kind = match (tag, size, bits) {
-        _ if instant % channels != 0 => None,
-        (PCM, 1, 1..=8) => Some(Kind::Unsigned8),
-        // Fewer bits than bytes hold are at the top of the last bytes that they need.
-        (PCM, 2..=4, 1..=32) => {
-            let needed = usize::from(bits.div_ceil(8));
-            size.checked_sub(needed).map(|spare| Kind::Signed { shift: 8 * spare as u32 })
-        }
-        (FLOAT, 4, 32) => Some(Kind::Float32),
-        (FLOAT, 8, 64) => Some(Kind::Float64),
-        (A_LAW, 1, 8) => Some(Kind::ALaw),
-        (MU_LAW, 1, 8) => Some(Kind::MuLaw),
-        _ => None,
-    };
-    match kind {
-        Some(kind) => Ok((format, Coding { size, kind })),
-        None => Err(Why::Unsupported(format!(
-            "its samples of {bits} bits in {size} bytes are of kind {tag:#06x}"
-        ))),
-    }
-}
-
-impl Coding {
-    fn decode(self, bytes: &[u8], samples: &mut [f32]) {
-        for (sample, bytes) in samples.iter_mut().zip(bytes.chunks_exact(self.size)) {
-            *sample = match (self.kind, bytes) {
-                (Kind::Unsigned8, &[byte]) => (f32::from(byte) - 128.0) / 128.0,
-                (Kind::ALaw, &[byte]) => decode_alaw(byte).to_f32(),
-                (Kind::MuLaw, &[byte]) => decode_ulaw(byte).to_f32(),
-                (Kind::Signed { shift }, &[a, b]) => (i16::from_le_bytes([a, b]) << shift).to_f32(),
-                (Kind::Signed { shift }, &[a, b, c]) => (i32::from_le_bytes([0, a, b, c]) << shift).to_f32(),
-                (Kind::Signed { shift }, &[a, b, c, d]) => {
-                    (i32::from_le_bytes([a, b, c, d]) << shift).to_f32()
-                }
-                (Kind::Float32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
-                (Kind::Float64, &[a, b, c, d, e, f, g, h]) => {
-                    f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32
-                }
-                // A size goes with its kind.
-                _ => 0.0,
+                _ => input.chunk::<0>(size)?.2,
             };
+            if !is_padded && !notes.contains(&Note::Padding) {
+                notes.push(Note::Padding);
+            }
+        }
+        match (empty, described) {
+            (Some(begin), Some(description)) => Ok(Self { description, begin, announced: Some(0), notes }),
+            _ => Err(Why::NotWav("it has no data chunk")),
         }
     }
 }
 
-/// Reads until the slice is full or the input has ended.
-fn read_up_to(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < bytes.len() {
-        match input.read(&mut bytes[got..]) {
-            Ok(0) => break,
-            Ok(more) => got += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// The bytes of samples that a header announces; `None` where that is no size, and they go up to the end. `left` is what is left of the
+/// file, where that is known.
+fn announced(size: u32, big: Option<u64>, left: Option<u64>) -> Option<u64> {
+    let size_32 = Some(u64::from(size)).filter(|&size| size != 0 && size != u64::from(UNKNOWN));
+    match big {
+        Some(big) if size_32.is_none() => Some(big).filter(|&big| big != 0 && i64::try_from(big).is_ok()),
+        Some(_) => size_32,
+        // Between 2 and 4 GiB it may be meant.
+        None => size_32.filter(|&size| size < ABSURD || left.is_some_and(|left| size <= left)),
     }
-    Ok(got)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use greenroom_audio::format::MOST_CHANNELS;
 use greenroom_audio::{Clock, Format, Frame, Source};
 
 use super::chain::Chain;
@@ -90,7 +91,8 @@ impl Pump {
             None => self.open(),
         };
         let opened = opened.and_then(|feed| {
-            let chain = Chain::new(feed.format(), self.format, self.length, self.origin.elapsed());
+            let picked = self.picked(&*feed)?;
+            let chain = Chain::new(feed.format(), self.format, picked, self.length, self.origin.elapsed());
             let chain = chain.map_err(|error| AudioError::Invalid(error.to_string()))?;
             Ok((feed, chain))
         });
@@ -124,15 +126,42 @@ impl Pump {
         match Target::find(self.options.device.as_deref(), Direction::Input)? {
             Target::Virtual(device) => {
                 let name = device.to_string();
-                let source = device.open_source(self.format, &patchbay)?;
+                let source = device.open_source(self.wanted()?, &patchbay)?;
                 self.name(&name);
                 Ok(self.driven(name, source))
             }
             Target::Real(found) => {
                 self.name(&found.id);
                 let CaptureOptions { latency, start, .. } = self.options;
-                Ok(Box::new(RealFeed::open(*found, self.format, latency, start, self.origin)?))
+                Ok(Box::new(RealFeed::open(*found, self.wanted()?, latency, start, self.origin)?))
             }
+        }
+    }
+
+    /// The format that a device is asked for: with a channel of the number that is picked.
+    fn wanted(&self) -> Result<Format, AudioError> {
+        match self.options.channel {
+            Some(channel) => {
+                options::format(self.format.rate(), channel.saturating_add(1).min(MOST_CHANNELS))
+            }
+            None => Ok(self.format),
+        }
+    }
+
+    /// The channel that is picked, which the device has.
+    fn picked(&self, feed: &dyn Feed) -> Result<Option<usize>, AudioError> {
+        let (picked, channels) = (self.options.channel.map(usize::from), feed.format().channels());
+        match picked {
+            Some(picked) if picked >= channels => {
+                let device = self.desk.with(|state| state.device.clone());
+                let there = if channels == 1 {
+                    "one, 0".to_owned()
+                } else {
+                    format!("{channels}, 0 to {}", channels - 1)
+                };
+                Err(AudioError::Invalid(format!("{device} has no channel {picked}; it has {there}")))
+            }
+            picked => Ok(picked),
         }
     }
 
@@ -152,9 +181,12 @@ impl Pump {
                 return Ok(());
             }
             let flow = feed.feed(&mut |part| chain.take(&part, &mut give))?;
-            if let Some(event) = feed.event() {
+            while let Some(event) = feed.event() {
                 self.desk.change(|state| state.events.push(event.clone()));
                 self.options.reopen.map_or(Ok(()), |_| moved(event))?;
+            }
+            if let Some(note) = chain.note() {
+                self.desk.change(|state| state.events.push(Event::notice(&state.device, &note)));
             }
             match flow {
                 Flow::Ended => {
@@ -203,6 +235,7 @@ impl Pump {
         let opened = reopen(limit, || self.desk.is_closing(), || self.open());
         let Some(feed) = opened.transpose()? else { return Ok(None) };
         let after = lost_at.elapsed();
+        self.picked(&*feed)?;
         let missing = if self.options.clock == Clock::Fast { Duration::ZERO } else { after };
         chain.reconnect(feed.format(), missing).map_err(|error| AudioError::Invalid(error.to_string()))?;
         self.desk.change(|state| {

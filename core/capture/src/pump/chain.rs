@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use greenroom_audio::channels::ChannelMap;
 use greenroom_audio::resample::ResampleError;
-use greenroom_audio::{Cutter, Format, Frame, Resampler, channels};
+use greenroom_audio::{Cutter, Format, Frame, Note, Resampler};
 
 use super::capture::Part;
 
@@ -14,6 +15,11 @@ const PIECE: usize = 1024;
 pub(super) struct Chain {
     from: Format,
     to: Format,
+    /// The device's channel that is taken alone.
+    picked: Option<usize>,
+    map: ChannelMap,
+    /// That channels cancel each other out was noted.
+    is_noted: bool,
     mapped: Vec<f32>,
     resampler: Resampler,
     cutter: Cutter<f32>,
@@ -27,16 +33,20 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Frames of `length` and format `to`, the first of which is at `start`.
+    /// Frames of `length` and format `to`, the first of which is at `start`; of the device's channels, one that is picked.
     pub(super) fn new(
         from: Format,
         to: Format,
+        picked: Option<usize>,
         length: Duration,
         start: Duration,
     ) -> Result<Self, ResampleError> {
         Ok(Self {
             from,
             to,
+            picked,
+            map: ChannelMap::new(from, to.channels(), picked),
+            is_noted: false,
             mapped: vec![0.0; PIECE * to.channels()],
             resampler: resampler(from, to)?,
             cutter: Cutter::new(to, length, start),
@@ -50,6 +60,7 @@ impl Chain {
     /// Another device goes on where the last one was lost, `missing` later.
     pub(super) fn reconnect(&mut self, from: Format, missing: Duration) -> Result<(), ResampleError> {
         self.resampler = resampler(from, self.to)?;
+        self.map = ChannelMap::new(from, self.to.channels(), self.picked);
         self.from = from;
         self.part = 0;
         self.skip(self.to.samples_in(missing));
@@ -75,7 +86,7 @@ impl Chain {
             self.set_time(time);
         }
         for piece in part.samples.chunks(PIECE * self.from.channels()) {
-            let mapped = channels::remap(piece, self.from.channels(), self.to.channels(), &mut self.mapped);
+            let mapped = self.map.map(piece, &mut self.mapped);
             let mut input = &self.mapped[..mapped];
             self.taken += (mapped / self.to.channels()) as u64;
             while let Some(mut part) = self.resampler.next(&mut input) {
@@ -83,6 +94,15 @@ impl Chain {
                 cut(&mut self.cutter, &mut part, give);
             }
         }
+    }
+
+    /// That channels cancel each other out, once.
+    pub(super) fn note(&mut self) -> Option<Note> {
+        if self.is_noted || !self.map.is_cancelling() {
+            return None;
+        }
+        self.is_noted = true;
+        self.map.notes().into_iter().next()
     }
 
     /// Gives what is left at the device's end; the last frame is filled up with silence.
@@ -146,7 +166,7 @@ mod tests {
     #[test]
     fn times_are_those_of_the_devices_samples_whatever_the_resampler_holds_back() {
         let from = Format::mono(44_100).expect("a rate");
-        let mut chain = Chain::new(from, Format::SPEECH, ms(10), ms(999)).expect("a chain");
+        let mut chain = Chain::new(from, Format::SPEECH, None, ms(10), ms(999)).expect("a chain");
         // What was recorded before the stream was opened comes first.
         assert_eq!(ends(&mut chain, 0, Some(ms(490)), ms(500)), []);
         assert_eq!(ends(&mut chain, 0, None, ms(510)), [ms(500)]);
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn another_device_goes_on_at_its_own_time() {
-        let mut chain = Chain::new(Format::WIRE, Format::SPEECH, ms(10), ms(0)).expect("a chain");
+        let mut chain = Chain::new(Format::WIRE, Format::SPEECH, None, ms(10), ms(0)).expect("a chain");
         let mut frames = Vec::new();
         let mut take = |chain: &mut Chain, time| {
             let part = Part { lost: 0, time: Some(time), samples: &[0.5; 960] };

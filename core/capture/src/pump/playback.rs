@@ -6,7 +6,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use greenroom_audio::{Clock, Format, Resampler, Sink, channels};
+use greenroom_audio::channels::ChannelMap;
+use greenroom_audio::{Clock, Format, Resampler, Sink};
 
 use super::virtual_::VirtualOutlet;
 use super::{moved, reopen};
@@ -327,6 +328,7 @@ struct Stock {
     from: Format,
     to: Format,
     piece: Vec<f32>,
+    map: ChannelMap,
     mapped: Vec<f32>,
     resampler: Resampler,
     ready: VecDeque<f32>,
@@ -352,6 +354,7 @@ impl Stock {
             from,
             to,
             piece: vec![0.0; piece * from.channels()],
+            map: ChannelMap::new(from, to.channels(), None),
             mapped: vec![0.0; piece * to.channels()],
             resampler,
             ready: VecDeque::new(),
@@ -370,12 +373,7 @@ impl Stock {
     /// Makes the piece, of so many samples, ready.
     fn add(&mut self, taken: usize) {
         self.taken += taken as u64;
-        let mapped = channels::remap(
-            &self.piece[..taken * self.from.channels()],
-            self.from.channels(),
-            self.to.channels(),
-            &mut self.mapped,
-        );
+        let mapped = self.map.map(&self.piece[..taken * self.from.channels()], &mut self.mapped);
         let mut input = &self.mapped[..mapped];
         while let Some(part) = self.resampler.next(&mut input) {
             self.ready.extend(part);

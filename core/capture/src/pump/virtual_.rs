@@ -9,6 +9,7 @@ use greenroom_audio::{Clock, Format, Pace, Sink, Source};
 use super::capture::{Feed, Flow, Part};
 use super::playback::{Outlet, Room};
 use crate::error::AudioError;
+use crate::event::Event;
 
 /// What is moved at once.
 const BLOCK: Duration = Duration::from_millis(10);
@@ -60,6 +61,10 @@ impl Feed for VirtualFeed {
 
     fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError> {
         self.feed_at(self.begun.elapsed(), take)
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        self.source.note().map(|note| Event::notice(&self.name, &note))
     }
 }
 

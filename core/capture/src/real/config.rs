@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use cpal::traits::DeviceTrait;
-use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange};
+use cpal::{
+    BufferSize, ErrorKind, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfig,
+    SupportedStreamConfigRange,
+};
 use greenroom_audio::Format;
 
 use super::hosts::{is_alsa, is_pulseaudio};
@@ -64,18 +67,15 @@ pub(super) fn usual(device: &cpal::Device, direction: Direction) -> Result<Confi
 }
 
 /// What of the device comes nearest to what is wanted. Other systems than ALSA say what they work at, and that is taken: to make another rate
-/// of it is better done here than there. One channel is left to PulseAudio, which knows what each of several is for, and that one for low
-/// frequencies alone is no microphone.
+/// of it is better done here than there. What is to be played as one channel is left to PulseAudio, which knows what each of several is for.
+/// What is recorded comes with all channels: PulseAudio's own mean of them loses a voice that is on one of many.
 pub(super) fn best(
     device: &cpal::Device,
     direction: Direction,
     wanted: Option<Format>,
 ) -> Result<Config, cpal::Error> {
-    let default = match direction {
-        Direction::Input => device.default_input_config()?,
-        Direction::Output => device.default_output_config()?,
-    };
     let ranges = ranges(device, direction)?;
+    let default = default(device, direction, &ranges)?;
     let of = |rate: u32, channels: u16| {
         let fits = move |range: &&SupportedStreamConfigRange| {
             range.channels() == channels
@@ -97,8 +97,17 @@ pub(super) fn best(
             .into_iter()
             .find(|&rate| of(rate, channels).is_some())
             .unwrap_or(rate);
-    } else if host.is_some_and(is_pulseaudio) && wanted.is_some_and(|format| format.channels() == 1) {
-        channels = 1;
+    } else if host.is_some_and(is_pulseaudio) {
+        let plays_one = direction == Direction::Output && wanted.is_some_and(|format| format.channels() == 1);
+        if plays_one || Format::new(48_000, channels).is_err() {
+            channels = 1;
+        }
+        if Format::mono(rate).is_err() {
+            rate = 48_000;
+        }
+        if channels > 1 && wanted.is_some() && told(device).is_some_and(|told| has_plain_channels(&told)) {
+            channels = plain_channels(channels);
+        }
     }
     let taken = of(rate, channels);
     let all = || ranges.iter().filter(|range| FORMATS.contains(&range.sample_format()));
@@ -112,6 +121,69 @@ pub(super) fn best(
         sample: taken.map_or(default.sample_format(), SupportedStreamConfigRange::sample_format),
         buffer: taken.map_or(*default.buffer_size(), |range| *range.buffer_size()),
     })
+}
+
+/// What the device says that it works at. cpal has no name for samples such as A-law, and then tells nothing; PulseAudio converts them.
+fn default(
+    device: &cpal::Device,
+    direction: Direction,
+    ranges: &[SupportedStreamConfigRange],
+) -> Result<SupportedStreamConfig, cpal::Error> {
+    let default = match direction {
+        Direction::Input => device.default_input_config(),
+        Direction::Output => device.default_output_config(),
+    };
+    let is_unnamed = default.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnsupportedConfig);
+    if !(is_unnamed && device.id().is_ok_and(|id| is_pulseaudio(id.host()))) {
+        return default;
+    }
+    let (rate, channels) = told(device).as_deref().and_then(spec).unwrap_or((48_000, 1));
+    let fitting = ranges
+        .iter()
+        .find(|range| range.channels() == channels && range.sample_format() == SampleFormat::I16)
+        .map(|range| *range.buffer_size());
+    Ok(SupportedStreamConfig::new(
+        channels,
+        rate,
+        fitting.unwrap_or(SupportedBufferSize::Unknown),
+        SampleFormat::I16,
+    ))
+}
+
+/// Whether PulseAudio tells of a device whose channels have numbers and no places, as those of an interface for many microphones.
+fn has_plain_channels(told: &str) -> bool {
+    let map = told.split_once("channel_map: [").and_then(|(_, map)| map.split_once(']'));
+    map.is_some_and(|(map, _)| map.contains("Aux"))
+}
+
+/// As many channels or some more, to which cpal gives no places. PulseAudio mixes channels with places and such without into each other;
+/// those that are more than the device has are silent.
+fn plain_channels(channels: u16) -> u16 {
+    [9, 11].into_iter().chain(13..=31).find(|&plain| plain >= channels).unwrap_or(channels)
+}
+
+#[cfg(target_os = "linux")]
+fn told(device: &cpal::Device) -> Option<String> {
+    match device.as_inner() {
+        cpal::platform::DeviceInner::PulseAudio(device) => Some(format!("{device:?}")),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn told(_: &cpal::Device) -> Option<String> {
+    None
+}
+
+/// Rate and channels out of what PulseAudio tells of a device, which cpal shows nowhere else.
+fn spec(told: &str) -> Option<(u32, u16)> {
+    let (_, told) = told.split_once("sample_spec: SampleSpec {")?;
+    let (told, _) = told.split_once('}')?;
+    let field = |name: &str| {
+        let (_, value) = told.split_once(name)?;
+        value.split(',').next()?.trim().parse::<u32>().ok()
+    };
+    Some((field("sample_rate:")?, u16::try_from(field("channels:")?).ok()?))
 }
 
 fn ranges(
@@ -135,7 +207,7 @@ mod tests {
 
     use cpal::{BufferSize, SampleFormat, SupportedBufferSize};
 
-    use super::{Config, block, nearest};
+    use super::{Config, block, has_plain_channels, nearest, plain_channels, spec};
     use crate::devices::Direction;
     use crate::options::Latency;
 
@@ -159,6 +231,21 @@ mod tests {
         assert_eq!(block(Direction::Input, Latency::Normal), Duration::from_millis(10));
         assert_eq!(block(Direction::Output, Latency::Normal), Duration::from_millis(20));
         assert_eq!(block(Direction::Output, Latency::Low), Duration::from_millis(5));
+    }
+
+    #[test]
+    fn rate_and_channels_of_a_device_whose_samples_have_no_name_are_those_that_it_tells() {
+        let told = "Sink { info: SinkInfo { index: 3, sample_spec: SampleSpec { format: Alaw, channels: 2, \
+                    sample_rate: 8000 }, channel_map: ChannelMap } }";
+        assert_eq!(spec(told), Some((8_000, 2)));
+        assert_eq!(spec("Sink"), None);
+    }
+
+    #[test]
+    fn channels_without_places_are_opened_by_a_number_that_has_none() {
+        assert!(has_plain_channels("Source { info: { channel_map: [Aux0, Aux1], volume: [Mono] } }"));
+        assert!(!has_plain_channels("Source { info: { channel_map: [FrontLeft], name: \"Aux0\" } }"));
+        assert_eq!([2, 8, 9, 10, 12, 16, 32].map(plain_channels), [9, 9, 9, 11, 13, 16, 32]);
     }
 
     #[test]

@@ -70,6 +70,10 @@ pub(crate) fn list() -> Result<Vec<Device>, AudioError> {
             }
         }
         found.sort_by_key(|device: &Device| device.direction == Direction::Output);
+        for direction in [Direction::Input, Direction::Output] {
+            let listed = found.iter_mut().filter(|device| device.direction == direction);
+            listed.enumerate().for_each(|(number, device)| device.number = number);
+        }
         // A server that was not asked may well have some.
         if found.is_empty()
             && let Some(overlooked) = overlooked()
@@ -138,6 +142,8 @@ fn describe(device: &cpal::Device, direction: Direction, default: Option<&Device
     let id = device.id().ok()?;
     let config = config::usual(device, direction).ok()?;
     Some(Device {
+        // It has one once all are known.
+        number: 0,
         name: device.description().map_or_else(|_| id.id().to_owned(), |told| told.name().to_owned()),
         direction,
         default: default == Some(&id),

@@ -68,6 +68,7 @@ isolated!(the_list_is_the_servers_and_says_which_are_default, |folder| {
     let found = devices().expect("a list");
     let mic = found.iter().find(|device| device.id == "pulseaudio:mic").expect("the microphone");
     let expected = Device {
+        number: mic.number,
         id: "pulseaudio:mic".to_owned(),
         name: "Microphone".to_owned(),
         direction: Direction::Input,
@@ -90,6 +91,7 @@ isolated!(the_list_is_the_servers_and_says_which_are_default, |folder| {
     // By number, as they are listed.
     let inputs: Vec<_> = found.iter().filter(|device| device.direction == Direction::Input).collect();
     let number = inputs.iter().position(|device| device.id == "pulseaudio:mic").expect("listed");
+    assert_eq!(mic.number, number);
     let capture = Capture::open(&from(&number.to_string())).expect("the microphone");
     assert_eq!(capture.device().expect("alive"), "pulseaudio:mic");
 });
@@ -127,6 +129,92 @@ isolated!(odd_devices_give_what_is_asked_for, |folder| {
         let playback = Playback::open(&to(&format!("pulseaudio:{name}"))).expect("a loudspeaker");
         hear_whistle(&playback, &capture, 8000, 0.05);
     }
+});
+
+isolated!(devices_of_every_format_of_samples_are_listed_and_opened, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let formats = ["alaw", "ulaw", "u8", "s16be", "s24le", "s24-32be", "s32be", "float32le", "float32be"];
+    for format in formats {
+        let sink = format!("sink_name={}", format.replace('-', "_"));
+        pulse.load(&["module-null-sink", &sink, "rate=8000", "channels=2", &format!("format={format}")]);
+    }
+    pulse.load(&["module-null-sink", "sink_name=many", "rate=48000", "channels=32"]);
+    let found = devices().expect("a list");
+    for format in formats {
+        let name = format.replace('-', "_");
+        for (id, direction) in [
+            (format!("pulseaudio:{name}"), Direction::Output),
+            (format!("pulseaudio:{name}.monitor"), Direction::Input),
+        ] {
+            let device = found.iter().find(|device| device.id == id);
+            let device = device.unwrap_or_else(|| panic!("{id} is not listed: {found:?}"));
+            assert_eq!((device.direction, device.rate, device.channels), (direction, 8_000, 2), "{format}");
+        }
+    }
+    for name in ["alaw", "ulaw"] {
+        pulse.keep(&format!("{name}.monitor"));
+        let number = found.iter().find(|device| device.id == format!("pulseaudio:{name}.monitor"));
+        let number = number.expect("listed").number.to_string();
+        let capture = Capture::open(&CaptureOptions { rate: 8_000, ..from(&number) }).expect("a microphone");
+        let playback = Playback::open(&PlaybackOptions { rate: 8_000, ..to(&format!("pulseaudio:{name}")) });
+        hear_whistle(&playback.expect("a loudspeaker"), &capture, 4_000, 0.3);
+    }
+    let many = found.iter().find(|device| device.id == "pulseaudio:many").expect("listed");
+    assert_eq!(many.channels, 32);
+    let playback = Playback::open(&to("pulseaudio:many")).expect("a loudspeaker");
+    playback.write(&[0.1_f32; 480], SOON).expect("written");
+});
+
+isolated!(a_voice_on_one_channel_of_many_is_recorded_at_its_level, |folder| {
+    let mut pulse = Pulse::start(folder);
+    let surround = "front-left,front-right,front-center,lfe,rear-left,rear-right,side-left,side-right";
+    let plain = [
+        "aux0,aux1,aux2,aux3".to_owned(),
+        (0..16).map(|number| format!("aux{number}")).collect::<Vec<_>>().join(","),
+    ];
+    for (name, map, voiced) in
+        [("surround", surround, 5), ("four", &*plain[0], 2), ("sixteen", &*plain[1], 11)]
+    {
+        let channels = map.split(',').count();
+        let (sink, map) = (format!("sink_name={name}"), format!("channel_map={map}"));
+        pulse.load(&["module-null-sink", &sink, "rate=48000", &format!("channels={channels}"), &map]);
+        let source = format!("{name}.monitor");
+        pulse.keep(&source);
+        let wide = PlaybackOptions { channels: channels as u16, ..to(&format!("pulseaudio:{name}")) };
+        let playback = Playback::open(&wide).expect("a loudspeaker");
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let levels = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sine = Sine::new(1000.0, -6.02, 48_000);
+                let mut block = vec![0.0; 960 * channels];
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let samples = block.iter_mut().skip(voiced).step_by(channels);
+                    samples.for_each(|sample| *sample = sine.next_sample());
+                    playback.write(&block, SOON).expect("written");
+                }
+            });
+            let heard = |channel: Option<u16>| {
+                let options = CaptureOptions { channel, ..from(&format!("pulseaudio:{source}")) };
+                let capture = Capture::open(&options).expect("a microphone");
+                let deadline = Instant::now() + Duration::from_secs(10);
+                loop {
+                    let (heard, lost) = record(&capture, 4_000);
+                    let level = level(&heard, 16_000);
+                    if (lost == 0 && level > -6.5) || Instant::now() > deadline {
+                        break level;
+                    }
+                }
+            };
+            let levels = [heard(None), heard(Some(voiced as u16))];
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            levels
+        });
+        assert!(levels.iter().all(|level| (level + 6.02).abs() < 0.1), "{name}: {levels:?}");
+    }
+    let none = Capture::open(&CaptureOptions { channel: Some(8), ..from("pulseaudio:surround.monitor") });
+    let error = none.expect_err("there is none");
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.to_string().contains("no channel 8; it has 8, 0 to 7"), "{error}");
 });
 
 isolated!(a_daemon_that_is_killed_is_told_by_name, |folder| {

@@ -1,10 +1,12 @@
 //! `devices`, `record`, `play` and `meter`
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use greenroom_audio::channels::pick;
 use greenroom_audio::wav::{Encoding, Reader, WavError, Writer};
 use greenroom_audio::{Clock, Format, Level, Meter, SpeechDetector};
 use greenroom_capture::{
@@ -43,12 +45,13 @@ pub(super) fn list(out: &mut Output) -> Result<ExitCode, Error> {
 fn table(devices: &[Device]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["", "DIRECTION", "NAME", "RATE", "CHANNELS", "ID"]);
+    table.set_header(["", "DIRECTION", "NUMBER", "NAME", "RATE", "CHANNELS", "ID"]);
     for device in devices {
         let default = if device.default { "*" } else { "" };
         table.add_row([
             default.to_owned(),
             device.direction.to_string(),
+            device.number.to_string(),
             text::line(&device.name),
             device.rate.to_string(),
             device.channels.to_string(),
@@ -64,9 +67,9 @@ pub(super) fn record(record: &args::Record, out: &mut Output) -> Result<ExitCode
     let format = listening.capture.format();
     let mut writer = Writer::create(&record.file, format, Encoding::S16).map_err(|error| file(&error))?;
     out.note(&format!("Recording {} ({format}); Ctrl-C ends it.", listening.capture.device()?));
-    let mut lost = 0;
+    let (mut lost, mut notes) = (0, Vec::new());
     let silence = vec![0.0; 4096 * format.channels()];
-    let recorded = listening.each(out, |frame, missing, _| {
+    let recorded = listening.each(out, &mut notes, |frame, missing, _| {
         lost += missing;
         // What is missing is silence, so that the rest keeps its place.
         let mut left = usize::try_from(missing).unwrap_or(usize::MAX) * format.channels();
@@ -85,7 +88,7 @@ pub(super) fn record(record: &args::Record, out: &mut Output) -> Result<ExitCode
         let device = listening.capture.device()?;
         out.document(&json!({
             "file": record.file, "device": device, "rate": format.rate(), "channels": format.channels(),
-            "seconds": seconds, "lost_seconds": lost,
+            "seconds": seconds, "lost_seconds": lost, "notes": notes,
         }))?;
     } else {
         let missing = if lost > 0.0 { format!(", {lost:.3} s of it lost") } else { String::new() };
@@ -96,25 +99,53 @@ pub(super) fn record(record: &args::Record, out: &mut Output) -> Result<ExitCode
 
 pub(super) fn play(play: &args::Play, out: &Output) -> Result<ExitCode, Error> {
     interrupt::catch()?;
-    let mut reader = Reader::open(&play.file).map_err(|error| file(&error))?;
+    if play.file == Path::new("-") {
+        let reader = Reader::new("standard input", io::stdin().lock());
+        return play_from(reader.map_err(|error| unreadable(&error))?, play, out);
+    }
+    play_from(Reader::open(&play.file).map_err(|error| unreadable(&error))?, play, out)
+}
+
+fn play_from(mut reader: Reader<impl Read>, play: &args::Play, out: &Output) -> Result<ExitCode, Error> {
     let format = reader.format();
+    let channels = format.channels();
+    if let Some(channel) = play.channel.filter(|&channel| channel >= channels) {
+        let there =
+            if channels == 1 { "one, 0".to_owned() } else { format!("{channels}, 0 to {}", channels - 1) };
+        let message = format!("{} has no channel {channel}; it has {there}", play.file.display());
+        return Err(Error::new(Code::InvalidArgument, message));
+    }
+    let played = if play.channel.is_some() { 1 } else { channels };
     let playback = Playback::open(&PlaybackOptions {
         device: play.device.clone(),
         rate: format.rate(),
-        channels: u16::try_from(format.channels()).unwrap_or(u16::MAX),
+        channels: u16::try_from(played).unwrap_or(u16::MAX),
         clock: clock(play.fast),
         reopen: play.reopen,
         ..PlaybackOptions::default()
     })?;
     out.note(&format!("Playing {} to {} ({format}).", play.file.display(), playback.device()?));
-    let mut part = vec![0.0; format.samples_in(PART).max(1) as usize * format.channels()];
+    let mut part = vec![0.0; format.samples_in(PART).max(1) as usize * channels];
+    let mut picked = vec![0.0; part.len() / channels];
+    let mut told = 0;
     loop {
-        let read = reader.read(&mut part).map_err(|error| file(&error))?;
+        let read = reader.read(&mut part).map_err(|error| unreadable(&error))?;
+        for note in &reader.notes()[told..] {
+            out.note(&format!("Note: {}: {note}.", play.file.display()));
+        }
+        told = reader.notes().len();
         if read == 0 || interrupt::happened() {
             break;
         }
         let patience = END + play.reopen.unwrap_or_default();
-        playback.write(&part[..read * format.channels()], Some(patience))?;
+        let whole = &part[..read * channels];
+        match play.channel {
+            Some(channel) => {
+                pick(whole, channels, channel, &mut picked[..read]);
+                playback.write(&picked[..read], Some(patience))?;
+            }
+            None => playback.write(whole, Some(patience))?,
+        }
     }
     if interrupt::happened() {
         playback.clear()?;
@@ -142,6 +173,7 @@ pub(super) fn play(play: &args::Play, out: &Output) -> Result<ExitCode, Error> {
         out.document(&json!({
             "file": play.file, "device": device, "rate": format.rate(), "channels": format.channels(),
             "seconds": seconds(position.heard), "dropped_seconds": seconds(position.dropped),
+            "notes": reader.notes().iter().map(|note| noted(note.code(), &note.to_string())).collect::<Vec<_>>(),
         }))?;
     } else {
         out.note(&format!("Played {:.3} s.", seconds(position.heard)));
@@ -161,7 +193,7 @@ pub(super) fn meter(meter: &args::Meter, out: &mut Output) -> Result<ExitCode, E
     let live = !out.is_json() && io::stdout().is_terminal();
     out.note(&format!("Listening to {}; Ctrl-C ends it.", listening.capture.device()?));
     let mut second = bar::Loudest::default();
-    let ended = listening.each(out, |frame, _, out| {
+    let ended = listening.each(out, &mut Vec::new(), |frame, _, out| {
         while speech.next(&mut { frame }).is_some() {}
         let mut samples = frame;
         while let Some(level) = levels.next(&mut samples) {
@@ -205,10 +237,12 @@ impl Listening {
             device: input.device.clone(),
             rate,
             channels,
+            channel: input.channel,
             clock: clock(input.fast),
             reopen: input.reopen,
             ..CaptureOptions::default()
-        })?;
+        })
+        .map_err(|error| super::unreadable_argument(error.into()))?;
         let most = input.duration.map(|duration| capture.format().samples_in(duration));
         Ok(Self { capture, most })
     }
@@ -218,15 +252,14 @@ impl Listening {
     fn each(
         &self,
         out: &mut Output,
+        notes: &mut Vec<Value>,
         mut take: impl FnMut(&[f32], u64, &mut Output) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut left = self.most.unwrap_or(u64::MAX);
         // When the next frame begins if nothing is missing before it.
         let mut next = None;
         while left > 0 && !interrupt::happened() {
-            while let Ok(Some(event)) = self.capture.event(Some(Duration::ZERO)) {
-                tell(&event, out);
-            }
+            self.events(out, notes);
             let frame = match self.capture.read::<f32>(Some(LOOK)) {
                 Err(AudioError::Timeout { .. }) => continue,
                 Ok(None) => break,
@@ -243,7 +276,18 @@ impl Listening {
             left -= samples;
             take(&frame.samples[..samples as usize * channels], missing, out)?;
         }
+        self.events(out, notes);
         Ok(())
+    }
+
+    /// Tells what happened besides audio, and keeps what is odd about it.
+    fn events(&self, out: &Output, notes: &mut Vec<Value>) {
+        while let Ok(Some(event)) = self.capture.event(Some(Duration::ZERO)) {
+            tell(&event, out);
+            if let Event::Notice { note, message } = &event {
+                notes.push(noted(note, message));
+            }
+        }
     }
 }
 
@@ -263,6 +307,7 @@ pub(super) fn told(event: &Event) -> Option<String> {
             format!("Reopened {device} after {:.1} s.", after.as_secs_f64())
         }
         Event::DeviceChanged { from, to } => format!("The default device is {to}; it was {from}."),
+        Event::Notice { message, .. } => format!("Note: {message}."),
         Event::Gap { samples, .. } => format!("{samples} samples are missing."),
         _ => return None,
     })
@@ -272,6 +317,16 @@ const fn clock(fast: bool) -> Clock {
     if fast { Clock::Fast } else { Clock::RealTime }
 }
 
+/// What is odd about sound, as JSON.
+fn noted(note: &str, message: &str) -> Value {
+    json!({ "note": note, "message": message })
+}
+
 fn file(error: &WavError) -> Error {
     Error::new(Code::Io, error.to_string())
+}
+
+/// The error of a file that is named to be read.
+fn unreadable(error: &WavError) -> Error {
+    Error::new(Code::InvalidArgument, error.to_string())
 }

@@ -75,3 +75,8 @@ fn connect(name: &SessionName) -> Result<Client, Error> {
 fn mismatch() -> Error {
     Error::new(Code::Internal, "the session answered with another operation's answer; please report it")
 }
+
+/// The error of a file that an argument names and that cannot be read: what is wrong is the argument.
+fn unreadable_argument(error: Error) -> Error {
+    if error.code == Code::Io { Error { code: Code::InvalidArgument, ..error } } else { error }
+}

@@ -1,21 +1,26 @@
 //! `say`
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 use std::process::ExitCode;
 
 use greenroom_control::SessionName;
 use greenroom_engine::voice;
 use greenroom_protocol::message::{Answer, Operation, SpokenTurn};
+use greenroom_protocol::voice::Speech;
 use greenroom_protocol::{Code, Error, Limits};
 
 use crate::args::Say;
 use crate::output::Output;
 use crate::render::Renderer;
 
+/// What stands for standard input where a file is named.
+const STANDARD_INPUT: &str = "-";
+
 pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<ExitCode, Error> {
     let operation = match &say.audio {
         Some(file) => Operation::SayAudio(SpokenTurn {
-            audio: voice::speech_from_wav(file)?,
+            audio: spoken(file, say.channel, out)?,
             text: say.text.join(" "),
             interrupt_after_ms: say.interrupt_after.map(|after| after.as_secs_f64() * 1e3),
             live: None,
@@ -38,6 +43,20 @@ pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<Exit
         out.print(&Renderer { full: say.full }.turn(&turn))?;
     }
     Ok(if turn.error.is_some() { ExitCode::from(Code::AgentError.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// The speech in a file; what is odd about it is told on the side.
+fn spoken(file: &Path, channel: Option<usize>, out: &Output) -> Result<Speech, Error> {
+    let read = if file == Path::new(STANDARD_INPUT) {
+        voice::speech_from_pipe("standard input", std::io::stdin().lock(), channel)
+    } else {
+        voice::speech_from_wav(file, channel)
+    };
+    let sound = read.map_err(super::unreadable_argument)?;
+    for note in &sound.notes {
+        out.note(&format!("Note: {}: {note}.", file.display()));
+    }
+    Ok(sound.speech)
 }
 
 fn nothing_heard(has_audio: bool) -> Error {

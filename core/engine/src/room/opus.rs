@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use greenroom_audio::channels::ChannelMap;
 use greenroom_audio::sample::{dbfs, rms};
-use greenroom_audio::{Format, Frame, Resampler, Sample as _, channels};
+use greenroom_audio::{Format, Frame, Resampler, Sample as _};
 use greenroom_protocol::{Code, Error};
 use ropus::{Application, Bitrate, Channels, DecodeMode};
 
@@ -33,6 +34,7 @@ const STEP: u64 = 120;
 pub(super) struct Packer {
     encoder: ropus::Encoder,
     resampler: Option<(Format, Resampler)>,
+    map: Option<ChannelMap>,
     wide: Vec<f32>,
     mono: Vec<f32>,
     /// At 48 kHz, and in no packet yet.
@@ -46,6 +48,7 @@ impl Packer {
         Ok(Self {
             encoder: encoder.map_err(|error| broken(&error))?,
             resampler: None,
+            map: None,
             wide: Vec::new(),
             mono: Vec::new(),
             ready: Vec::new(),
@@ -95,11 +98,12 @@ impl Packer {
             let resampler = mono.and_then(|mono| Resampler::new(mono, RATE));
             let resampler =
                 resampler.map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
+            self.map = Some(ChannelMap::new(format, 1, None));
             if let Some((_, mut before)) = self.resampler.replace((format, resampler)) {
                 before.append_rest(&mut self.ready);
             }
         }
-        let Some((_, resampler)) = &mut self.resampler else { return Ok(()) };
+        let (Some((_, resampler)), Some(map)) = (&mut self.resampler, &mut self.map) else { return Ok(()) };
         let instants = (format.rate() / 100).max(1) as usize;
         let taken = input.samples.len().min(instants * format.channels());
         let (head, rest) = input.samples.split_at(taken);
@@ -107,7 +111,7 @@ impl Packer {
         self.wide.clear();
         self.wide.extend(head.iter().map(|sample| sample.to_f32()));
         self.mono.resize(taken / format.channels(), 0.0);
-        channels::mix_down(&self.wide, format.channels(), &mut self.mono);
+        map.map(&self.wide, &mut self.mono);
         resampler.append(&self.mono, &mut self.ready);
         Ok(())
     }

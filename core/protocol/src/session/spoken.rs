@@ -323,6 +323,7 @@ pub(super) fn report(
         cut_ms: cut.map(samples_ms),
         yield_ms: spoken.and_then(|spoken| spoken.yielded).map(millis),
         lost_ms: samples_ms(heard.lost),
+        stalled_ms: voice.stalled_ms(asked),
         audio: Speech::new(heard.samples.freeze()).ok(),
     }
 }

@@ -22,9 +22,9 @@ pub(crate) use self::uplink::{Said, Utterance};
 use crate::message::{self, AudioFrame};
 use crate::time::{Time, millis};
 
-/// Frames that wait for the link. 1 s: beyond, the oldest go, and are counted.
+/// Frames that wait for the link, besides those that are made at once after a standstill. 1 s: beyond, the oldest go, and are counted.
 const WAITING_FRAMES: usize = 50;
-/// Stretches of the recording that wait to be taken. 10 s: beyond, the oldest go.
+/// Stretches of the recording that wait to be taken, besides those that are made at once. 10 s: beyond, the oldest go.
 const WAITING_TAPE: usize = 500;
 
 /// How a session's voice behaves.
@@ -55,7 +55,8 @@ impl Default for VoiceConfig {
 /// What was lost of a session's audio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Losses {
-    /// How far the user's audio was behind and was put off, since the session's thread did not run. Milliseconds.
+    /// How much of the user's audio was put off, since the session's thread did not run for longer than can be caught up with: 10 s.
+    /// Milliseconds.
     pub late_ms: f64,
     /// What a live source gave faster than it could be said. Milliseconds.
     pub live_ms: f64,
@@ -189,15 +190,18 @@ impl Voice {
     /// Makes what is due, and gives how many flushes are to be acknowledged.
     pub(crate) fn advance(&mut self, now: Time) -> usize {
         let now = self.place(now);
+        let mut made = 0;
         while let Some((samples, skipped)) = self.uplink.frame(now) {
             if self.config.record {
-                self.tape(&samples, skipped);
+                self.tape(&samples, skipped, made);
             }
-            if self.frames.len() == WAITING_FRAMES {
+            // Those that are made at once have not waited for the link.
+            if self.frames.len() >= WAITING_FRAMES + made {
                 self.frames.pop_front();
                 self.unsent += FRAME;
             }
             self.frames.push_back(message::encode_audio_input(samples, RATE, FRAME as u32));
+            made += 1;
         }
         self.playback.advance(now);
         self.playback.acknowledge(now)
@@ -208,7 +212,7 @@ impl Voice {
         self.advance(now);
         let rest = self.uplink.rest(self.place(now));
         if self.config.record {
-            self.tape(&rest, 0);
+            self.tape(&rest, 0, self.recording.len());
         }
     }
 
@@ -228,6 +232,11 @@ impl Voice {
         Losses { late_ms: ms(late), live_ms: ms(live), link_ms: ms(self.unsent), odd_frames: self.odd_frames }
     }
 
+    /// The longest standstill since `since` that delayed the user's audio or the agent's, in milliseconds; 0 where there was none.
+    pub(crate) fn stalled_ms(&self, since: Time) -> f64 {
+        samples_ms(self.uplink.stalled_since(self.place(since)))
+    }
+
     /// The place on the line at `now`.
     fn place(&self, now: Time) -> u64 {
         line::place(self.origin, now)
@@ -239,7 +248,7 @@ impl Voice {
     }
 
     /// Records a frame of the user's, and what of the agent was heard meanwhile.
-    fn tape(&mut self, user: &Bytes, skipped: u64) {
+    fn tape(&mut self, user: &Bytes, skipped: u64, at_once: usize) {
         let agent = self.playback.take_tape(self.uplink.sent());
         let skipped = BytesMut::zeroed(skipped as usize * 2);
         let user = skipped.chunks_exact(2).chain(user.chunks_exact(2));
@@ -248,7 +257,7 @@ impl Voice {
             stereo.extend_from_slice(user);
             stereo.extend_from_slice(agent);
         }
-        if self.recording.len() == WAITING_TAPE {
+        if self.recording.len() >= WAITING_TAPE + at_once {
             self.recording.pop_front();
         }
         self.recording.push_back(stereo.freeze());

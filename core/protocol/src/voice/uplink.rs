@@ -2,6 +2,9 @@
 //!
 //! A frame goes when its 20 ms are over, as from a microphone. Speech begins at the sample of the moment at which it is given, inside
 //! the frame under way, so it waits for nothing.
+//!
+//! After a standstill of the session's thread all frames that are due go at once, as a network delivers them after one. The agent counts
+//! samples, so it hears the same speech; the places of what is said stay those of real time, and the recording has no hole.
 
 use std::collections::VecDeque;
 
@@ -11,8 +14,12 @@ use super::speech::audible;
 
 /// Samples of a frame.
 pub(super) const FRAME: u64 = 960;
-/// How far the frames may be behind: what is later is skipped and counted, so that there is never a burst. 100 ms.
-const LATEST: u64 = 5 * FRAME;
+/// How far the frames may be behind: what is later is skipped and counted, so that a burst has an end. 10 s.
+pub(super) const LATEST: u64 = 500 * FRAME;
+/// From where on a standstill is noted: what follows in time from what the agent heard is then not the agent's alone. 100 ms.
+const STALL: u64 = 5 * FRAME;
+/// Standstills that are kept for the turns under way; the oldest make room.
+const STALLS: usize = 64;
 /// How much of a live source may wait. 300 ms.
 const LIVE: u64 = 15 * FRAME;
 /// How far ahead a live source is put down when it begins, so that its jitter tears no holes. 20 ms.
@@ -71,6 +78,8 @@ pub(super) struct Uplink {
     skipped: u64,
     /// Samples of a live source that were dropped.
     dropped: u64,
+    /// Standstills: the place at which each was over, and how long it was in samples.
+    stalls: VecDeque<(u64, u64)>,
 }
 
 impl Uplink {
@@ -145,6 +154,12 @@ impl Uplink {
         if behind < FRAME {
             return None;
         }
+        if behind - FRAME > STALL && self.stalls.back().is_none_or(|(over, _)| *over < now) {
+            if self.stalls.len() == STALLS {
+                self.stalls.pop_front();
+            }
+            self.stalls.push_back((now, behind - FRAME));
+        }
         let skip = if behind > LATEST { (behind - FRAME) / FRAME * FRAME } else { 0 };
         if skip > 0 {
             self.skipped += skip;
@@ -189,6 +204,11 @@ impl Uplink {
         }
         self.sent = end;
         frame.freeze()
+    }
+
+    /// The longest standstill that was over at place `since` or later, in samples.
+    pub(super) fn stalled_since(&self, since: u64) -> u64 {
+        self.stalls.iter().filter(|(over, _)| *over >= since).map(|(_, length)| *length).max().unwrap_or(0)
     }
 
     /// What was skipped, and what was dropped of a live source, in samples.

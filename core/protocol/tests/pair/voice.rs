@@ -6,8 +6,8 @@ use greenroom_protocol::error::Code;
 use greenroom_protocol::message::{Answer, IoUpdate, MoreSpeech, Operation, SpokenTurn};
 use greenroom_protocol::session::{CallId, Config};
 use greenroom_protocol::time::Time;
-use greenroom_protocol::turn::Turn;
-use greenroom_protocol::voice::{Clock, Speech, VoiceConfig};
+use greenroom_protocol::turn::{Turn, Voice};
+use greenroom_protocol::voice::{Clock, Losses, Speech, VoiceConfig};
 use greenroom_protocol::wire::agent_session_message::Message;
 use greenroom_protocol::wire::session_request::Request as Ask;
 
@@ -111,7 +111,7 @@ fn speech_begins_at_the_sample_at_which_it_is_given_and_comes_whole() {
 }
 
 #[test]
-fn who_is_late_by_a_little_catches_up_and_who_is_very_late_sends_no_burst() {
+fn a_standstill_is_caught_up_with_and_one_of_more_than_ten_seconds_is_put_off() {
     let mut stage = voiced();
     stage.frames.clear();
     let late = |stage: &mut Stage, by: f64| {
@@ -122,10 +122,78 @@ fn who_is_late_by_a_little_catches_up_and_who_is_very_late_sends_no_burst() {
     };
     assert_eq!(late(&mut stage, 0.08), 4);
     assert_eq!(stage.controller.losses().map(|losses| losses.late_ms), Some(0.0));
-    assert_eq!(late(&mut stage, 2.0), 1);
-    assert_eq!(stage.controller.losses().map(|losses| losses.late_ms), Some(1980.0));
+    assert_eq!(late(&mut stage, 2.0), 100);
+    assert_eq!(late(&mut stage, 10.0), 500);
+    assert_eq!(stage.controller.losses(), Some(Losses::default()));
+    assert_eq!(late(&mut stage, 10.02), 1);
+    assert_eq!(stage.controller.losses().map(|losses| losses.late_ms), Some(10_000.0));
     stage.wait(secs(0.2));
     assert_eq!(stage.frames.len(), 10, "and the pace is the old one");
+}
+
+#[test]
+fn times_of_a_turn_with_a_standstill_in_its_speech_are_those_of_real_time() {
+    let said = |stalled: f64| {
+        let mut stage = voiced();
+        stage.frames.clear();
+        let call = speak(&mut stage, SECOND, 2_000);
+        stage.wait(secs(0.3));
+        if stalled > 0.0 {
+            stage.now = stage.now + secs(stalled);
+            stage.controller.handle_timeout(stage.now);
+            stage.pump();
+        }
+        stage.wait(secs(1.0 - stalled));
+        hears(&mut stage, "what I say");
+        stage.wait(secs(0.2));
+        answers(&mut stage, "an answer", SECOND / 2);
+        let turn = stage.turn(call);
+        (sent(&stage), voice(&turn).clone())
+    };
+    let (exact, measured) = said(0.0);
+    assert_eq!((measured.user_ms, measured.response_ms, measured.stalled_ms), (1_000.0, Some(500.0), 0.0));
+    for stalled in [0.08, 0.5, 0.9] {
+        let (caught_up, marked) = said(stalled);
+        assert_eq!(caught_up, exact, "{stalled}");
+        let expected = if stalled > 0.1 { (stalled * 1e3 / 20.0).floor() * 20.0 - 20.0 } else { 0.0 };
+        assert!((expected..=stalled * 1e3).contains(&marked.stalled_ms), "{stalled}: {}", marked.stalled_ms);
+        assert_eq!(Voice { stalled_ms: 0.0, ..marked }, measured, "{stalled}");
+    }
+}
+
+#[test]
+fn a_standstill_before_a_turn_does_not_mark_it() {
+    let mut stage = voiced();
+    stage.now = stage.now + secs(1.0);
+    stage.controller.handle_timeout(stage.now);
+    stage.pump();
+    stage.wait(secs(0.1));
+    let call = speak(&mut stage, SECOND, 2_000);
+    stage.wait(secs(1.3));
+    hears(&mut stage, "what I say");
+    answers(&mut stage, "an answer", SECOND / 2);
+    assert_eq!(voice(&stage.turn(call)).stalled_ms, 0.0);
+}
+
+#[test]
+fn a_recording_has_no_hole_where_the_session_stood_still() {
+    let mut config_of_voice = VoiceConfig::default();
+    config_of_voice.record = true;
+    let mut stage = Stage::ready_with(config(config_of_voice));
+    let _call = speak(&mut stage, SECOND, 2_000);
+    stage.wait(secs(0.3));
+    stage.now = stage.now + secs(9.0);
+    stage.controller.handle_timeout(stage.now);
+    stage.pump();
+    stage.close("gone");
+    let mut recorded = Vec::new();
+    while let Some(stretch) = stage.controller.poll_recording() {
+        recorded.extend(stretch.chunks_exact(4).map(|both| i16::from_le_bytes([both[0], both[1]])));
+    }
+    assert_eq!(recorded.len() as u128, stage.now.since(Time::ZERO).as_micros() * 48 / 1_000);
+    let first = recorded.iter().position(|&sample| sample == 2_000).expect("it is said");
+    assert_eq!(recorded[first..first + SECOND], vec![2_000; SECOND]);
+    assert_eq!(count(&recorded, 2_000), SECOND);
 }
 
 #[test]

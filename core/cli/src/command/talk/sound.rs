@@ -74,10 +74,12 @@ impl Sound {
         })?;
         let capture = Capture::open(&CaptureOptions {
             device: devices.input.clone(),
+            channel: devices.channel,
             rate: wire.rate(),
             reopen,
             ..CaptureOptions::default()
-        })?;
+        })
+        .map_err(|error| super::super::unreadable_argument(error.into()))?;
         let shared = Arc::new(Shared {
             capture,
             playback,
