@@ -47,7 +47,7 @@ const add_one = llm.tool({
 });
 
 async function agentSession(t) {
-  const session = new voice.AgentSession({ llm: new ScriptedLLM() });
+  const session = new voice.AgentSession({ llm: new ScriptedLLM(), userAwayTimeout: null });
   session.output.setAudioEnabled(false);
   await session.start({ agent: new voice.Agent({ instructions: 'Echo.', tools: { add_one } }) });
   t.after(() => session.close());
@@ -125,7 +125,7 @@ test('a turn that hangs can be aborted, times out, and fails when the session cl
 
 test('what is no AgentSession, or has not started, is named', async () => {
   await assert.rejects(greenroom.inProcess({}), /AgentSession of @livekit\/agents/);
-  const unstarted = new voice.AgentSession({ llm: new ScriptedLLM() });
+  const unstarted = new voice.AgentSession({ llm: new ScriptedLLM(), userAwayTimeout: null });
   await assert.rejects(greenroom.inProcess(unstarted), (error) => {
     assert.match(error.message, /has not started: call `await agentSession.start/);
     return error instanceof greenroom.InvalidArgument;
@@ -148,7 +148,7 @@ const BEGIN = `
       this.queue.put({ id: '1', delta: { role: 'assistant', content: 'echo: ' + textContent } });
     }
   }
-  const agent = new voice.AgentSession({ llm: new Model() });
+  const agent = new voice.AgentSession({ llm: new Model(), userAwayTimeout: null });
   agent.output.setAudioEnabled(false);
   const attach = async () => {
     await agent.start({ agent: new voice.Agent({ instructions: '' }) });

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from greenroom._asyncio import is_under_trio, needs_asyncio
 from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
 from greenroom.errors import InvalidArgument
 
@@ -47,8 +48,10 @@ def gate(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        if is_under_trio():
+            raise needs_asyncio() from None
         raise InvalidArgument("no event loop runs here: call gate(room) in the agent's entrypoint") from None
-    return Gate(room, host_options(policy, run_input), on_audit)
+    return Gate(room, host_options(policy, run_input, on_audit), on_audit)
 
 
 class Gate:

@@ -12,8 +12,9 @@ Of the SDK, only what is public is used, long messages apart (see `_targeted`), 
   `disconnected`;
 - a participant's `sid`, `identity`, `kind`, `attributes`, `permissions.can_manage_agent_session` and
   `permissions.hidden`;
-- `LocalParticipant.send_bytes(data, *, topic, name, destination_identities, attributes)`;
-- a reader of a byte stream: `info.size`, `info.attributes`, `async for`, `close`.
+- `LocalParticipant.send_bytes(data, *, topic, name, destination_identities, attributes)`, from livekit 1.1.21 on, or
+  `stream_bytes(name, *, total_size, topic, destination_identities, attributes)` and its writer's `write` and `aclose`;
+- a reader of a byte stream: `info.size`, `info.attributes`, `async for`, and `close` from livekit 1.1.15 on.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ import itertools
 import json
 import logging
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from greenroom._asyncio import running_loop
 from greenroom._eager import start
 from greenroom._link import Receiver, weak
 from greenroom._livekit import check_room, is_connected
@@ -55,12 +57,12 @@ class Exchange:
 
     def __init__(self, room: Any) -> None:
         self.room = room
-        # How to send past whoever watches over the sends of others; None is the plain way.
-        self.own_send: Callable[..., Coroutine[Any, Any, Any]] | None = None
+        # How to send past whoever watches over the sends of others, by name; None is the plain way.
+        self.own_sends: Mapping[str, Callable[..., Coroutine[Any, Any, Any]]] | None = None
         # The handlers are put on and taken off past whoever watches over the handlers of others.
         self._register = room.register_byte_stream_handler
         self._unregister = room.unregister_byte_stream_handler
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._switchboard = Switchboard(self._loop.time())
         self._users = 0
         self._hosts: dict[int, tuple[Callable[[bytes, str], None], Audit | None]] = {}
@@ -68,6 +70,9 @@ class Exchange:
         self._peers: dict[str, str] = {}
         self._streams: dict[int, Any] = {}
         self._reads: set[asyncio.Task[None]] = set()
+        # Whether streams are read to their end though nobody wants them: releases whose readers cannot be closed keep
+        # what is not read, as much as the sender likes.
+        self._reads_all = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._failed: dict[int, Exception] = {}
         self._news: set[asyncio.Future[None]] = set()
@@ -99,7 +104,7 @@ class Exchange:
         """
         check_room(room)
         exchange = _exchanges.get(id(room))
-        if exchange is not None and exchange._loop is not asyncio.get_running_loop():
+        if exchange is not None and exchange._loop is not running_loop():
             if exchange._users:
                 raise InvalidArgument("this Room is in use on another event loop; use it there")
             exchange = None
@@ -283,9 +288,10 @@ class Exchange:
         self._announce(self.room.remote_participants.get(identity))
         stream = _ask(self._switchboard.begin, identity, reader.info.size or None, self._loop.time())
         self._streams[stream] = reader
-        # At once: a stream that is not wanted is not read at all.
+        # At once: a stream that is not wanted is not read at all, if it can be closed.
         self._pump()
-        if stream in self._streams:
+        self._reads_all = not hasattr(reader, "close")
+        if stream in self._streams or self._reads_all:
             task = self._loop.create_task(self._read(stream, reader))
             self._reads.add(task)
             task.add_done_callback(self._reads.discard)
@@ -294,6 +300,8 @@ class Exchange:
         try:
             async for chunk in reader:
                 if stream not in self._streams:
+                    if self._reads_all:
+                        continue
                     break
                 if not _ask(self._switchboard.chunk, stream, chunk, self._loop.time()):
                     self._cut(stream)
@@ -310,13 +318,17 @@ class Exchange:
     def _cut(self, stream: int) -> None:
         """Stop reading a stream."""
         reader = self._streams.pop(stream, None)
-        if reader is not None:
+        if hasattr(reader, "close"):
             reader.close()
 
     def _cut_streams(self) -> None:
         for stream in list(self._streams):
             _ask(self._switchboard.abort, stream, self._loop.time())
             self._cut(stream)
+        if self._reads_all:
+            # Nothing else ends them.
+            for task in self._reads:
+                task.cancel()
 
     def _pump(self) -> None:
         """Hand on whatever the last step has caused."""
@@ -439,8 +451,18 @@ class Exchange:
             "destination_identities": addresses.identities,
             "attributes": {_CLAIM: local.identity} if local.permissions.hidden else None,
         }
-        if addresses.take_as_a_packet(message) or not await send_stream(local, message, **options):
-            await (self.own_send or local.send_bytes)(message, **options)
+        own = self.own_sends
+        send_bytes = getattr(local, "send_bytes", None) if own is None else own.get("send_bytes")
+        is_one_packet = send_bytes is not None and addresses.take_as_a_packet(message)
+        if not is_one_packet and await send_stream(local, message, **options):
+            return
+        if send_bytes is not None:
+            await send_bytes(message, **options)
+        else:
+            stream_bytes = local.stream_bytes if own is None else own["stream_bytes"]
+            writer = await stream_bytes(**options, total_size=len(message))
+            await writer.write(message)
+            await writer.aclose()
 
     def _addresses_of(self, to: list[tuple[str, str]]) -> Addresses:
         """Those of the recipients who are in the room as they were."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from greenroom import _native
+from greenroom import _checks, _native
 from greenroom._audio_frame import Frame, samples_of
 from greenroom.errors import InvalidArgument, from_json
 
@@ -97,6 +97,9 @@ def noisy(sound: Sound, noise: Noise, *, snr: float, seed: int = 0, rate: int | 
         IoError: The file cannot be read.
         TooLarge: The sound is longer than 3 minutes.
     """
+    _checks.text("noise", noise)
+    _checks.number("snr", snr)
+    _checks.whole("seed", seed)
     return _of(_native_call(_native.noisy, _gathered(sound, rate).samples, noise, snr, seed))
 
 
@@ -109,7 +112,8 @@ async def speech_of(sound: Sound, rate: int | None) -> Speech:
 
 def _gathered(sound: Sound, rate: int | None) -> Speech:
     """The speech in a sound that is there, or comes without waiting."""
-    if rate is not None and (not isinstance(rate, int) or rate < 1):
+    _checks.optional(_checks.whole, rate=rate)
+    if rate is not None and rate < 1:
         raise InvalidArgument(f"rate is {rate!r}; it must be a number of samples per second, such as 24000")
     if isinstance(sound, Speech):
         return sound

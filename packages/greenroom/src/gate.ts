@@ -1,8 +1,9 @@
 /** The gate before an agent that the SDK itself hosts. */
 
+import { checkOptions } from './checks.js';
 import { Exchange, TOPIC, type Captor, type HostUser } from './exchange.js';
 import { MessageReader } from './interception.js';
-import { auditTo, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
+import { auditTo, GATE_OPTIONS, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import type { Participant, RoomLike, StreamHandler } from './rtc.js';
 
@@ -21,6 +22,7 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.f
  * cannot be meant; `SdkTooOld` or `Unsupported` for a release of rtc-node that this package does not know.
  */
 export function gate(room: RoomLike, options: GateOptions = {}): Gate {
+  checkOptions('gate', options, GATE_OPTIONS);
   return new Gate(room, options);
 }
 

@@ -79,7 +79,7 @@ export async function agentIn(t, venue, { guard, identity = 'agent', options, ro
 /** An AgentSession that has not started, its agent, and its language model. */
 export function scripted(t) {
   const model = new ScriptedLLM();
-  const session = new voice.AgentSession({ llm: model });
+  const session = new voice.AgentSession({ llm: model, userAwayTimeout: null });
   session.output.setAudioEnabled(false);
   t.after(() => session.close());
   return { session, agent: new voice.Agent({ instructions: 'Echo.' }), model };
