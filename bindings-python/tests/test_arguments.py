@@ -108,13 +108,13 @@ def cases() -> Iterator[Any]:
                 yield pytest.param(method, name, id=f"{method.__qualname__}-{name}")
 
 
-@pytest.mark.parametrize(("function", "name"), cases())
+@pytest.mark.parametrize(("function", "name"), list(cases()))
 async def test_argument_of_a_wrong_kind_is_invalid(function: Any, name: str) -> None:
     arguments: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name == "self":
             arguments["self"] = object.__new__(owner(function))
-        elif parameter.name == "room":
+        elif parameter.name == "room" and function is not greenroom.credentials:
             arguments["room"] = rtc.Room()
         elif parameter.default is inspect.Parameter.empty and parameter.name not in ANY:
             arguments[parameter.name] = FITS[parameter.name]
@@ -142,7 +142,8 @@ def test_every_public_call_is_in_the_table() -> None:
     for module in (greenroom, audio, greenroom.livekit):
         for name in module.__all__:
             what = getattr(module, name)
-            assert not inspect.isfunction(what) or name in known, (
+            takes = inspect.isfunction(what) and inspect.signature(what).parameters
+            assert not takes or name in known, (
                 f"{module.__name__}.{name} takes arguments: say in this table what they are"
             )
     # Their arguments go through those above.

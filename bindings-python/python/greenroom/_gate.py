@@ -43,7 +43,7 @@ def gate(
 
     Raises:
         InvalidArgument: The SDK's host is on the Room already, or a gate is; or an argument cannot be meant.
-        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
     """
     try:
         asyncio.get_running_loop()

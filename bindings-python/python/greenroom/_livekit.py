@@ -68,7 +68,7 @@ def check_sdk() -> None:
 
 def check_room(room: Any) -> None:
     """Raise unless this is a Room of a livekit that has what a session in a room takes."""
-    cls = _find(_ROOM, _rtc).Room
+    cls = _find(_ROOM, lambda: _rtc().Room)
     if not isinstance(room, cls):
         kind = f"{type(room).__module__}.{type(room).__qualname__}"
         raise InvalidArgument(f"this takes a livekit.rtc.Room, such as a job's ctx.room, not a {kind}")
@@ -82,6 +82,19 @@ def is_connected(room: Any) -> bool:
     from livekit import rtc
 
     return bool(room.connection_state == rtc.ConnectionState.CONN_CONNECTED)
+
+
+@cache
+def tells_of_permissions() -> bool:
+    """Whether a Room emits `participant_permissions_changed`.
+
+    Releases before livekit 1.1.14 wait for a message of that name, which their native part calls otherwise, and change
+    a participant's permissions silently. Of a Room that looks different it is not known, so it is not relied on.
+    """
+    try:
+        return "participant_permission_changed" in _rtc().Room._on_room_event.__code__.co_consts
+    except AttributeError:
+        return False
 
 
 def is_agent(participant: Any) -> bool:

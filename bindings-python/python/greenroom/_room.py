@@ -9,7 +9,7 @@ Of the SDK, only what is public is used, long messages apart (see `_targeted`), 
 - `Room`: `register_byte_stream_handler`, `unregister_byte_stream_handler`, `on`, `off`, `isconnected`,
   `connection_state`, `remote_participants` by identity, `local_participant`; its events `participant_connected`,
   `participant_disconnected`, `participant_permissions_changed`, `connection_state_changed`, `reconnected`,
-  `disconnected`;
+  `disconnected`; where it tells of no permissions, they are read before each decision;
 - a participant's `sid`, `identity`, `kind`, `attributes`, `permissions.can_manage_agent_session` and
   `permissions.hidden`;
 - `LocalParticipant.send_bytes(data, *, topic, name, destination_identities, attributes)`, from livekit 1.1.21 on, or
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from greenroom._asyncio import running_loop
 from greenroom._eager import start
 from greenroom._link import Receiver, weak
-from greenroom._livekit import check_room, is_connected
+from greenroom._livekit import check_room, is_connected, tells_of_permissions
 from greenroom._native import Switchboard
 from greenroom._policy import Audit
 from greenroom._session import _ask
@@ -68,6 +68,7 @@ class Exchange:
         self._hosts: dict[int, tuple[Callable[[bytes, str], None], Audit | None]] = {}
         self._listeners: dict[str, list[Receiver]] = {}
         self._peers: dict[str, str] = {}
+        self._grants: dict[str, bool] = {}
         self._streams: dict[int, Any] = {}
         self._reads: set[asyncio.Task[None]] = set()
         # Whether streams are read to their end though nobody wants them: releases whose readers cannot be closed keep
@@ -99,7 +100,7 @@ class Exchange:
         """The exchange of a Room.
 
         Raises:
-            SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
             InvalidArgument: It is no Room, or the Room is in use on another event loop.
         """
         check_room(room)
@@ -234,11 +235,20 @@ class Exchange:
         # Unset and anything that is not plainly true is no grant.
         grant = getattr(participant.permissions, "can_manage_agent_session", None)
         self._peers[participant.sid] = participant.identity
+        self._grants[participant.sid] = grant is True
         now = self._loop.time()
         _ask(self._switchboard.set_peer, participant.sid, participant.identity, grant is True, now)
 
+    def _reread_grants(self) -> None:
+        """Learn of grants that were given or taken away without an event."""
+        for participant in list(self.room.remote_participants.values()):
+            grant = getattr(participant.permissions, "can_manage_agent_session", None)
+            if participant.sid and self._grants.get(participant.sid) is not (grant is True):
+                self._announce(participant)
+
     def _remove(self, sid: str) -> None:
         identity = self._peers.pop(sid, None)
+        self._grants.pop(sid, None)
         if identity is None:
             return
         _ask(self._switchboard.remove_peer, sid, self._loop.time())
@@ -312,6 +322,8 @@ class Exchange:
         else:
             finish = self._switchboard.end
         if self._streams.pop(stream, None) is not None:
+            if not tells_of_permissions():
+                self._reread_grants()
             _ask(finish, stream, self._loop.time())
         self._pump()
 
@@ -399,7 +411,7 @@ class Exchange:
     async def _send_all(self) -> None:
         """Send what there is to send, one after the other: so the order of messages is kept."""
         try:
-            while (step := self._switchboard.poll_send()) is not None:
+            while (step := self._next_send()) is not None:
                 # What was held back may go in when something else goes out.
                 self._pump()
                 if step[0] == "done":
@@ -416,6 +428,12 @@ class Exchange:
             self._has_sender = False
             self._sender = None
         self._pump()
+
+    def _next_send(self) -> tuple[Any, ...] | None:
+        """What is to be sent next. Who may have it is decided now."""
+        if not tells_of_permissions():
+            self._reread_grants()
+        return self._switchboard.poll_send()
 
     async def _send_to(self, to: list[tuple[str, str]], message: bytes) -> None:
         addresses = self._addresses_of(to)

@@ -160,7 +160,7 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
         text_mode: Whether its audio is turned off, so that it works without speech models.
 
     Raises (when it is awaited or entered):
-        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or lacks what this needs.
         InvalidArgument: It is no `AgentSession`, or it is not started.
         SessionTimeout: It was not ready in time.
     """
@@ -198,7 +198,7 @@ def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Op
         InvalidArgument: The Room is not connected, several agents are in it and none is named, or something else than
             Greenroom handles the topic of agent sessions on this Room already.
         SessionTimeout: There was no agent, or it did not answer in time.
-        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
     """
     _checks.seconds("timeout", timeout)
     _checks.optional(_checks.text, agent=agent)

@@ -517,6 +517,7 @@ class Capture(_Stream):
         Raises:
             SessionTimeout: None came within `timeout` seconds; the stream goes on.
         """
+        _checks.optional(_checks.seconds, timeout=timeout)
         return self._frame(await self._until(self._driver.poll_frame, timeout, "a frame"))
 
     def __aiter__(self) -> Capture:

@@ -19,7 +19,7 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.f
  *     await session.start({ agent, room: ctx.room });
  *
  * It throws `InvalidArgument` for what is no Room, for a Room whose session has started already, and for a policy that
- * cannot be meant; `SdkTooOld` or `Unsupported` for a release of rtc-node that this package does not know.
+ * cannot be meant; `SdkTooOld` or `Unsupported` for a release of rtc-node that lacks what this needs.
  */
 export function gate(room: RoomLike, options: GateOptions = {}): Gate {
   checkOptions('gate', options, GATE_OPTIONS);

@@ -174,7 +174,9 @@ function sendingMethods(participant: object): Map<string, (...args: unknown[]) =
   const methods = new Map<string, (...args: unknown[]) => unknown>();
   for (let at = participant; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (typeof value === 'function' && /^(send|stream|publish)/.test(name) && !methods.has(name)) methods.set(name, value);
+      // Those that begin with sendStream are the parts of streamBytes itself, and are given no options.
+      const isSend = /^(send(?!Stream)|stream|publish)/.test(name);
+      if (typeof value === 'function' && isSend && !methods.has(name)) methods.set(name, value);
     }
   }
   return methods;

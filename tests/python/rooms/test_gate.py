@@ -9,7 +9,7 @@ from livekit.agents.voice.remote_session import RemoteSession
 import greenroom
 import greenroom.livekit
 
-from .support.agents import TEXT_ONLY, TOPIC, Agent, AgentSession, Wire, needs_host_choice, shop
+from .support.agents import HAS_HOST_CHOICE, TEXT_ONLY, TOPIC, Agent, AgentSession, Wire, needs_host_choice, shop
 from .support.venue import Venue, holds_grant, send, until
 
 
@@ -23,7 +23,8 @@ async def test_the_sdk_s_own_remote_session_gets_through_with_the_grant(venue: V
     try:
         await remote.wait_for_ready()
         assert (await remote.run("hi")).items[0].message.content[0].text == "echo: hi"
-        assert (await remote.get_framework_info()).sdk == "python"
+        if hasattr(remote, "get_framework_info"):  # from livekit-agents 1.6.10 on
+            assert (await remote.get_framework_info()).sdk == "python"
         # The SDK's host sends answers past the events that wait.
         await until("its events are there", lambda: len(events) >= 2)
         assert len(events) == 2
@@ -215,7 +216,8 @@ async def test_a_host_of_the_sdk_that_is_there_already_is_named(venue: Venue) ->
     try:
         with pytest.raises(greenroom.InvalidArgument, match=r"before `session\.start`"):
             greenroom.gate(agent.room)
-        with pytest.raises(greenroom.InvalidArgument, match="session_host=False"):
+        error = greenroom.InvalidArgument if HAS_HOST_CHOICE else greenroom.SdkTooOld
+        with pytest.raises(error, match="session_host="):
             await greenroom.livekit.host(agent.session, agent.room)
         assert "connect" not in vars(agent.room)
     finally:

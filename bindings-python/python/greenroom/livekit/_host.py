@@ -59,7 +59,7 @@ async def host(
 
     Raises:
         InvalidArgument: The session was started without `session_host=False`; or an argument cannot be meant.
-        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or lacks what this needs.
     """
     running_loop()
     host_options(policy, run_input, on_audit)

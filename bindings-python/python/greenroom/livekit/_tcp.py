@@ -53,7 +53,7 @@ class TcpSessionTransport(SessionTransport):
 
         Raises:
             IoError: Nobody listens there.
-            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or lacks what this needs.
         """
         if self._writer is not None:
             return

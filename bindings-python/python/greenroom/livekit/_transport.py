@@ -161,7 +161,7 @@ class RoomSessionTransport(SessionTransport):
 
         Raises:
             InvalidArgument: Something else than Greenroom handles the topic of agent sessions on this Room already.
-            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or lacks what this needs.
         """
         from greenroom._room import Exchange
 
