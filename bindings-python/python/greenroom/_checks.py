@@ -1,7 +1,7 @@
 """Checks of what callers pass where no type checker does.
 
-Each raises `InvalidArgument` with the argument's name, the type that was found and what to give instead. No value is
-quoted: it may be a secret.
+Each raises `InvalidArgument` with the argument's name, what was found and what to give instead. Of an argument that may
+be a secret only the type is told.
 """
 
 from __future__ import annotations
@@ -28,23 +28,20 @@ def flag(what: str, value: object) -> None:
 
 def seconds(what: str, value: object) -> None:
     """Raise unless it is a finite number of seconds, 0 or more."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if 0 <= value < math.inf:
-            return
-        raise InvalidArgument(f"{what} is {value!r}; it must be a number of seconds, 0 or more")
-    raise _wrong(what, value, "a number of seconds, 0 or more")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise InvalidArgument(f"{what} is {shown(value)}; it must be a number of seconds, 0 or more")
 
 
 def whole(what: str, value: object) -> None:
     """Raise unless it is an int."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong(what, value, "a whole number")
+        raise InvalidArgument(f"{what} is {shown(value)}; it must be a whole number")
 
 
 def number(what: str, value: object) -> None:
     """Raise unless it is a number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _wrong(what, value, "a number")
+        raise InvalidArgument(f"{what} is {shown(value)}; it must be a number")
 
 
 def path(what: str, value: object) -> None:
@@ -93,6 +90,11 @@ def each(check: Callable[[str, object], None], **values: Any) -> None:
     """Apply a check to all of the values."""
     for what, value in values.items():
         check(what, value)
+
+
+def shown(value: object) -> str:
+    """A value that is no secret, for a message: of anything else than text and numbers its type."""
+    return repr(value) if value is None or isinstance(value, (str, int, float)) else f"of type {type(value).__name__}"
 
 
 def _wrong(what: str, value: object, wanted: str) -> InvalidArgument:

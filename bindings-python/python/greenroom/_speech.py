@@ -97,9 +97,6 @@ def noisy(sound: Sound, noise: Noise, *, snr: float, seed: int = 0, rate: int | 
         IoError: The file cannot be read.
         TooLarge: The sound is longer than 3 minutes.
     """
-    _checks.text("noise", noise)
-    _checks.number("snr", snr)
-    _checks.whole("seed", seed)
     return _of(_native_call(_native.noisy, _gathered(sound, rate).samples, noise, snr, seed))
 
 

@@ -674,8 +674,8 @@ def _options(
     """The options that recording and playing share, as JSON, and others."""
     given: object = device
     if not isinstance(given, (str, int, type(None))) and not callable(given):
-        kind = type(given).__name__
-        raise InvalidArgument(f"device is of type {kind}; give an id, a name, a number, a virtual device or a function")
+        found = _checks.shown(given)
+        raise InvalidArgument(f"device is {found}; give an id, a name, a number, a virtual device or a function")
     for what, whole in (("rate", rate), ("channels", channels)):
         _checks.whole(what, whole)
         if whole <= 0:
