@@ -16,7 +16,7 @@ def rows(sdk: str, room_sdk: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-def tested(sdks: list[dict[str, str]], sdk: str, room_sdk: str) -> list[list[str]]:
+def expected(sdks: list[dict[str, str]], sdk: str, room_sdk: str) -> list[list[str]]:
     return [
         [one[sdk], one[room_sdk], *("no" if suite in one.get("lacks", []) else "yes" for suite in SUITES)]
         for one in sdks
@@ -28,7 +28,7 @@ def test_page_of_versions_has_the_rows_of_the_matrix() -> None:
         (MATRIX["python_sdks"], "livekit-agents", "livekit"),
         (MATRIX["node_sdks"], "@livekit/agents", "@livekit/rtc-node"),
     ]:
-        assert rows(sdk, room_sdk) == tested(sdks, sdk, room_sdk)
+        assert rows(sdk, room_sdk) == expected(sdks, sdk, room_sdk)
     for version in (*MATRIX["pythons"][::4], *MATRIX["nodes"]):
         assert version in PAGE
 
