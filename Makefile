@@ -5,7 +5,7 @@
 #   PROFILE=release make package    what people install; the default profile `ci` leaves out the long link
 
 SHELL := /bin/bash
-VERBS := demo test check format gen bench package fuzz soak cross clean
+VERBS := demo test matrix check format gen bench package fuzz soak cross clean
 
 .PHONY: help $(VERBS)
 .DEFAULT_GOAL := help
@@ -19,6 +19,9 @@ demo: ## Builds and installs the packages, then talks to the example agents thro
 
 test: ## Builds and runs everything, and prints a table of minutes. STEPS="rust python" runs only those steps.
 	@.ci/test $(STEPS)
+
+matrix: ## Runs the suites of sessions on other releases of the SDKs, Python, Node.js, bun and deno. ONLY="agents-1.8.1" names some.
+	@.ci/matrix $(ONLY)
 
 check: ## Format, lints, types, and whether generated files are current.
 	@.ci/check

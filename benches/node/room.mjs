@@ -43,7 +43,7 @@ async function populated(room, others) {
 
 /** Measures both pairs in turn; the first block of each warms up. */
 async function pings(blocks, trips) {
-  const session = new voice.AgentSession();
+  const session = new voice.AgentSession({ userAwayTimeout: null });
   await session.start({ agent: new voice.Agent({ instructions: 'Answer.' }) });
   const rooms = {};
   for (const name of ['ours', 'sdk']) rooms[name] = [await join(name, 'agent'), await join(name, 'boss', { grant: true })];

@@ -50,7 +50,7 @@ async def populated(room: rtc.Room, others: int) -> None:
 
 async def pings(blocks: int, trips: int) -> dict[str, list[float]]:
     """Measures both pairs in turn; the first block of each warms up."""
-    session: AgentSession[None] = AgentSession()
+    session: AgentSession[None] = AgentSession(user_away_timeout=None)
     await session.start(Agent(instructions="Answer."))
     rooms = {name: [await join(name, "agent"), await join(name, "boss", grant=True)] for name in ("ours", "sdk")}
     for pair in rooms.values():

@@ -35,28 +35,68 @@ async def test_anything_else_than_a_room_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("version", "error", "words"),
+    ("version", "lacking", "error", "words"),
     [
-        (None, greenroom.SdkMissing, r'pip install "greenroom\[livekit\]"'),
-        ("1.1.20", greenroom.SdkTooOld, r"livekit 1\.1\.20 .* 1\.1\.21 or newer"),
-        ("2.0.0", greenroom.Unsupported, r"livekit 2\.0\.0"),
+        (None, "livekit", greenroom.SdkMissing, r'livekit is not installed .*pip install "greenroom\[livekit\]"'),
+        (
+            "1.0.25",
+            "Participant.permissions",
+            greenroom.SdkTooOld,
+            r"livekit 1\.0\.25 has no rtc\.Participant\.permissions, which 1\.1\.2 has: .*-U livekit-agents",
+        ),
+        ("1.0.0", "Room.register_byte_stream_handler", greenroom.SdkTooOld, "register_byte_stream_handler"),
+        ("2.0.0", "LocalParticipant.stream_bytes", greenroom.Unsupported, r"livekit 2\.0\.0 has no .*stream_bytes"),
     ],
 )
-async def test_a_missing_or_unknown_sdk_is_named_with_the_fix(monkeypatch, version, error, words):
+async def test_sdk_that_lacks_something_is_named_with_the_fix(monkeypatch, version, lacking, error, words):
+    room = rtc.Room()
+    pretend(monkeypatch, version)
+    if "." in lacking:
+        owner, name = lacking.split(".")
+        monkeypatch.delattr(getattr(rtc, owner), name)
+    else:
+        monkeypatch.delattr(rtc, "Room")
+    with pytest.raises(error, match=words):
+        greenroom.gate(room)
+    with pytest.raises(error, match=words):
+        await greenroom.attach(room)
+    with pytest.raises(error, match=words):
+        await RoomSessionTransport(room).start()
+
+
+async def test_sdk_of_any_number_takes_a_gate_if_it_has_what_is_needed(monkeypatch):
+    for version in ("1.1.2", "1.1.20", "2.0.0", "0.0.1"):
+        pretend(monkeypatch, version)
+        greenroom.gate(rtc.Room()).close()
+
+
+async def test_host_where_the_sdk_s_own_cannot_be_left_out_names_the_release_and_the_gate(monkeypatch):
+    from greenroom import _livekit
+
+    session_class = _livekit._session_class()
+
+    async def start(self, agent, *, room=None):
+        """As livekit-agents 1.6.8 has it."""
+
+    session = session_class()
+    monkeypatch.setattr(session_class, "start", start)
+    pretend(monkeypatch, "1.6.8", "livekit-agents")
+    with pytest.raises(greenroom.SdkTooOld, match=r"1\.6\.8 has no `session_host=` .*1\.6\.9.*greenroom\.gate"):
+        await greenroom.livekit.host(session, rtc.Room())
+
+
+def pretend(monkeypatch, version, package="livekit"):
+    """Have the metadata of a package say that this version is installed, or None."""
+    real = importlib.metadata.version
+
     def installed(name):
-        if name != "livekit":
-            return "1.8.9"
+        if name != package:
+            return real(name)
         if version is None:
             raise importlib.metadata.PackageNotFoundError(name)
         return version
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
-    with pytest.raises(error, match=words):
-        greenroom.gate(rtc.Room())
-    with pytest.raises(error, match=words):
-        await greenroom.attach(rtc.Room())
-    with pytest.raises(error, match=words):
-        await RoomSessionTransport(rtc.Room()).start()
 
 
 def test_a_gate_needs_the_event_loop_of_the_agent():

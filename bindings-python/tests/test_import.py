@@ -1,6 +1,7 @@
 """What importing the package costs and offers."""
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import greenroom
+
+# An environment that uv has made has no pip.
+PIP = "pip install" if importlib.util.find_spec("pip") else "uv pip install"
 
 
 def run(code: str, *options: str) -> str:
@@ -102,7 +106,7 @@ print("google" in sys.modules)
     lines = run(code, "-I", "-S").splitlines()
     assert lines == [
         "[1, 1, 1, 1, 1, 1, 1]",
-        'livekit is not installed in this Python: pip install "greenroom[livekit]"',
+        f'livekit is not installed in this Python: {PIP} "greenroom[livekit]"',
         "False",
     ]
 

@@ -229,7 +229,7 @@ async def test_hosts_and_remote_sessions_of_both_sides_talk_over_it(agent_sessio
 async def agent_session():
     from livekit.agents import Agent, AgentSession
 
-    session = AgentSession()
+    session = AgentSession(user_away_timeout=None)
     await session.start(Agent(instructions="be brief"))
     yield session
     await session.aclose()

@@ -140,7 +140,8 @@ class Billing extends voice.Agent {
 
 export default defineAgent({
   entry: async (ctx) => {
-    const session = new voice.AgentSession({ llm: new ScriptedLLM() });
+    // No timer, so that the events of a turn do not depend on the machine's speed.
+    const session = new voice.AgentSession({ llm: new ScriptedLLM(), userAwayTimeout: null });
     // There is no TTS: with audio on, `say` would be refused.
     session.output.setAudioEnabled(false);
     await session.start({ agent: new Barista(), room: ctx.room });

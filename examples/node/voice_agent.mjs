@@ -81,6 +81,8 @@ export default defineAgent({
       },
       // Nothing echoes, so it may be interrupted from the first word on.
       aecWarmupDuration: null,
+      // No timer, so that the events of a turn do not depend on the machine's speed.
+      userAwayTimeout: null,
     });
     await session.start({ agent: new Barista(), room: ctx.room });
     await ctx.connect();

@@ -153,7 +153,8 @@ server = AgentServer()
 
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
-    session: AgentSession[None] = AgentSession(llm=ScriptedLLM())
+    # No timer, so that the events of a turn do not depend on the machine's speed.
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(), user_away_timeout=None)
     # There is no TTS: with audio on, `say` would be refused.
     session.output.set_audio_enabled(False)
     session.output.set_transcription_enabled(False)

@@ -103,6 +103,8 @@ async def entrypoint(ctx: JobContext) -> None:
         ),
         # Nothing echoes, so it may be interrupted from the first word on.
         aec_warmup_duration=None,
+        # No timer, so that the events of a turn do not depend on the machine's speed.
+        user_away_timeout=None,
     )
     await session.start(agent=Barista(), room=ctx.room)
     await ctx.connect()

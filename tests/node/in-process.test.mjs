@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -47,7 +47,7 @@ const add_one = llm.tool({
 });
 
 async function agentSession(t) {
-  const session = new voice.AgentSession({ llm: new ScriptedLLM() });
+  const session = new voice.AgentSession({ llm: new ScriptedLLM(), userAwayTimeout: null });
   session.output.setAudioEnabled(false);
   await session.start({ agent: new voice.Agent({ instructions: 'Echo.', tools: { add_one } }) });
   t.after(() => session.close());
@@ -125,7 +125,7 @@ test('a turn that hangs can be aborted, times out, and fails when the session cl
 
 test('what is no AgentSession, or has not started, is named', async () => {
   await assert.rejects(greenroom.inProcess({}), /AgentSession of @livekit\/agents/);
-  const unstarted = new voice.AgentSession({ llm: new ScriptedLLM() });
+  const unstarted = new voice.AgentSession({ llm: new ScriptedLLM(), userAwayTimeout: null });
   await assert.rejects(greenroom.inProcess(unstarted), (error) => {
     assert.match(error.message, /has not started: call `await agentSession.start/);
     return error instanceof greenroom.InvalidArgument;
@@ -148,7 +148,7 @@ const BEGIN = `
       this.queue.put({ id: '1', delta: { role: 'assistant', content: 'echo: ' + textContent } });
     }
   }
-  const agent = new voice.AgentSession({ llm: new Model() });
+  const agent = new voice.AgentSession({ llm: new Model(), userAwayTimeout: null });
   agent.output.setAudioEnabled(false);
   const attach = async () => {
     await agent.start({ agent: new voice.Agent({ instructions: '' }) });
@@ -189,7 +189,7 @@ test('the SDK has what is relied on', () => {
   assert.equal(AgentSessionMessage.fromBinary(new Uint8Array()).message.case, undefined);
 });
 
-test('without the SDK, or with one out of the range, the error says what to install', (t) => {
+test('without the SDK, or with one that lacks the session host, the error says what to install', (t) => {
   const { project, modules, peerDependencies } = bare(t);
   const script = `
     const { inProcess } = require('greenroom');
@@ -204,15 +204,52 @@ test('without the SDK, or with one out of the range, the error says what to inst
     writeFileSync(join(folder, 'index.js'), index);
   };
   const range = peerDependencies['@livekit/agents'];
-  const fix = `npm install @livekit/agents@${range}`;
+  const fix = `npm install "@livekit/agents@${range}"`;
 
   const missing = failure();
   assert.equal(missing.code, 'sdk_missing');
   assert.ok(missing.text.includes(fix), missing.text);
-  for (const [version, code] of [['1.8.99', 'sdk_too_old'], ['2.0.0', 'unsupported'], ['0.9.0', 'sdk_too_old']]) {
+  for (const [version, code, wayOut] of [
+    ['1.5.4', 'sdk_too_old', fix],
+    ['0.9.0', 'sdk_too_old', fix],
+    ['2.0.0', 'unsupported', 'upgrade greenroom'],
+  ]) {
     install(version);
     const failed = failure();
     assert.equal(failed.code, code, failed.text);
-    assert.ok(failed.text.includes(version) && failed.text.includes(fix), failed.text);
+    for (const words of [version, 'has no voice.SessionHost', '1.5.5', wayOut]) assert.ok(failed.text.includes(words), failed.text);
   }
+});
+
+test('an SDK of any number is used if it has what is needed, also one that calls an AgentSession a LiveSession', (t) => {
+  const { project, modules } = bare(t);
+  const folder = join(modules, '@livekit', 'agents');
+  mkdirSync(folder, { recursive: true });
+  // The real SDK behind another number and name.
+  const real = JSON.stringify(createRequire(import.meta.url).resolve('@livekit/agents'));
+  const index = `
+    const sdk = require(${real});
+    const { AgentSession: LiveSession, ...voice } = sdk.voice;
+    module.exports = { ...sdk, version: '3.0.0', voice: { ...voice, LiveSession } };
+  `;
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: '@livekit/agents', version: '3.0.0', main: 'index.js' }));
+  writeFileSync(join(folder, 'index.js'), index);
+  const name = join('@livekit', 'protocol');
+  const protocol = createRequire(createRequire(import.meta.url).resolve('@livekit/agents')).resolve(name);
+  symlinkSync(protocol.slice(0, protocol.lastIndexOf(name) + name.length), join(modules, name));
+  const script = `
+    const { initializeLogger, llm, voice } = require('@livekit/agents');
+    const { inProcess } = require('greenroom');
+    initializeLogger({ pretty: false, level: 'fatal' });
+    (async () => {
+      const agent = new voice.LiveSession({ userAwayTimeout: null });
+      agent.output.setAudioEnabled(false);
+      await agent.start({ agent: new voice.Agent({ instructions: 'Echo.' }) });
+      const session = await inProcess(agent);
+      console.log(JSON.stringify((await session.agentInfo()).instructions));
+      await session.close();
+      await agent.close();
+    })();
+  `;
+  assert.equal(printed(project, script), 'Echo.');
 });

@@ -105,6 +105,31 @@ for (const guard of ['host', 'gate']) {
   });
 }
 
+test('a method that sends under a topic and is not known refuses the topic, and no other', async (t) => {
+  const place = venue(t, server);
+  const room = new Room();
+  const gate = greenroom.gate(room);
+  await place.connect('agent', { room, kind: 'agent' });
+  const { localParticipant: local } = room;
+  // As a later release may have it.
+  const sent = [];
+  await gate.close();
+  local.sendPackets = async (data, { topic }) => void sent.push(topic);
+  const other = greenroom.gate(room);
+  t.after(() => other.close());
+  assert.throws(() => local.sendPackets(new Uint8Array(1), { topic: TOPIC }), (error) => {
+    assert.match(error.message, /sendPackets.*lk\.agent\.session/);
+    return error instanceof greenroom.Unsupported;
+  });
+  assert.throws(() => local.publishData(new Uint8Array(1), { topic: TOPIC }), greenroom.Unsupported);
+  await local.sendPackets(new Uint8Array(1), { topic: 'files' });
+  await local.publishData(new Uint8Array(1), { topic: 'files', reliable: true });
+  assert.deepEqual(sent, ['files']);
+  await other.close();
+  await local.sendPackets(new Uint8Array(1), { topic: TOPIC });
+  assert.deepEqual(sent, ['files', TOPIC]);
+});
+
 test('a release without the private calls sends all the same, and warns', async (t) => {
   const { join } = await scene(t, server, 'host');
   const wire = await join('wire', { grant: true });

@@ -1,6 +1,7 @@
 """An agent of the released SDK in this very process."""
 
 import asyncio
+import importlib.metadata
 import importlib.util
 import inspect
 import os
@@ -28,9 +29,7 @@ def shop():
 @pytest.fixture
 async def agent_session(shop):
     """The example agent, started without a room."""
-    from livekit.agents import AgentSession
-
-    session = AgentSession(llm=shop.ScriptedLLM())
+    session = _livekit._session_class()(llm=shop.ScriptedLLM(), user_away_timeout=None)
     await session.start(shop.Barista())
     yield session
     await session.aclose()
@@ -120,10 +119,8 @@ async def test_messages_of_any_size_pass(agent_session):
 
 
 async def test_a_greeting_before_the_link_is_told(shop, monkeypatch):
-    from livekit.agents import AgentSession
-
     monkeypatch.setenv("GREET", "1")
-    agent_session = AgentSession(llm=shop.ScriptedLLM())
+    agent_session = _livekit._session_class()(llm=shop.ScriptedLLM(), user_away_timeout=None)
     # There is no TTS: with audio on, `say` would be refused.
     agent_session.output.set_audio_enabled(False)
     await agent_session.start(shop.Barista())
@@ -140,14 +137,12 @@ async def test_a_greeting_before_the_link_is_told(shop, monkeypatch):
 
 
 async def test_an_agent_session_that_is_not_started_is_refused(shop):
-    from livekit.agents import AgentSession
-
     with pytest.raises(greenroom.InvalidArgument, match="start"):
-        await greenroom.in_process(AgentSession(llm=shop.ScriptedLLM()))
+        await greenroom.in_process(_livekit._session_class()(llm=shop.ScriptedLLM(), user_away_timeout=None))
 
 
 async def test_anything_else_is_refused():
-    with pytest.raises(greenroom.InvalidArgument, match="AgentSession"):
+    with pytest.raises(greenroom.InvalidArgument, match=r"livekit\.agents\.(Agent|Live)Session"):
         await greenroom.in_process(object())
 
 
@@ -155,25 +150,63 @@ async def test_anything_else_is_refused():
     ("version", "error", "words"),
     [
         (None, greenroom.SdkMissing, r'pip install "greenroom\[livekit\]"'),
-        ("1.8.8", greenroom.SdkTooOld, "1.8.8"),
-        ("0.12.3", greenroom.SdkTooOld, "0.12.3"),
-        ("2.0.0", greenroom.Unsupported, "2.0.0"),
+        (
+            "1.4.6",
+            greenroom.SdkTooOld,
+            r"livekit-agents 1\.4\.6 has no voice\.remote_session\.SessionHost, which 1\.5\.5 has",
+        ),
+        ("0.12.3", greenroom.SdkTooOld, r"0\.12\.3 .*pip install -U livekit-agents"),
+        ("3.0.0", greenroom.Unsupported, r"livekit-agents 3\.0\.0 has no .*SessionHost.*upgrade|-U greenroom"),
     ],
 )
-async def test_a_missing_or_unknown_sdk_is_named_with_the_fix(monkeypatch, version, error, words):
+async def test_sdk_that_lacks_the_session_host_is_named_with_the_fix(monkeypatch, version, error, words):
+    from livekit.agents.voice import remote_session
+
+    monkeypatch.delattr(remote_session, "SessionHost")
+    pretend(monkeypatch, "livekit-agents", version)
+    with pytest.raises(error, match=words):
+        await greenroom.in_process(object())
+
+
+async def test_sdk_of_any_number_is_used_if_it_has_what_is_needed(monkeypatch, agent_session):
+    for version in ("1.6.0", "1.8.8", "3.0.0", "0.0.1"):
+        pretend(monkeypatch, "livekit-agents", version)
+        async with greenroom.in_process(agent_session) as session:
+            assert (await session.say(version)).reply == f"echo: {version}"
+
+
+async def test_the_alias_of_the_session_class_is_never_asked_for(monkeypatch, agent_session):
+    """In 2.0 `AgentSession` is an alias of `LiveSession` that warns, and the next release has it no more."""
+    from livekit.agents import voice
+
+    real = _livekit._session_class()
+    monkeypatch.setattr(voice, "LiveSession", real, raising=False)
+    if "AgentSession" in vars(voice):
+        monkeypatch.delattr(voice, "AgentSession")
+    monkeypatch.setattr(voice, "__getattr__", no_such_name, raising=False)
+    async with greenroom.in_process(agent_session) as session:
+        await session.ping()
+
+
+def no_such_name(name):
+    raise AttributeError(name)
+
+
+def pretend(monkeypatch, package, version):
+    """Have the metadata of a package say that this version is installed, or None."""
+    real = importlib.metadata.version
+
     def installed(name):
-        assert name == "livekit-agents"
+        if name != package:
+            return real(name)
         if version is None:
             raise importlib.metadata.PackageNotFoundError(name)
         return version
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
-    with pytest.raises(error, match=words):
-        await greenroom.in_process(object())
 
 
 def test_the_installed_sdk_has_what_the_adapter_relies_on():
-    from livekit.agents import AgentSession
     from livekit.agents.voice.events import CloseEvent
     from livekit.agents.voice.remote_session import SessionHost, SessionTransport
     from livekit.protocol.agent_pb import agent_session as pb
@@ -186,4 +219,4 @@ def test_the_installed_sdk_has_what_the_adapter_relies_on():
     assert set(SessionTransport.__abstractmethods__) <= set(dir(_livekit._MemoryTransport))
     assert pb.AgentSessionMessage.DESCRIPTOR.fields_by_name["request"].number == 4
     assert "reason" in CloseEvent.model_fields
-    assert isinstance(AgentSession.current_agent, property)
+    assert isinstance(_livekit._session_class().current_agent, property)

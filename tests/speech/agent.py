@@ -53,6 +53,7 @@ def speaking_session(ear: stt.STT[None] | None = None) -> AgentSession[None]:
         vad=inference.VAD(min_silence_duration=0.6),
         turn_handling=TurnHandlingOptions(turn_detection="vad", endpointing={"min_delay": 0.1, "max_delay": 0.5}),
         aec_warmup_duration=None,
+        user_away_timeout=None,
     )
 
 

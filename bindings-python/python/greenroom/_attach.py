@@ -8,6 +8,7 @@ import secrets
 from collections import deque
 from typing import Any
 
+from greenroom._asyncio import running_loop
 from greenroom._link import Receiver
 from greenroom._livekit import is_agent
 from greenroom._native import Controller
@@ -37,7 +38,7 @@ async def find_agent(exchange: Exchange, identity: str | None, deadline: float) 
         SessionTimeout: The agent was not there in time.
     """
     room = exchange.room
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     while True:
         check_grant(room)
         participants = room.remote_participants
@@ -79,7 +80,7 @@ class RoomAgent:
         self._exchange = Exchange.of(room)
         self._wanted = identity
         self._timeout = timeout
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._identity = ""
         self._link: Receiver | None = None
         self._has_entered = False
@@ -140,7 +141,7 @@ class _Pings:
     """A controller that does nothing but ping."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._calls: deque[int] = deque()
         self.answered: asyncio.Future[bool] = self._loop.create_future()
         options = {"id_prefix": random_prefix(), "text_mode": False, "fetch_history": False}

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from greenroom import _json, _native
+from greenroom import _checks, _json, _native
 from greenroom._session import _ask
-from greenroom._start import _check_seconds
 
 __all__ = ["Credentials", "Grants", "TrackSource", "credentials"]
 
@@ -126,7 +125,32 @@ def credentials(
             reach; or the pair for development is to be used with a server elsewhere.
         IoError: The audit log cannot be written.
     """
-    _check_seconds("ttl", ttl)
+    _checks.text("room", room)
+    _checks.optional(
+        _checks.text,
+        identity=identity,
+        name=name,
+        kind=kind,
+        metadata=metadata,
+        url=url,
+        api_key=api_key,
+        api_secret=api_secret,
+        requested_by=requested_by,
+    )
+    _checks.each(
+        _checks.flag,
+        unique_identity=unique_identity,
+        can_manage_agent_session=can_manage_agent_session,
+        allow_internal_url=allow_internal_url,
+    )
+    _checks.optional(_checks.text_mapping, attributes=attributes)
+    _checks.optional(_checks.mapping, grants=grants)
+    for grant, value in (grants or {}).items():
+        if not isinstance(value, bool):
+            _checks.texts(f"grants[{grant!r}]", value)
+    if not isinstance(dispatch, Mapping):
+        _checks.texts("dispatch", dispatch)
+    _checks.seconds("ttl", ttl)
     wanted: dict[str, Any] = {**(grants or {})}
     if can_manage_agent_session:
         wanted["can_manage_agent_session"] = True

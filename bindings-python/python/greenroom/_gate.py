@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from greenroom._asyncio import is_under_trio, needs_asyncio
 from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
 from greenroom.errors import InvalidArgument
 
@@ -42,13 +43,15 @@ def gate(
 
     Raises:
         InvalidArgument: The SDK's host is on the Room already, or a gate is; or an argument cannot be meant.
-        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        if is_under_trio():
+            raise needs_asyncio() from None
         raise InvalidArgument("no event loop runs here: call gate(room) in the agent's entrypoint") from None
-    return Gate(room, host_options(policy, run_input), on_audit)
+    return Gate(room, host_options(policy, run_input, on_audit), on_audit)
 
 
 class Gate:

@@ -1,13 +1,16 @@
 """A guard before the session host that an agent's SDK puts on its own Room.
 
 It stands on that one Room object, over public methods only, and a test watches them: `connect`,
-`register_byte_stream_handler` and `unregister_byte_stream_handler` of the Room, `send_bytes`, `stream_bytes` and
-`send_file` of its local participant. What they are asked for on other topics passes untouched.
+`register_byte_stream_handler` and `unregister_byte_stream_handler` of the Room, `send_bytes` (from livekit 1.1.21 on),
+`stream_bytes` and `send_file` of its local participant. What they are asked for on other topics passes untouched. Any
+other method of the participant that takes a topic, such as one of a later release, refuses this one: what the guard
+does not know lets nothing out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,7 +19,7 @@ from typing import Any
 
 from greenroom._policy import Audit
 from greenroom._room import TOPIC, Exchange, log_failure, logger
-from greenroom.errors import InvalidArgument
+from greenroom.errors import InvalidArgument, Unsupported
 
 _Handler = Callable[[Any, str], None]
 
@@ -114,15 +117,18 @@ class Guard:
             return
         self._free_sends()
         self._local = local
-        self._of_local = _Replaced(
-            local, send_bytes=self._send_bytes, stream_bytes=self._stream_bytes, send_file=self._send_file
-        )
-        self._exchange.own_send = self._of_local.originals["send_bytes"]
+        known: dict[str, Callable[..., Any]] = {
+            "send_bytes": self._send_bytes,
+            "stream_bytes": self._stream_bytes,
+            "send_file": self._send_file,
+        }
+        self._of_local = _Replaced(local, **_refusing(local, known), **known)
+        self._exchange.own_sends = self._of_local.originals
 
     def _free_sends(self) -> None:
         if self._of_local is not None and self._local is not None:
             self._of_local.undo()
-            self._local = self._exchange.own_send = None
+            self._local = self._exchange.own_sends = None
 
     async def _send_bytes(self, data: bytes, *, topic: str = "", **options: Any) -> Any:
         if topic != TOPIC:
@@ -158,6 +164,30 @@ class Guard:
                 sending.add_done_callback(log_failure)
         else:
             await asyncio.gather(*sends)
+
+
+def _refusing(local: Any, known: Mapping[str, object]) -> dict[str, Callable[..., Any]]:
+    """Methods that refuse the topic, in place of those of a participant that take a topic and are not `known`."""
+    refusing: dict[str, Callable[..., Any]] = {}
+    for name, method in inspect.getmembers(type(local), inspect.isfunction):
+        parameters = inspect.signature(method).parameters
+        if not name.startswith("_") and name not in known and "topic" in parameters:
+            # The first parameter is the participant itself.
+            refusing[name] = _refuse(name, getattr(local, name), list(parameters).index("topic") - 1)
+    return refusing
+
+
+def _refuse(name: str, original: Callable[..., Any], position: int) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        topic = arguments[position] if len(arguments) > position else options.get("topic")
+        if topic == TOPIC:
+            raise Unsupported(
+                f"the gate of this Room guards nothing that is sent by {name}, so it lets nothing out that way on the "
+                f"topic {TOPIC}: upgrade greenroom, or send on another topic"
+            )
+        return original(*arguments, **options)
+
+    return call
 
 
 class _Reader:
@@ -224,9 +254,10 @@ class _Replaced:
 
     def __init__(self, target: Any, **methods: Callable[..., Any]) -> None:
         self._target = target
-        self.originals = {name: getattr(target, name) for name in methods}
+        # A release may lack one.
+        self.originals = {name: getattr(target, name) for name in methods if hasattr(target, name)}
         self._before = {name: method for name, method in vars(target).items() if name in methods}
-        vars(target).update(methods)
+        vars(target).update({name: methods[name] for name in self.originals})
 
     def undo(self) -> None:
         """Give the object back as it was."""

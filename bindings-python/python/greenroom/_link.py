@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from greenroom._asyncio import running_loop
 from greenroom._native import Controller, Driver, NativeError
 
 if TYPE_CHECKING:
@@ -73,14 +74,14 @@ class NativeHold:
         _end_at_exit(self)
 
     async def attach(self, wake: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         sock = socket.socket(fileno=self._driver.detach_fileno())
         connecting = self._loop.create_task(self._listen(sock, wake))
         # Whoever is cancelled here waits for the end next, which is told through the same socket.
         await asyncio.shield(connecting)
 
     async def _listen(self, sock: socket.socket, wake: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._transport, _ = await loop.connect_accepted_socket(lambda: _Wake(wake), sock)
 
     def detach(self) -> None:
@@ -202,7 +203,7 @@ class ControllerLink:
     """The protocol, run by the event loop: its clock is the loop's, its deadlines are the loop's timers."""
 
     def __init__(self, peer: Peer, **options: Any) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._peer = peer
         self._controller = Controller(json.dumps(options), self._loop.time())
         self._wake: Callable[[], None] | None = None

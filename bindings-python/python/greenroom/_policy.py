@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from greenroom import _checks
 from greenroom.errors import InvalidArgument
 
 __all__ = ["Audit", "Overlap", "Policy", "Scope"]
@@ -43,8 +44,9 @@ class Policy:
     `hidden` for supervisors alone."""
 
 
-def host_options(policy: object, run_input: object) -> str:
+def host_options(policy: object, run_input: object, on_audit: object = None) -> str:
     """The options of a host, as the native half takes them; anything else than they can be is told."""
+    _checks.optional(_checks.function, on_audit=on_audit)
     if policy is None:
         policy = Policy()
     elif isinstance(policy, Mapping):
@@ -52,10 +54,16 @@ def host_options(policy: object, run_input: object) -> str:
     elif not isinstance(policy, Policy):
         kind = type(policy).__name__
         raise InvalidArgument(f"policy is a {kind}; give a greenroom.Policy or a dict of identities and their scopes")
+    _checks.text("run_input", run_input)
     if run_input not in get_args(Overlap):
         raise InvalidArgument(f"run_input is {run_input!r}; it must be 'queue' or 'refuse'")
-    if isinstance(policy.hidden, str) or not all(isinstance(identity, str) for identity in policy.hidden):
+    if (
+        not isinstance(policy.hidden, Collection)
+        or isinstance(policy.hidden, str)
+        or not all(isinstance(identity, str) for identity in policy.hidden)
+    ):
         raise InvalidArgument(f"hidden is {policy.hidden!r}; give a list of identities")
+    _checks.mapping("by_identity", policy.by_identity)
     return json.dumps(
         {
             "policy": {
@@ -69,6 +77,7 @@ def host_options(policy: object, run_input: object) -> str:
 
 
 def _scopes(whose: str, scopes: Collection[Scope]) -> list[Scope]:
-    if isinstance(scopes, str) or not set(scopes) <= set(_ALL):
+    known = isinstance(scopes, Collection) and not isinstance(scopes, str) and all(one in _ALL for one in scopes)
+    if not known:
         raise InvalidArgument(f"the scopes of {whose!r} are {scopes!r}; give a list of {', '.join(map(repr, _ALL))}")
     return list(scopes)

@@ -9,11 +9,12 @@ Of the SDK, only what is public is used, long messages apart (see `_targeted`), 
 - `Room`: `register_byte_stream_handler`, `unregister_byte_stream_handler`, `on`, `off`, `isconnected`,
   `connection_state`, `remote_participants` by identity, `local_participant`; its events `participant_connected`,
   `participant_disconnected`, `participant_permissions_changed`, `connection_state_changed`, `reconnected`,
-  `disconnected`;
+  `disconnected`; where it tells of no permissions, they are read before each decision;
 - a participant's `sid`, `identity`, `kind`, `attributes`, `permissions.can_manage_agent_session` and
   `permissions.hidden`;
-- `LocalParticipant.send_bytes(data, *, topic, name, destination_identities, attributes)`;
-- a reader of a byte stream: `info.size`, `info.attributes`, `async for`, `close`.
+- `LocalParticipant.send_bytes(data, *, topic, name, destination_identities, attributes)`, from livekit 1.1.21 on, or
+  `stream_bytes(name, *, total_size, topic, destination_identities, attributes)` and its writer's `write` and `aclose`;
+- a reader of a byte stream: `info.size`, `info.attributes`, `async for`, and `close` from livekit 1.1.15 on.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import itertools
 import json
 import logging
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from greenroom._asyncio import running_loop
 from greenroom._eager import start
 from greenroom._link import Receiver, weak
-from greenroom._livekit import check_room, is_connected
+from greenroom._livekit import check_room, is_connected, tells_of_permissions
 from greenroom._native import Switchboard
 from greenroom._policy import Audit
 from greenroom._session import _ask
@@ -55,19 +57,23 @@ class Exchange:
 
     def __init__(self, room: Any) -> None:
         self.room = room
-        # How to send past whoever watches over the sends of others; None is the plain way.
-        self.own_send: Callable[..., Coroutine[Any, Any, Any]] | None = None
+        # How to send past whoever watches over the sends of others, by name; None is the plain way.
+        self.own_sends: Mapping[str, Callable[..., Coroutine[Any, Any, Any]]] | None = None
         # The handlers are put on and taken off past whoever watches over the handlers of others.
         self._register = room.register_byte_stream_handler
         self._unregister = room.unregister_byte_stream_handler
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._switchboard = Switchboard(self._loop.time())
         self._users = 0
         self._hosts: dict[int, tuple[Callable[[bytes, str], None], Audit | None]] = {}
         self._listeners: dict[str, list[Receiver]] = {}
         self._peers: dict[str, str] = {}
+        self._grants: dict[str, bool] = {}
         self._streams: dict[int, Any] = {}
         self._reads: set[asyncio.Task[None]] = set()
+        # Whether streams are read to their end though nobody wants them: releases whose readers cannot be closed keep
+        # what is not read, as much as the sender likes.
+        self._reads_all = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._failed: dict[int, Exception] = {}
         self._news: set[asyncio.Future[None]] = set()
@@ -94,12 +100,12 @@ class Exchange:
         """The exchange of a Room.
 
         Raises:
-            SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
             InvalidArgument: It is no Room, or the Room is in use on another event loop.
         """
         check_room(room)
         exchange = _exchanges.get(id(room))
-        if exchange is not None and exchange._loop is not asyncio.get_running_loop():
+        if exchange is not None and exchange._loop is not running_loop():
             if exchange._users:
                 raise InvalidArgument("this Room is in use on another event loop; use it there")
             exchange = None
@@ -229,11 +235,20 @@ class Exchange:
         # Unset and anything that is not plainly true is no grant.
         grant = getattr(participant.permissions, "can_manage_agent_session", None)
         self._peers[participant.sid] = participant.identity
+        self._grants[participant.sid] = grant is True
         now = self._loop.time()
         _ask(self._switchboard.set_peer, participant.sid, participant.identity, grant is True, now)
 
+    def _reread_grants(self) -> None:
+        """Learn of grants that were given or taken away without an event."""
+        for participant in list(self.room.remote_participants.values()):
+            grant = getattr(participant.permissions, "can_manage_agent_session", None)
+            if participant.sid and self._grants.get(participant.sid) is not (grant is True):
+                self._announce(participant)
+
     def _remove(self, sid: str) -> None:
         identity = self._peers.pop(sid, None)
+        self._grants.pop(sid, None)
         if identity is None:
             return
         _ask(self._switchboard.remove_peer, sid, self._loop.time())
@@ -283,9 +298,10 @@ class Exchange:
         self._announce(self.room.remote_participants.get(identity))
         stream = _ask(self._switchboard.begin, identity, reader.info.size or None, self._loop.time())
         self._streams[stream] = reader
-        # At once: a stream that is not wanted is not read at all.
+        # At once: a stream that is not wanted is not read at all, if it can be closed.
         self._pump()
-        if stream in self._streams:
+        self._reads_all = not hasattr(reader, "close")
+        if stream in self._streams or self._reads_all:
             task = self._loop.create_task(self._read(stream, reader))
             self._reads.add(task)
             task.add_done_callback(self._reads.discard)
@@ -294,6 +310,8 @@ class Exchange:
         try:
             async for chunk in reader:
                 if stream not in self._streams:
+                    if self._reads_all:
+                        continue
                     break
                 if not _ask(self._switchboard.chunk, stream, chunk, self._loop.time()):
                     self._cut(stream)
@@ -304,19 +322,25 @@ class Exchange:
         else:
             finish = self._switchboard.end
         if self._streams.pop(stream, None) is not None:
+            if not tells_of_permissions():
+                self._reread_grants()
             _ask(finish, stream, self._loop.time())
         self._pump()
 
     def _cut(self, stream: int) -> None:
         """Stop reading a stream."""
         reader = self._streams.pop(stream, None)
-        if reader is not None:
+        if hasattr(reader, "close"):
             reader.close()
 
     def _cut_streams(self) -> None:
         for stream in list(self._streams):
             _ask(self._switchboard.abort, stream, self._loop.time())
             self._cut(stream)
+        if self._reads_all:
+            # Nothing else ends them.
+            for task in self._reads:
+                task.cancel()
 
     def _pump(self) -> None:
         """Hand on whatever the last step has caused."""
@@ -387,7 +411,7 @@ class Exchange:
     async def _send_all(self) -> None:
         """Send what there is to send, one after the other: so the order of messages is kept."""
         try:
-            while (step := self._switchboard.poll_send()) is not None:
+            while (step := self._next_send()) is not None:
                 # What was held back may go in when something else goes out.
                 self._pump()
                 if step[0] == "done":
@@ -404,6 +428,12 @@ class Exchange:
             self._has_sender = False
             self._sender = None
         self._pump()
+
+    def _next_send(self) -> tuple[Any, ...] | None:
+        """What is to be sent next. Who may have it is decided now."""
+        if not tells_of_permissions():
+            self._reread_grants()
+        return self._switchboard.poll_send()
 
     async def _send_to(self, to: list[tuple[str, str]], message: bytes) -> None:
         addresses = self._addresses_of(to)
@@ -439,8 +469,18 @@ class Exchange:
             "destination_identities": addresses.identities,
             "attributes": {_CLAIM: local.identity} if local.permissions.hidden else None,
         }
-        if addresses.take_as_a_packet(message) or not await send_stream(local, message, **options):
-            await (self.own_send or local.send_bytes)(message, **options)
+        own = self.own_sends
+        send_bytes = getattr(local, "send_bytes", None) if own is None else own.get("send_bytes")
+        is_one_packet = send_bytes is not None and addresses.take_as_a_packet(message)
+        if not is_one_packet and await send_stream(local, message, **options):
+            return
+        if send_bytes is not None:
+            await send_bytes(message, **options)
+        else:
+            stream_bytes = local.stream_bytes if own is None else own["stream_bytes"]
+            writer = await stream_bytes(**options, total_size=len(message))
+            await writer.write(message)
+            await writer.aclose()
 
     def _addresses_of(self, to: list[tuple[str, str]]) -> Addresses:
         """Those of the recipients who are in the room as they were."""

@@ -14,12 +14,13 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from greenroom import _json
+from greenroom import _checks, _json
+from greenroom._asyncio import running_loop
 from greenroom._credentials import TrackSource
 from greenroom._link import NativeHold, weak
 from greenroom._native import NativeError, RoomDriver
 from greenroom._session import _ask
-from greenroom._start import _check_seconds, _check_text, _reached_by
+from greenroom._start import _reached_by
 from greenroom.audio import Frame
 from greenroom.errors import InvalidArgument, forked, from_json
 
@@ -406,9 +407,8 @@ class Room:
             Unsupported: The server is too old.
             SessionTimeout, IoError: The server cannot be reached, or is not trusted; the message says at which step.
         """
-        _check_text("url", url)
-        _check_text("token", token)
-        _check_seconds("timeout", timeout)
+        _checks.each(_checks.text, url=url, token=token)
+        _checks.seconds("timeout", timeout)
         room = object.__new__(cls)
         options = {"url": url, "token": token, "connect_timeout": timeout, **_reached_by(ca, proxy)}
         await room._join(json.dumps(options))
@@ -450,6 +450,9 @@ class Room:
 
     async def publish(self, payload: bytes, *, topic: str = "", to: Sequence[str] = (), reliable: bool = True) -> None:
         """Send a data packet of up to about 63 kB, to these identities or to everybody; back when it has left."""
+        _checks.text("topic", topic)
+        _checks.flag("reliable", reliable)
+        _bytes("payload", payload)
         await self._call({"call": "publish", "topic": topic, "to": _identities(to), "reliable": reliable}, payload)
 
     async def send_bytes(
@@ -477,6 +480,7 @@ class Room:
         Returns:
             The stream's id.
         """
+        _bytes("data", data)
         call = _sending("send_bytes", topic, to, name, mime_type, attributes, compress)
         answer, _ = await self._call(call, data)
         return str(answer["id"])
@@ -503,7 +507,7 @@ class Room:
         Raises:
             InvalidArgument: They come in elsewhere already.
         """
-        _check_text("topic", topic)
+        _checks.text("topic", topic)
         return IncomingStreams(self, _ask(self._driver.receive, topic))
 
     # ---- audio -----------------------------------------------------------------------------------------------------
@@ -523,7 +527,7 @@ class Room:
             PermissionDenied: The token does not grant `can_publish`, or not for this source.
             SessionTimeout: The server does not take it.
         """
-        _check_text("name", name)
+        _checks.each(_checks.text, name=name, source=source)
         answer, _ = await self._call({"call": "publish_audio", "name": name, "source": source})
         return LocalAudioTrack(self, answer["track"], answer["sid"], name)
 
@@ -543,7 +547,8 @@ class Room:
             SessionTimeout: The server does not give it.
         """
         sid = track.sid if isinstance(track, Track) else track
-        _check_text("sid", sid)
+        _checks.text("track", sid)
+        _checks.whole("rate", rate)
         answer, _ = await self._call({"call": "subscribe", "sid": sid, "rate": rate})
         return AudioStream(self, answer["reader"], _json.build(Track, answer["track"]), answer["from"], rate)
 
@@ -551,10 +556,12 @@ class Room:
 
     async def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Change attributes of our own participant; an empty value removes one. It needs `can_update_metadata`."""
+        _checks.text_mapping("attributes", attributes)
         await self._call({"call": "set_attributes", "attributes": dict(attributes)})
 
     async def set_metadata(self, metadata: str) -> None:
         """Change the metadata of our own participant, to what is not empty. It needs `can_update_metadata`."""
+        _checks.text("metadata", metadata)
         await self._call({"call": "set_metadata", "metadata": metadata})
 
     async def close(self) -> None:
@@ -579,7 +586,7 @@ class Room:
     # ---- how -------------------------------------------------------------------------------------------------------
 
     async def _join(self, options: str) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._process = os.getpid()
         self._tokens = itertools.count(1)
         self._waiting = {}
@@ -645,7 +652,7 @@ class Room:
     def _check_loop(self) -> None:
         if os.getpid() != self._process:
             raise forked(self._process)
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise InvalidArgument("this room belongs to another event loop; use it where it was joined")
 
 
@@ -848,6 +855,10 @@ def _sending(
     attributes: Mapping[str, str] | None,
     compress: bool,
 ) -> dict[str, Any]:
+    _checks.text("topic", topic)
+    _checks.optional(_checks.text, name=name, mime_type=mime_type)
+    _checks.optional(_checks.text_mapping, attributes=attributes)
+    _checks.flag("compress", compress)
     return {
         "call": call,
         "topic": topic,
@@ -862,7 +873,14 @@ def _sending(
 def _identities(to: Sequence[str]) -> list[str]:
     if isinstance(to, str):
         raise InvalidArgument(f"to is {to!r}; it takes a list of identities, such as [{to!r}]")
+    _checks.texts("to", to)
     return list(to)
+
+
+def _bytes(what: str, value: object) -> None:
+    # `bytes(3)` is three zeros.
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise InvalidArgument(f"{what} is of type {type(value).__name__}; give bytes")
 
 
 def _close_reader(driver: RoomDriver, number: int) -> None:

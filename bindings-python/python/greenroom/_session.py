@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from greenroom import _json
+from greenroom import _checks, _json
+from greenroom._asyncio import running_loop
 from greenroom._link import Link, SharedLink, weak
 from greenroom._live import device_of, say_live
 from greenroom._native import NativeError
@@ -74,7 +75,7 @@ class Session:
     def __init__(self, link: Link) -> None:
         self.started = Started()
         self._link = link
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._process = os.getpid()
         self._tokens = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[bool, str]]] = {}
@@ -117,6 +118,9 @@ class Session:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidArgument(f"the text to say holds half a character (a lone surrogate): {error}") from None
+        _checks.optional(_checks.function, tts=tts)
+        _checks.optional(_checks.whole, rate=rate)
+        _checks.optional(_checks.seconds, interrupt_after=interrupt_after, timeout=timeout)
         if tts is not None:
             sound = tts(text)
             if inspect.isawaitable(sound):
@@ -165,10 +169,14 @@ class Session:
             DeviceLost, DeviceNotFound: The device failed. What it gave was said.
             SessionTimeout: The agent was done speaking before it was to be interrupted.
         """
+        _checks.text("text", text)
+        _checks.optional(_checks.whole, rate=rate)
+        _checks.optional(_checks.number, duration=duration)
+        _checks.optional(_checks.seconds, interrupt_after=interrupt_after, timeout=timeout)
         arguments: dict[str, Any] = {"text": text}
         if interrupt_after is not None:
             arguments["interrupt_after_ms"] = interrupt_after * 1000
-        if duration is not None and not (isinstance(duration, (int, float)) and 0 < duration < math.inf):
+        if duration is not None and not 0 < duration < math.inf:
             raise InvalidArgument(f"duration is {duration!r}; it must be a number of seconds above 0")
         check_channel(channel)
         found = device_of(sound, channel)
@@ -233,12 +241,15 @@ class Session:
             "output_video": output_video,
             "output_transcription": output_transcription,
         }
+        _checks.optional(_checks.flag, **toggles)
         await self._call(timeout, "update_io", **{name: on for name, on in toggles.items() if on is not None})
 
     async def finalize_simulation(
         self, provisional_success: bool, provisional_reason: str = "", *, timeout: float | None = None
     ) -> Verdict:
         """Ask the agent for its verdict on a simulation, telling it what the simulation thinks so far."""
+        _checks.flag("provisional_success", provisional_success)
+        _checks.text("provisional_reason", provisional_reason)
         answer = await self._call(
             timeout,
             "finalize_simulation",
@@ -258,6 +269,7 @@ class Session:
         Args:
             from_now: Begin with what is to come, not with the oldest event that is kept.
         """
+        _checks.flag("from_now", from_now)
         return Events(self, _ask(self._link.end_of_events) if from_now else 0)
 
     def status(self) -> Status:
@@ -377,6 +389,7 @@ class Session:
                 raise from_json(text)
 
     async def _call(self, timeout: float | None, operation: str, **arguments: Any) -> dict[str, Any]:
+        _checks.optional(_checks.seconds, timeout=timeout)
         self._check_loop()
         if self._is_detached and (closed := self.closed) is not None:
             raise closed
@@ -418,7 +431,7 @@ class Session:
     def _check_loop(self) -> None:
         if os.getpid() != self._process:
             raise forked(self._process)
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise InvalidArgument(
                 "this session belongs to another event loop; use it where it was opened, or use greenroom.sync, "
                 "whose sessions work in any thread"
@@ -494,6 +507,8 @@ class Opening:
             raise InvalidArgument(
                 "this session was opened already; call start, join, open, attach or in_process again for another"
             )
+        # Before anything is started that nobody could end.
+        running_loop()
         session = self._session = Session(await self._connect())
         await session._open(self._timeout)
         return session

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from greenroom import _native
+from greenroom import _checks, _native
 from greenroom._audio_frame import Frame, samples_of
 from greenroom.errors import InvalidArgument, from_json
 
@@ -144,7 +144,8 @@ def warn(notes: Iterable[tuple[str, str]], what: str) -> None:
 
 def _gathered(sound: Sound, rate: int | None, channel: int | None) -> Speech:
     """The speech in a sound that is there, or comes without waiting."""
-    if rate is not None and (not isinstance(rate, int) or rate < 1):
+    _checks.optional(_checks.whole, rate=rate)
+    if rate is not None and rate < 1:
         raise InvalidArgument(f"rate is {rate!r}; it must be a number of samples per second, such as 24000")
     check_channel(channel)
     if isinstance(sound, Speech):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from greenroom import _native
+from greenroom import _checks, _native
 from greenroom._link import Link, NativeLink, SharedLink
 from greenroom._session import Opening, _ask
 from greenroom.errors import InvalidArgument
@@ -77,18 +76,17 @@ def start(
     """
     if python is not None and node is not None and entry is None:
         raise InvalidArgument("python= and node= were both given, and no file that tells which is meant; name the file")
-    _check_seconds("timeout", timeout)
-    if idle_timeout is not None:
-        _check_seconds("idle_timeout", idle_timeout)
+    _checks.optional(_checks.path, entry=entry, python=python, node=node, cwd=cwd, log=log, recording=recording)
+    _checks.seconds("timeout", timeout)
+    _checks.optional(_checks.seconds, idle_timeout=idle_timeout)
+    _checks.optional(_checks.whole, port=port)
+    _checks.each(_checks.flag, sync=sync, audio=audio)
+    _checks.texts("args", args)
+    _checks.optional(_checks.text_mapping, env=env)
     if port is not None and not 0 <= port <= 65535:
         raise InvalidArgument(f"port is {port}; it must be from 1 to 65535, or None for any free one")
     if recording is not None and not audio:
         raise InvalidArgument("recording= was given for a session without audio; start it with audio=True")
-    for argument in args:
-        _check_text("args", argument)
-    for name, value in (env or {}).items():
-        _check_text("env", name)
-        _check_text(f"env[{name!r}]", value)
     is_python = os.fspath(entry).endswith(".py") if entry is not None else python is not None
     interpreter = python if is_python else node
     agent = {
@@ -136,6 +134,9 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
         SessionTimeout: It did not answer in time.
     """
 
+    _checks.text("name", name)
+    _checks.seconds("timeout", timeout)
+
     async def connect() -> Link:
         # A daemon that is stuck would block for seconds.
         return SharedLink(await asyncio.to_thread(_ask, _native.open, name))
@@ -159,16 +160,18 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
         text_mode: Whether its audio is turned off, so that it works without speech models.
 
     Raises (when it is awaited or entered):
-        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or lacks what this needs.
         InvalidArgument: It is no `AgentSession`, or it is not started.
         SessionTimeout: It was not ready in time.
     """
+
+    _checks.seconds("timeout", timeout)
+    _checks.flag("text_mode", text_mode)
 
     async def connect() -> Link:
         from greenroom._link import ControllerLink
         from greenroom._livekit import InProcess
 
-        asyncio.get_running_loop()
         return ControllerLink(InProcess(agent_session), text_mode=text_mode)
 
     return Opening(connect, timeout)
@@ -195,11 +198,10 @@ def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Op
         InvalidArgument: The Room is not connected, several agents are in it and none is named, or something else than
             Greenroom handles the topic of agent sessions on this Room already.
         SessionTimeout: There was no agent, or it did not answer in time.
-        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
     """
-    _check_seconds("timeout", timeout)
-    if agent is not None:
-        _check_text("agent", agent)
+    _checks.seconds("timeout", timeout)
+    _checks.optional(_checks.text, agent=agent)
 
     async def connect() -> Link:
         from greenroom._attach import RoomAgent, random_prefix
@@ -248,13 +250,10 @@ def join(
         IoError: The server or the proxy cannot be found or reached, or the server is not trusted.
         Unsupported: The server is too old.
     """
-    _check_text("url", url)
-    _check_text("token", token)
-    if agent is not None:
-        _check_text("agent", agent)
-    _check_seconds("timeout", timeout)
-    if idle_timeout is not None:
-        _check_seconds("idle_timeout", idle_timeout)
+    _checks.each(_checks.text, url=url, token=token)
+    _checks.optional(_checks.text, agent=agent)
+    _checks.seconds("timeout", timeout)
+    _checks.optional(_checks.seconds, idle_timeout=idle_timeout)
     options = {
         "url": url,
         "token": token,
@@ -273,25 +272,15 @@ def join(
 
 def _reached_by(ca: _Path | bytes | None, proxy: str | None) -> dict[str, str | None]:
     """The options of a room that say how its server is reached."""
-    if proxy is not None:
-        _check_text("proxy", proxy)
+    _checks.optional(_checks.text, proxy=proxy)
     if isinstance(ca, bytes):
         # Else it would be taken for the name of a file.
         if b"-----BEGIN " not in ca:
             raise InvalidArgument("the bytes of ca are no PEM; give a file of certificates, or their text")
         ca = ca.decode("latin-1")
     path = os.fspath(ca) if isinstance(ca, os.PathLike) else ca
-    if path is not None:
-        _check_text("ca", path)
+    if path is not None and not isinstance(path, str):
+        raise InvalidArgument(
+            f"ca is of type {type(path).__name__}; give a file of certificates, or their bytes or text"
+        )
     return {"ca": path, "proxy": proxy}
-
-
-def _check_seconds(what: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise InvalidArgument(f"{what} is {value!r}; it must be a number of seconds, 0 or more")
-
-
-def _check_text(what: str, value: object) -> None:
-    if not isinstance(value, str):
-        # It is not quoted: it may be a secret of another type.
-        raise InvalidArgument(f"{what} holds a value of type {type(value).__name__}; it takes str only")

@@ -30,14 +30,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
-from greenroom import _json, _native
+from greenroom import _checks, _json, _native
+from greenroom._asyncio import running_loop
 from greenroom._audio_frame import Frame, samples_to_play
 from greenroom._audio_function import Function, Sink, Source
 from greenroom._link import NativeHold, weak
 from greenroom._native import CaptureDriver, PlaybackDriver
 from greenroom._session import _ask
 from greenroom._speech import Noise, check_channel, noisy
-from greenroom._start import _check_seconds
 from greenroom.errors import DeviceLost, GreenroomError, InvalidArgument, SessionTimeout, forked
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ def capture(
         AudioUnavailable: There is nothing to reach devices through; the message says what to install.
     """
     check_channel(channel)
+    _checks.number("frame_ms", frame_ms)
     options = _options(
         device, rate, channels, queue, latency, reopen, timeout, clock, frame_ms=frame_ms, channel=channel
     )
@@ -292,8 +293,7 @@ def playback(
     Raises:
         Those of `capture`.
     """
-    if jitter is not None:
-        _check_seconds("jitter", jitter)
+    _checks.optional(_checks.seconds, jitter=jitter)
     options = _options(device, rate, channels, queue, latency, reopen, timeout, clock, jitter_ms=_ms(jitter))
     return Opening(lambda: Playback._begin(options, device if callable(device) else None))
 
@@ -304,6 +304,7 @@ async def devices() -> list[Device]:
     Raises:
         AudioUnavailable: There is nothing to ask; the message says what to install.
     """
+    running_loop()
     return await asyncio.to_thread(_devices)
 
 
@@ -333,6 +334,8 @@ class Opening(Generic[_StreamT]):
     async def _open(self) -> _StreamT:
         if self._stream is not None:
             raise InvalidArgument("this stream was opened already; call capture or playback again for another")
+        # Before a device is opened that nobody could close.
+        running_loop()
         stream = self._stream = self._begin()
         await stream._open()
         return stream
@@ -399,7 +402,7 @@ class _Stream:
 
     def _hold_on(self, driver: CaptureDriver | PlaybackDriver, function: Function | None) -> None:
         self._function = function
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._process = os.getpid()
         self._news: set[asyncio.Future[None]] = set()
         self._at_once = 0
@@ -434,9 +437,8 @@ class _Stream:
 
     async def _until(self, ask: Callable[[], _T | None], timeout: float | None = None, what: str = "") -> _T:
         """What `ask` gives, once it gives something. To cancel it loses nothing."""
+        _checks.optional(_checks.seconds, timeout=timeout)
         self._check_loop()
-        if timeout is not None:
-            _check_seconds("timeout", timeout)
         deadline = None if timeout is None else self._loop.time() + timeout
         self._at_once += 1
         if self._at_once > _TURN:
@@ -485,7 +487,7 @@ class _Stream:
     def _check_loop(self) -> None:
         if os.getpid() != self._process:
             raise forked(self._process)
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise InvalidArgument(
                 "this stream belongs to another event loop; use it where it was opened, or use greenroom.sync, whose "
                 "streams work in any thread"
@@ -536,6 +538,7 @@ class Capture(_Stream):
         Raises:
             SessionTimeout: None came within `timeout` seconds; the stream goes on.
         """
+        _checks.optional(_checks.seconds, timeout=timeout)
         return self._frame(await self._until(self._driver.poll_frame, timeout, "a frame"))
 
     def _notices(self) -> list[tuple[str, str]]:
@@ -611,6 +614,7 @@ class Playback(_Stream):
             SessionTimeout: There was not enough room in time.
             InvalidArgument: It has another rate or other channels than the playback, or is no such audio.
         """
+        _checks.optional(_checks.seconds, timeout=timeout)
         data, is_float, *_ = samples_to_play(audio, self.rate, self.channels)
         written = 0
         me = object()
@@ -639,6 +643,7 @@ class Playback(_Stream):
         Raises:
             SessionTimeout: It took longer than `timeout` seconds.
         """
+        _checks.optional(_checks.seconds, timeout=timeout)
         _ask(self._driver.flush)
         await self._until(lambda: self._driver.poll_drained() or None, timeout, "playing what was written")
 
@@ -696,13 +701,17 @@ def _options(
     **others: float | None,
 ) -> str:
     """The options that recording and playing share, as JSON, and others."""
-    if not isinstance(device, (str, int, type(None))) and not callable(device):
-        raise InvalidArgument(f"device is {device!r}; give an id, a name, a number, a virtual device or a function")
+    given: object = device
+    if not isinstance(given, (str, int, type(None))) and not callable(given):
+        found = _checks.shown(given)
+        raise InvalidArgument(f"device is {found}; give an id, a name, a number, a virtual device or a function")
     for what, whole in (("rate", rate), ("channels", channels)):
-        if not isinstance(whole, int) or whole <= 0:
+        _checks.whole(what, whole)
+        if whole <= 0:
             raise InvalidArgument(f"{what} is {whole!r}; it must be a whole number above 0")
     for what, seconds in (("queue", queue), ("timeout", timeout), ("reopen", 0 if reopen is None else reopen)):
-        _check_seconds(what, seconds)
+        _checks.seconds(what, seconds)
+    _checks.each(_checks.text, latency=latency, clock=clock)
     return json.dumps(
         {
             "device": str(device) if isinstance(device, (str, int)) else None,

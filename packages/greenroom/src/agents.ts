@@ -1,7 +1,7 @@
 /** Which participant of a room is the agent, and whether we may drive it. */
 
 import { errorOf, invalid } from './failures.js';
-import { isAgent, isReconnecting, mayManage, type LocalParticipant, type Participant, type RoomLike } from './rtc.js';
+import { checkPermissions, isAgent, isReconnecting, mayManage, type LocalParticipant, type Participant, type RoomLike } from './rtc.js';
 
 /** How an agent is waited for. */
 interface Waiting {
@@ -54,6 +54,7 @@ export async function findAgent(room: RoomLike, { agent, timeout, signal }: Wait
 function checkGrant(room: RoomLike): void {
   const local = room.localParticipant as LocalParticipant | undefined;
   if (local === undefined || mayManage(local) === true) return;
+  checkPermissions(local);
   throw errorOf(
     'permission_denied',
     `this participant, ${JSON.stringify(local.identity)}, lacks the grant canManageAgentSession, without which it may not ` +

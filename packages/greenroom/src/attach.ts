@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { findAgent } from './agents.js';
-import { millis, requireText } from './checks.js';
+import { checkOptions, millis, requireText } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
 import { Exchange, type ControllerUser } from './exchange.js';
 import { errorFromJson, errorOf } from './failures.js';
@@ -39,7 +39,9 @@ export function attach(room: RoomLike, options: AttachOptions = {}): Promise<Ses
 /** How long an agent may take to answer a ping before it is asked again: one whose session has not begun hears nothing. */
 const PING_MS = 500;
 
-async function connect(room: RoomLike, { agent, timeout, signal, logger }: AttachOptions): Promise<Session> {
+async function connect(room: RoomLike, options: AttachOptions): Promise<Session> {
+  checkOptions('attach', options, { agent: 'own', timeout: 'own', logger: 'logger', signal: 'signal' });
+  const { agent, timeout, signal, logger } = options;
   const deadline = performance.now() + (millis('timeout', timeout) ?? START_TIMEOUT_MS);
   const left = () => Math.max(deadline - performance.now(), 1);
   if (agent !== undefined) requireText('the identity of the agent', agent);

@@ -1,6 +1,6 @@
 /** A short stretch of audio, and what else may be one. */
 
-import { shown } from './checks.js';
+import { checkOptions, shown } from './checks.js';
 import { invalid } from './failures.js';
 
 /** An `AudioFrame` of @livekit/rtc-node. */
@@ -47,7 +47,10 @@ export class Frame {
   /** How many samples of each channel are missing just before it. */
   readonly lost: number;
 
-  constructor(data: Int16Array, { rate, channels = 1, time = 0, lost = 0 }: FrameOptions) {
+  constructor(data: Int16Array, options: FrameOptions) {
+    checkOptions('Frame', options, { rate: 'number', channels: 'number', time: 'number', lost: 'number' });
+    const { rate, channels = 1, time = 0, lost = 0 } = options ?? {};
+    if (rate === undefined) throw invalid('Frame: rate is missing; give how many samples a second has');
     this.data = data;
     this.rate = rate;
     this.channels = channels;

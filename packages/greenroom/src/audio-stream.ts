@@ -1,7 +1,7 @@
 /** What recording and playing have in common. */
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { millis } from './checks.js';
+import { checkOptions, millis, type Kinds } from './checks.js';
 import type { FunctionDevice } from './audio-function.js';
 import { DeviceLost } from './errors.js';
 import { errorFromNative, errorOf } from './failures.js';
@@ -54,6 +54,8 @@ export interface AudioCallOptions {
   /** Gives up waiting: it rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
+
+const CALL_OPTIONS: Kinds<AudioCallOptions> = { timeout: 'own', signal: 'signal' };
 
 /** Something that happened to a stream besides audio. */
 export type AudioEvent =
@@ -176,7 +178,7 @@ export abstract class Stream {
 
   /** @internal What `poll` gives, once it gives something. */
   protected until<T>(poll: () => T | null, what: string, options: AudioCallOptions): Promise<T> {
-    return quiet(this.#until(poll, what, options));
+    return quiet(this.#checked(poll, what, options));
   }
 
   /** @internal Asks the addon. */
@@ -194,6 +196,11 @@ export abstract class Stream {
   protected wake(): void {
     this.function?.serve();
     for (const ready of [...this.#news]) ready();
+  }
+
+  async #checked<T>(poll: () => T | null, what: string, options: AudioCallOptions): Promise<T> {
+    checkOptions('a call of a stream', options, CALL_OPTIONS);
+    return this.#until(poll, what, options);
   }
 
   async #close(): Promise<void> {

@@ -21,7 +21,7 @@ import { Readable, Writable } from 'node:stream';
 import { type Audio, frameOf, Frame, samplesOf } from './audio-frame.js';
 import { FunctionDevice, type Sink, type Source } from './audio-function.js';
 import { type AudioEvent, Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
-import { checkChannel, millis } from './checks.js';
+import { checkChannel, checkOptions, millis, type Kinds } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
 import { captures } from './live.js';
@@ -144,6 +144,18 @@ export function devices(): Promise<Device[]> {
   );
 }
 
+const OPEN_OPTIONS: Kinds<OpenStreamOptions & { device?: unknown }> = {
+  device: 'own',
+  rate: 'own',
+  channels: 'own',
+  queue: 'own',
+  latency: 'text',
+  reopen: 'own',
+  timeout: 'own',
+  clock: 'text',
+  signal: 'signal',
+};
+
 /**
  * A microphone, or what stands for one; iterate over its frames. Frames that wait to be read are kept while `queue` lasts.
  * After the last one of a device that has an end, or once it is closed, the iteration ends; it rejects with `DeviceLost` if
@@ -162,6 +174,7 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
 
   /** @internal */
   static async open(options: CaptureOptions): Promise<Capture> {
+    checkOptions('capture', options, { ...OPEN_OPTIONS, frameMs: 'own', channel: 'own' });
     const { frameMs = CAPTURE.frameMs, channel } = options;
     checkChannel(channel);
     const checked = settings(options, CAPTURE, { frame_ms: millis('frameMs', frameMs), channel });
@@ -242,6 +255,7 @@ export class Playback extends Stream {
 
   /** @internal */
   static async open(options: PlaybackOptions): Promise<Playback> {
+    checkOptions('playback', options, { ...OPEN_OPTIONS, jitter: 'own' });
     const { jitter } = options;
     if (jitter !== undefined && !(jitter >= 0)) throw invalid(`jitter is ${jitter}; give milliseconds, 0 or more`);
     const checked = settings(options, PLAYBACK, { jitter_ms: jitter });
@@ -266,6 +280,7 @@ export class Playback extends Stream {
   }
 
   async #write(audio: Audio, options: AudioCallOptions): Promise<void> {
+    checkOptions('write', options, { timeout: 'own', signal: 'signal' });
     const { bytes, isFloat } = samplesOf(audio, this.rate, this.channels);
     const me = {};
     let written = 0;
@@ -290,6 +305,7 @@ export class Playback extends Stream {
   /** Resolves once all that was written has been heard. Rejects with `SessionTimeout`, and the stream goes on. */
   drain(options: AudioCallOptions = {}): Promise<void> {
     const drain = async () => {
+      checkOptions('drain', options, { timeout: 'own', signal: 'signal' });
       this.ask(() => this.#driver.flush());
       await this.until(() => this.#driver.pollDrained() || null, 'playing what was written', options);
     };

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path';
 import { inspect } from 'node:util';
-import { millis, requireText } from './checks.js';
+import { checkOptions, millis, requireText } from './checks.js';
 import { ROOM, TTL_MS } from './defaults.js';
 import { errorFromNative } from './failures.js';
 import { camelCased, snakeCased } from './names.js';
@@ -67,6 +67,23 @@ async function make(room: string, options: CredentialsOptions): Promise<Credenti
 }
 
 function request(room: string, options: CredentialsOptions): object {
+  checkOptions('credentials', options, {
+    identity: 'text',
+    uniqueIdentity: 'flag',
+    name: 'text',
+    kind: 'text',
+    metadata: 'text',
+    attributes: 'textObject',
+    grants: 'object',
+    canManageAgentSession: 'flag',
+    dispatch: 'textsOrObject',
+    ttl: 'own',
+    url: 'text',
+    allowInternalUrl: 'flag',
+    apiKey: 'text',
+    apiSecret: 'text',
+    requestedBy: 'text',
+  });
   const { grants, canManageAgentSession, dispatch = [], ttl, uniqueIdentity, allowInternalUrl } = options;
   const agents = Array.isArray(dispatch) ? dispatch.map((agent: string) => [agent, null]) : Object.entries(dispatch);
   return {

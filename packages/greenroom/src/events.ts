@@ -1,5 +1,6 @@
 /** Events one after the other. */
 
+import { checkOptions } from './checks.js';
 import type { Driver } from './driver.js';
 import { camelCased } from './names.js';
 import { quiet } from './promises.js';
@@ -43,7 +44,9 @@ export class Events implements AsyncIterableIterator<Event> {
   #wake: (() => void) | undefined;
 
   /** @internal */
-  constructor(source: Source, { fromNow = false, signal }: EventsOptions) {
+  constructor(source: Source, options: EventsOptions) {
+    checkOptions('events', options, { fromNow: 'flag', signal: 'signal' });
+    const { fromNow = false, signal } = options;
     this.#source = source;
     this.#signal = signal;
     this.#place = fromNow ? source.driver.endOfEvents() : 0;

@@ -250,7 +250,7 @@ export class Exchange {
           for (const user of this.#controllersOf(it.identity)) user.skipped(it.announced, it.head);
           break;
         case 'cut':
-          quiet(this.#streams.get(it.stream)?.close() ?? Promise.resolve());
+          quiet(this.#streams.get(it.stream)?.close?.() ?? Promise.resolve());
           this.#streams.delete(it.stream);
           break;
         case 'audit':
@@ -334,8 +334,10 @@ export class Exchange {
     });
     try {
       for await (const chunk of reader) {
-        if (!this.#streams.has(stream)) return;
-        if (!this.#act((now) => this.#switchboard.chunk(stream, bufferOf(chunk), now))) return;
+        // What is not wanted is read all the same, and dropped, where the SDK would keep what is not read.
+        const isWanted =
+          this.#streams.has(stream) && this.#act((now) => this.#switchboard.chunk(stream, bufferOf(chunk), now));
+        if (!isWanted && reader.close !== undefined) return;
       }
       if (this.#streams.has(stream)) this.#act((now) => this.#switchboard.end(stream, now));
     } catch {
@@ -430,7 +432,7 @@ export class Exchange {
     this.#interception?.restore();
     this.room.unregisterByteStreamHandler(TOPIC);
     for (const event of NEWS) this.room.off(event, this.#onNews);
-    for (const reader of this.#streams.values()) void reader.close();
+    for (const reader of this.#streams.values()) void reader.close?.();
     this.#streams.clear();
     this.#failAll(notConnected());
   }

@@ -86,15 +86,6 @@ export function invalid(message: string): GreenroomError {
   return errorOf('invalid_argument', message);
 }
 
-/** @internal Does what may find that an SDK is missing or out of its range; that becomes an error of the table. */
-export function sdkErrors<T>(step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    throw errorFromSdk(error);
-  }
-}
-
 /** @internal The error of the table for an SDK that cannot be used; any other error stays. */
 export function errorFromSdk(error: unknown): unknown {
   return error instanceof SdkError ? errorOf(error.code, error.message, { cause: error.cause }) : error;

@@ -1,8 +1,9 @@
 /** The gate before an agent that the SDK itself hosts. */
 
+import { checkOptions } from './checks.js';
 import { Exchange, TOPIC, type Captor, type HostUser } from './exchange.js';
 import { MessageReader } from './interception.js';
-import { auditTo, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
+import { auditTo, GATE_OPTIONS, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import type { Participant, RoomLike, StreamHandler } from './rtc.js';
 
@@ -18,9 +19,10 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.f
  *     await session.start({ agent, room: ctx.room });
  *
  * It throws `InvalidArgument` for what is no Room, for a Room whose session has started already, and for a policy that
- * cannot be meant; `SdkTooOld` or `Unsupported` for a release of rtc-node that this package does not know.
+ * cannot be meant; `SdkTooOld` or `Unsupported` for a release of rtc-node that lacks what this needs.
  */
 export function gate(room: RoomLike, options: GateOptions = {}): Gate {
+  checkOptions('gate', options, GATE_OPTIONS);
   return new Gate(room, options);
 }
 

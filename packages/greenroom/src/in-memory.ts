@@ -1,6 +1,6 @@
 /** The link in memory to an agent of this process. */
 
-import { millis } from './checks.js';
+import { checkOptions, millis } from './checks.js';
 import { START_TIMEOUT_MS, TEXT_MODE } from './defaults.js';
 import { errorFromSdk, errorOf, invalid } from './failures.js';
 import type { AgentSessionLike, InProcessOptions } from './in-process.js';
@@ -15,6 +15,7 @@ const HOST_CLOSE_MS = 3_000;
 
 /** @internal See `inProcess`. */
 export async function attach(agentSession: AgentSessionLike, options: InProcessOptions): Promise<Session> {
+  checkOptions('inProcess', options, { timeout: 'own', textMode: 'flag', logger: 'logger', signal: 'signal' });
   const { signal, logger, timeout, textMode = TEXT_MODE } = options;
   signal?.throwIfAborted();
   const deadline = millis('timeout', timeout) ?? START_TIMEOUT_MS;

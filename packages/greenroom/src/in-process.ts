@@ -27,7 +27,7 @@ export interface InProcessOptions extends CallOptions {
  * no socket and no other process. To close it lets go of the agent's session and leaves that to its owner.
  *
  * It needs @livekit/agents, an optional peer dependency: rejects with `SdkMissing`, `SdkTooOld` or `Unsupported` (it is
- * too new) otherwise.
+ * lacks what this needs) otherwise.
  */
 export function inProcess(agentSession: AgentSessionLike, options: InProcessOptions = {}): Promise<Session> {
   // Loaded when it is needed: who drives agents as processes has no use for it.

@@ -1,6 +1,7 @@
 /** A guard before what others do with a Room, on one topic. */
 
 import { readFile } from 'node:fs/promises';
+import { errorOf } from './failures.js';
 import {
   behindGuard,
   sendsOf,
@@ -85,21 +86,35 @@ export class Interception {
     const sends = sendsOf(participant);
     behindGuard.set(participant, sends);
     const { streamBytes, sendFile, sendBytes } = sends;
+    const known = new Set(['streamBytes', 'sendFile', 'sendBytes']);
     const isGuarded = (options: SendOptions | undefined) =>
       this.#isOn && options?.topic === this.#topic && this.#guard.isGuarding;
     const give = (message: Uint8Array, options: SendOptions | undefined) =>
       this.#guard.sends(message, options?.destinationIdentities ?? []);
     const put = (name: string, by: unknown) => this.#undoLocal.push(replace(participant, name, by));
-    put('streamBytes', async (options?: SendOptions) =>
-      isGuarded(options) ? new GuardedWriter((message) => give(message, options)) : streamBytes(options),
-    );
-    put('sendFile', async (path: string | URL, options?: SendOptions) =>
-      isGuarded(options) ? give(await readFile(path), options) : sendFile(path, options),
-    );
-    if (sendBytes === undefined) return;
-    put('sendBytes', async (data: Uint8Array, options?: SendOptions) =>
-      isGuarded(options) ? give(data, options) : sendBytes(data, options),
-    );
+    if (streamBytes !== undefined) {
+      put('streamBytes', async (options?: SendOptions) =>
+        isGuarded(options) ? new GuardedWriter((message) => give(message, options)) : streamBytes(options),
+      );
+    }
+    if (sendFile !== undefined) {
+      put('sendFile', async (path: string | URL, options?: SendOptions) =>
+        isGuarded(options) ? give(await readFile(path), options) : sendFile(path, options),
+      );
+    }
+    if (sendBytes !== undefined) {
+      put('sendBytes', async (data: Uint8Array, options?: SendOptions) =>
+        isGuarded(options) ? give(data, options) : sendBytes(data, options),
+      );
+    }
+    for (const [name, method] of sendingMethods(participant)) {
+      if (known.has(name)) continue;
+      // What a later release adds, the guard does not know: it lets nothing of the topic out.
+      put(name, (...args: unknown[]) => {
+        if (args.some((argument) => isGuarded(argument as SendOptions | undefined))) throw unguarded(name, this.#topic);
+        return method.apply(participant, args);
+      });
+    }
   }
 
   #unguardLocal(): void {
@@ -152,6 +167,27 @@ class GuardedWriter implements Writer {
   async close(): Promise<void> {
     return this.#give(Buffer.concat(this.#chunks.splice(0)));
   }
+}
+
+/** The methods by which a participant may send something under a topic. */
+function sendingMethods(participant: object): Map<string, (...args: unknown[]) => unknown> {
+  const methods = new Map<string, (...args: unknown[]) => unknown>();
+  for (let at = participant; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      // Those that begin with sendStream are the parts of streamBytes itself, and are given no options.
+      const isSend = /^(send(?!Stream)|stream|publish)/.test(name);
+      if (typeof value === 'function' && isSend && !methods.has(name)) methods.set(name, value);
+    }
+  }
+  return methods;
+}
+
+function unguarded(name: string, topic: string): Error {
+  return errorOf(
+    'unsupported',
+    `the guard of this Room knows nothing of what is sent by ${name}, so it lets nothing out that way on the topic ${topic}: ` +
+      'upgrade greenroom, or send on another topic',
+  );
 }
 
 /** Puts a method of an object's own before the one that it has. Gives the way back. */

@@ -1,6 +1,6 @@
 /** Sessions with an agent in a room that this process joins by itself. */
 
-import { millis, requireText } from './checks.js';
+import { checkOptions, millis, requireText } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
 import type { Logger } from './logger.js';
 import { native } from './native.cjs';
@@ -35,6 +35,15 @@ export function join(url: string, token: string, options: JoinOptions = {}): Pro
 }
 
 async function begin(url: string, token: string, options: JoinOptions): Promise<Session> {
+  checkOptions('join', options, {
+    agent: 'own',
+    timeout: 'own',
+    idleTimeout: 'own',
+    ca: 'own',
+    proxy: 'own',
+    logger: 'logger',
+    signal: 'signal',
+  });
   const { agent, timeout, idleTimeout, signal, logger } = options;
   signal?.throwIfAborted();
   const json = JSON.stringify({

@@ -1,6 +1,6 @@
 /** Noise for tests, seeded. */
 
-import { requireText, shown } from './checks.js';
+import { checkOptions, requireText, shown } from './checks.js';
 import { invalid } from './failures.js';
 import { native } from './native.cjs';
 import { bytesOf, call, gathered, speech, type Part, type Sound, type Speech } from './speech.js';
@@ -34,6 +34,7 @@ export interface NoisyOptions {
  */
 export function noisy(sound: Exclude<Sound, AsyncIterable<Part>>, noise: Noise, options: NoisyOptions): Speech {
   requireText('noise', noise);
+  checkOptions('noisy', options, { snr: 'own', seed: 'own', rate: 'own', channel: 'own' });
   const { snr, seed = 0, rate, channel } = options ?? {};
   if (typeof snr !== 'number') throw invalid(`snr is ${shown(snr)}; give how many dB the speech is above the noise`);
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {

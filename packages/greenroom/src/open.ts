@@ -1,6 +1,6 @@
 /** Sessions that the command `greenroom start` left running. */
 
-import { millis, requireText } from './checks.js';
+import { checkOptions, millis, requireText } from './checks.js';
 import { NAME, OPEN_TIMEOUT_MS } from './defaults.js';
 import { errorFromNative } from './failures.js';
 import type { Logger } from './logger.js';
@@ -26,7 +26,9 @@ export function open(name: string = NAME, options: OpenOptions = {}): Promise<Se
   return quiet(connect(name, options));
 }
 
-async function connect(name: string, { signal, timeout, logger }: OpenOptions): Promise<Session> {
+async function connect(name: string, options: OpenOptions): Promise<Session> {
+  checkOptions('open', options, { timeout: 'own', logger: 'logger', signal: 'signal' });
+  const { signal, timeout, logger } = options;
   signal?.throwIfAborted();
   requireText('the name of the session', name);
   const deadline = millis('timeout', timeout) ?? OPEN_TIMEOUT_MS;

@@ -1,5 +1,6 @@
 /** What the author of an agent may say of who drives it in a room. */
 
+import { checkOption, checkOptions, type Kinds } from './checks.js';
 import { log, type Logger } from './logger.js';
 import { camelCased } from './names.js';
 import type { HostUser } from './exchange.js';
@@ -85,8 +86,21 @@ export interface GateStatus {
   waiting: number;
 }
 
+/** @internal The kinds of the options of a gate. */
+export const GATE_OPTIONS: Kinds<GateOptions> = {
+  policy: 'object',
+  runInput: 'text',
+  onAudit: 'function',
+  logger: 'logger',
+};
+
 /** @internal The options as the addon reads them. */
 export function gateJson({ policy, runInput }: GateOptions): string {
+  // What is no list would become JSON all the same, and let in everybody.
+  checkOptions('the policy', policy, { default: 'texts', byIdentity: 'object', hidden: 'texts' });
+  for (const [identity, scopes] of Object.entries(policy?.byIdentity ?? {})) {
+    checkOption('the policy', `byIdentity[${JSON.stringify(identity)}]`, scopes ?? null, 'texts');
+  }
   const { default: scopes, byIdentity, hidden } = policy ?? {};
   return JSON.stringify({
     policy: policy && { default: scopes, by_identity: byIdentity, hidden },

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { AgentSession as pb } from '@livekit/protocol';
-import { millis, requireText } from './checks.js';
+import { checkOption, checkOptions, millis, requireText } from './checks.js';
 import { AgentError, type GreenroomError } from './errors.js';
 import { errorOf, invalid } from './failures.js';
 import { quiet } from './promises.js';
@@ -119,10 +119,9 @@ export class RemoteSession {
    * Waits until the agent answers: one whose session has not begun hears nothing. `timeout` and `retryInterval` are
    * milliseconds, 5,000 and 500 unless given. Rejects with `SessionTimeout`.
    */
-  async waitForReady({
-    timeout = READY_MS,
-    retryInterval = RETRY_MS,
-  }: { timeout?: number; retryInterval?: number } = {}): Promise<void> {
+  async waitForReady(options: { timeout?: number; retryInterval?: number } = {}): Promise<void> {
+    checkOptions('waitForReady', options, { timeout: 'number', retryInterval: 'number' });
+    const { timeout = READY_MS, retryInterval = RETRY_MS } = options;
     await this.start();
     const deadline = performance.now() + timeout;
     for (;;) {
@@ -181,7 +180,16 @@ export class RemoteSession {
   }
 
   /** Turns inputs and outputs of the agent on or off. */
-  async updateIo({ timeout = CALL_MS, ...update }: RemoteIoUpdate): Promise<void> {
+  async updateIo(options: RemoteIoUpdate): Promise<void> {
+    checkOptions('updateIo', options ?? null, {
+      inputAudioEnabled: 'flag',
+      inputVideoEnabled: 'flag',
+      outputAudioEnabled: 'flag',
+      outputVideoEnabled: 'flag',
+      outputTranscriptionEnabled: 'flag',
+      timeout: 'own',
+    });
+    const { timeout = CALL_MS, ...update } = options;
     await this.#ask(
       'updateIo',
       () => {
@@ -198,11 +206,19 @@ export class RemoteSession {
   }
 
   /** Asks the agent for its verdict on a simulation. Rejects with `FinalizeSimulationError` if its callback fails. */
-  finalizeSimulation({
-    provisionalSuccess,
-    provisionalReason = '',
-    timeout = CALL_MS,
-  }: FinalizeSimulationOptions): Promise<pb.SessionResponse_FinalizeSimulationResponse> {
+  finalizeSimulation(options: FinalizeSimulationOptions): Promise<pb.SessionResponse_FinalizeSimulationResponse> {
+    return quiet(this.#finalizeSimulation(options));
+  }
+
+  async #finalizeSimulation(
+    options: FinalizeSimulationOptions,
+  ): Promise<pb.SessionResponse_FinalizeSimulationResponse> {
+    checkOptions('finalizeSimulation', options ?? null, {
+      provisionalSuccess: 'flag',
+      provisionalReason: 'text',
+      timeout: 'own',
+    });
+    const { provisionalSuccess, provisionalReason = '', timeout = CALL_MS } = options;
     return this.#ask(
       'finalizeSimulation',
       () => ({ case: 'finalizeSimulation', value: { provisionalSuccess, provisionalReason } }),
@@ -212,12 +228,14 @@ export class RemoteSession {
 
   /** Calls `listener` for each event of that name. What it throws is the listener's own affair, and lost. */
   on<Name extends RemoteSessionEventTypes>(name: Name, listener: RemoteSessionCallbacks[Name]): this {
+    checkOption('on', 'the listener', listener ?? null, 'function');
     this.#emitter.on(name, listener);
     return this;
   }
 
   /** The same, for one event. */
   once<Name extends RemoteSessionEventTypes>(name: Name, listener: RemoteSessionCallbacks[Name]): this {
+    checkOption('once', 'the listener', listener ?? null, 'function');
     this.#emitter.once(name, listener);
     return this;
   }

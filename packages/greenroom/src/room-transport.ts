@@ -1,15 +1,21 @@
 /** Sessions that go through a Room: the agent's side and the controller's. */
 
 import { findAgent } from './agents.js';
-import { millis } from './checks.js';
+import { checkOptions, millis, shown } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
 import { Exchange, type ControllerUser, type HostUser } from './exchange.js';
 import { errorOf, invalid } from './failures.js';
-import { auditTo, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
+import { auditTo, GATE_OPTIONS, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol.js';
 import { checkRoom, type RoomLike } from './rtc.js';
-import { Inbox, SessionTransport, type IncomingMessage, type SendMessageOptions } from './transport.js';
+import {
+  Inbox,
+  SEND_MESSAGE_OPTIONS,
+  SessionTransport,
+  type IncomingMessage,
+  type SendMessageOptions,
+} from './transport.js';
 
 /** The largest message that a controller takes from its agent, in bytes. */
 const MAX_AGENT_MESSAGE = 16 * 1024 * 1024;
@@ -51,6 +57,10 @@ export class RoomSessionTransport extends SessionTransport {
 
   constructor(room: RoomLike, peer?: RoomIOLike | AgentPeer | string, options: RoomSessionTransportOptions = {}) {
     super();
+    checkOptions('RoomSessionTransport', options, { ...GATE_OPTIONS, timeout: 'own', signal: 'signal' });
+    if (peer !== undefined && typeof peer !== 'string' && (typeof peer !== 'object' || peer === null)) {
+      throw invalid(`the peer of RoomSessionTransport is ${shown(peer)}; give the agent's identity, or leave it out`);
+    }
     const agent = typeof peer === 'string' ? { agentIdentity: peer } : peer;
     this.#side =
       agent !== undefined && 'agentIdentity' in agent
@@ -94,7 +104,9 @@ export class RoomSessionTransport extends SessionTransport {
     }
   }
 
-  async #send(message: AgentSessionMessage, { destinationIdentity }: SendMessageOptions): Promise<void> {
+  async #send(message: AgentSessionMessage, options: SendMessageOptions): Promise<void> {
+    checkOptions('sendMessage', options, SEND_MESSAGE_OPTIONS);
+    const { destinationIdentity } = options;
     if (this.#closing !== undefined) throw errorOf('session_closed', 'this transport is closed');
     if (this.#starting === undefined)
       throw invalid('this transport has not been started: `await transport.start()` first');

@@ -1,7 +1,7 @@
 /** A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte and text streams. */
 
 import { Frame, type RtcAudioFrame } from './audio-frame.js';
-import { millis, requireText } from './checks.js';
+import { checkOption, checkOptions, millis, requireText } from './checks.js';
 import { CONNECT_TIMEOUT_MS } from './defaults.js';
 import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { camelCased } from './names.js';
@@ -139,6 +139,7 @@ export class Room {
   }
 
   static async #connect(url: string, token: string, options: RoomOptions): Promise<Room> {
+    checkOptions('connect', options, { timeout: 'own', ca: 'own', proxy: 'own', signal: 'signal' });
     const { timeout, signal } = options;
     signal?.throwIfAborted();
     const json = JSON.stringify({
@@ -191,13 +192,19 @@ export class Room {
   }
 
   /** Sends a data packet of up to about 63 kB; resolves when it has left. */
-  publish(payload: Uint8Array, { topic = '', to = [], reliable = true, signal }: PublishOptions = {}): Promise<void> {
-    return quiet(this.call({ call: 'publish', topic, to, reliable }, payload, signal).then(() => {}));
+  publish(payload: Uint8Array, options: PublishOptions = {}): Promise<void> {
+    return quiet(this.#publish(payload, options));
+  }
+
+  async #publish(payload: Uint8Array, options: PublishOptions): Promise<void> {
+    checkOptions('publish', options, { topic: 'text', to: 'texts', reliable: 'flag', signal: 'signal' });
+    const { topic = '', to = [], reliable = true, signal } = options;
+    await this.call({ call: 'publish', topic, to, reliable }, payload, signal);
   }
 
   /** Sends bytes, up to 64 MiB, as one stream, whose id it gives; resolves when all has left, which is not yet when it has arrived. */
   sendBytes(data: Uint8Array, options: SendBytesOptions): Promise<string> {
-    return this.#send('send_bytes', data, options);
+    return quiet(this.#send('send_bytes', data, options));
   }
 
   /** Sends text as one stream, whose id it gives; as `sendBytes`. */
@@ -220,11 +227,14 @@ export class Room {
    * if the server does not take it.
    */
   publishAudio(options: PublishAudioOptions = {}): Promise<LocalAudioTrack> {
+    return quiet(this.#publishAudio(options));
+  }
+
+  async #publishAudio(options: PublishAudioOptions): Promise<LocalAudioTrack> {
+    checkOptions('publishAudio', options, { name: 'text', source: 'text', signal: 'signal' });
     const { name = 'microphone', source = 'microphone', signal } = options;
-    const published = this.call({ call: 'publish_audio', name, source }, NOTHING, signal);
-    return quiet(
-      published.then(({ fields }) => new LocalAudioTrack(this, Number(fields['track']), String(fields['sid']), name)),
-    );
+    const { fields } = await this.call({ call: 'publish_audio', name, source }, NOTHING, signal);
+    return new LocalAudioTrack(this, Number(fields['track']), String(fields['sid']), name);
   }
 
   /**
@@ -234,25 +244,27 @@ export class Room {
    * Rejects with `InvalidArgument` if there is no such track, it is read already, or there is no such rate, with
    * `PermissionDenied` if the token does not grant `canSubscribe`, and with `SessionTimeout` if the server does not give it.
    */
-  subscribe(track: Track | string, { rate = 48_000, signal }: SubscribeOptions = {}): Promise<AudioStream> {
-    const sid = typeof track === 'string' ? track : track.sid;
-    const subscribed = this.call({ call: 'subscribe', sid, rate }, NOTHING, signal);
-    return quiet(
-      subscribed.then(({ fields }) => {
-        const what = camelCased(fields['track']) as Track;
-        return new AudioStream(this, Number(fields['reader']), what, String(fields['from']), rate);
-      }),
-    );
+  subscribe(track: Track | string, options: SubscribeOptions = {}): Promise<AudioStream> {
+    return quiet(this.#subscribe(track, options));
+  }
+
+  async #subscribe(track: Track | string, options: SubscribeOptions): Promise<AudioStream> {
+    checkOptions('subscribe', options, { rate: 'number', signal: 'signal' });
+    const { rate = 48_000, signal } = options;
+    const sid = requireText('the track', typeof track === 'object' && track !== null ? track.sid : track);
+    const { fields } = await this.call({ call: 'subscribe', sid, rate }, NOTHING, signal);
+    const what = camelCased(fields['track']) as Track;
+    return new AudioStream(this, Number(fields['reader']), what, String(fields['from']), rate);
   }
 
   /** Changes attributes of our own participant; an empty value removes one. It needs `canUpdateMetadata`. */
   setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
-    return quiet(this.call({ call: 'set_attributes', attributes }).then(() => {}));
+    return quiet(this.#setAttributes(attributes));
   }
 
   /** Changes the metadata of our own participant, to what is not empty. It needs `canUpdateMetadata`. */
   setMetadata(metadata: string): Promise<void> {
-    return quiet(this.call({ call: 'set_metadata', metadata }).then(() => {}));
+    return quiet(this.#setMetadata(metadata));
   }
 
   /** Leaves the room, after what was sent has arrived or 3 s have passed. May be called again, and never rejects. */
@@ -307,10 +319,29 @@ export class Room {
     this.#driver.closeReader(reader);
   }
 
-  #send(call: string, data: Uint8Array, options: SendBytesOptions): Promise<string> {
+  async #setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
+    checkOption('setAttributes', 'the attributes', attributes ?? null, 'textObject');
+    await this.call({ call: 'set_attributes', attributes });
+  }
+
+  async #setMetadata(metadata: string): Promise<void> {
+    await this.call({ call: 'set_metadata', metadata: requireText('the metadata', metadata) });
+  }
+
+  async #send(call: string, data: Uint8Array, options: SendBytesOptions): Promise<string> {
+    checkOptions('a send', options ?? null, {
+      topic: 'text',
+      to: 'texts',
+      name: 'text',
+      mimeType: 'text',
+      attributes: 'textObject',
+      compress: 'flag',
+      signal: 'signal',
+    });
     const { topic, to = [], name, mimeType, attributes = {}, compress = true, signal } = options;
     const sending = { call, topic, to, name, mime_type: mimeType, attributes, compress };
-    return quiet(this.call(sending, data, signal).then(({ fields }) => String(fields['id'])));
+    const { fields } = await this.call(sending, data, signal);
+    return String(fields['id']);
   }
 
   #snapshot(): Snapshot {

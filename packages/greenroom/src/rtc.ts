@@ -3,7 +3,7 @@
  *
  * Public: of a Room `isConnected`, `connectionState`, `remoteParticipants`, `localParticipant`, `registerByteStreamHandler`,
  * `unregisterByteStreamHandler` and its events; of a participant `sid`, `identity`, `kind` and `attributes`; of the local
- * one `streamBytes` and `sendFile`; a byte stream's reader and writer.
+ * one `streamBytes` and `sendFile`; a byte stream's reader, which has `close` from 0.13.34 on, and writer.
  *
  * Not promised by it:
  *
@@ -18,8 +18,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { invalid, sdkErrors } from './failures.js';
-import { checkRtcVersion, RTC } from './sdk.cjs';
+import { errorFromSdk, invalid } from './failures.js';
+import { RTC, rtcLacks } from './sdk.cjs';
 
 /** A `Room` of @livekit/rtc-node, as far as it matters here. */
 export interface RoomLike {
@@ -50,8 +50,8 @@ export interface LocalParticipant extends Participant, Sends {
 
 /** @internal How a byte stream leaves. No release has the last yet; one that had it would have a way past a guard. */
 export interface Sends {
-  streamBytes(options?: SendOptions): Promise<Writer>;
-  sendFile(path: string | URL, options?: SendOptions): Promise<unknown>;
+  streamBytes?: ((options?: SendOptions) => Promise<Writer>) | undefined;
+  sendFile?: ((path: string | URL, options?: SendOptions) => Promise<unknown>) | undefined;
   sendBytes?: ((data: Uint8Array, options?: SendOptions) => Promise<unknown>) | undefined;
 }
 
@@ -76,7 +76,8 @@ export interface Reader extends AsyncIterable<Uint8Array> {
     readonly totalSize?: number | undefined;
     readonly attributes?: Readonly<Record<string, string>> | undefined;
   };
-  close(): Promise<void>;
+  /** Releases before 0.13.34 have none: they keep what is not read, as much as the sender likes. */
+  close?(): Promise<void>;
 }
 
 /** @internal Takes the byte streams of a topic. */
@@ -107,10 +108,22 @@ export function mayManage({ info }: Participant): boolean | null {
 /** @internal Throws unless this is a Room that can be used. */
 export function checkRoom(room: RoomLike): void {
   const methods = ['registerByteStreamHandler', 'unregisterByteStreamHandler', 'on', 'off', 'listeners'] as const;
-  if (!(room?.remoteParticipants instanceof Map) || methods.some((name) => typeof room[name] !== 'function')) {
-    throw invalid(`this is no Room of ${RTC.name} ${RTC.text}, such as \`ctx.room\` of an agent or \`new Room()\``);
+  // A Map of another realm is one too.
+  const isMap = Object.prototype.toString.call(room?.remoteParticipants) === '[object Map]';
+  const lacking = methods.find((name) => typeof room?.[name] !== 'function');
+  if (isMap && lacking !== undefined && typeof room.on === 'function') {
+    throw errorFromSdk(rtcLacks(`Room.${lacking}`, 'an agent session in a Room'));
   }
-  sdkErrors(checkRtcVersion);
+  if (!isMap || lacking !== undefined) {
+    throw invalid(`this is no Room of ${RTC.name}, such as \`ctx.room\` of an agent or \`new Room()\``);
+  }
+}
+
+/** @internal Throws if the SDK tells of no grant canManageAgentSession: nobody would ever seem to hold it. */
+export function checkPermissions({ info }: Participant): void {
+  const permission = info?.permission;
+  if (permission === undefined || 'canManageAgentSession' in permission) return;
+  throw errorFromSdk(rtcLacks('participant.info.permission.canManageAgentSession', 'an agent session in a Room'));
 }
 
 /** The attribute of a stream by which a controller that is hidden says who it is: the server does not. */
@@ -172,7 +185,9 @@ export async function sendMessage(delivery: Delivery): Promise<void> {
     warnOfLeak();
     const { local, topic, message, to } = delivery;
     const size = { totalSize: message.length, attributes: claimOf(local) };
-    const writer = await sendsOf(local).streamBytes({ topic, name: NAME, destinationIdentities: to.identities, ...size });
+    const { streamBytes } = sendsOf(local);
+    if (streamBytes === undefined) throw errorFromSdk(rtcLacks('LocalParticipant.streamBytes', 'an agent session'));
+    const writer = await streamBytes({ topic, name: NAME, destinationIdentities: to.identities, ...size });
     await writer.write(message);
     await writer.close();
   }
@@ -263,8 +278,8 @@ export function sendsOf(local: LocalParticipant): Sends {
   if (known !== undefined) return known;
   const { streamBytes, sendFile, sendBytes } = local;
   return {
-    streamBytes: streamBytes.bind(local),
-    sendFile: sendFile.bind(local),
+    streamBytes: streamBytes?.bind(local),
+    sendFile: sendFile?.bind(local),
     sendBytes: sendBytes?.bind(local),
   };
 }

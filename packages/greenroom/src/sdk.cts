@@ -14,22 +14,18 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Releases of an SDK that this knows. package.json has the same, as peer dependencies. */
-interface Range {
+/**
+ * An SDK, and the oldest release of it that is tested (tests/matrix.json); package.json has the same, as peer dependencies. What
+ * is installed is asked for what is needed: the number only says, in an error, which release has it.
+ */
+interface Dependency {
   name: string;
-  from: readonly number[];
-  below: readonly number[];
-  text: string;
+  oldest: string;
 }
 
-const AGENTS: Range = { name: '@livekit/agents', from: [1, 9, 0], below: [2, 0, 0], text: '^1.9.0' };
-/** @internal Of the Room's SDK. */
-export const RTC: Range = {
-  name: '@livekit/rtc-node',
-  from: [0, 13, 34],
-  below: [2, 0, 0],
-  text: '^0.13.34 || ^1.0.0',
-};
+const AGENTS: Dependency = { name: '@livekit/agents', oldest: '1.5.5' };
+/** @internal The Room's SDK. */
+export const RTC: Dependency = { name: '@livekit/rtc-node', oldest: '0.13.31' };
 const PROTOCOL = '@livekit/protocol';
 
 /** @internal A message of the SDK's own protobuf library. */
@@ -77,7 +73,9 @@ export class SdkError extends Error {
 interface Agents {
   version: string;
   voice: {
-    AgentSession: new (...args: never[]) => unknown;
+    AgentSession?: new (...args: never[]) => unknown;
+    /** What an AgentSession is called from livekit-agents 2.0 on. */
+    LiveSession?: new (...args: never[]) => unknown;
     SessionHost: new (transport: Transport, ...audio: unknown[]) => Host;
   };
 }
@@ -90,11 +88,14 @@ interface Found<Module> {
 
 /** @internal Loads the SDK, the very copy that `agentSession` is of where there are several. `what` needs it. */
 export async function loadSdk(what: string, agentSession: unknown): Promise<Sdk> {
-  const isItsOwn = ({ voice }: Agents) => agentSession instanceof voice.AgentSession;
+  const isItsOwn = ({ voice }: Agents) => {
+    const classes = [voice?.AgentSession, voice?.LiveSession].filter((one) => typeof one === 'function');
+    return classes.some((one) => agentSession instanceof (one as NonNullable<typeof one>));
+  };
   const { module: agents, require } = await find<Agents>(AGENTS.name, isItsOwn).catch((cause: unknown) => {
     throw missing(what, cause);
   });
-  checkVersion(AGENTS, agents.version, what);
+  if (typeof agents.voice?.SessionHost !== 'function') throw lacks(AGENTS, agents.version, 'voice.SessionHost', what);
   const { AgentSession } = require(PROTOCOL) as { AgentSession: Protocol };
   return {
     version: agents.version,
@@ -121,12 +122,10 @@ export async function loadProtocol(what: string): Promise<unknown> {
   }
 }
 
-/** @internal Throws if each release of @livekit/rtc-node that can be found is out of the range: a Room may be of any. */
-export function checkRtcVersion(): void {
+/** @internal The error of something that the release of @livekit/rtc-node that is installed lacks. `what` needs it. */
+export function rtcLacks(thing: string, what: string): SdkError {
   const versions = requires().flatMap((require) => installedVersion(require, RTC.name) ?? []);
-  const [version] = versions;
-  if (version === undefined || versions.some((one) => whereIs(RTC, one) === 'within')) return;
-  checkVersion(RTC, version, 'a Room');
+  return lacks(RTC, versions[0], thing, what);
 }
 
 /** A module, as ES module, as CommonJS, and as the script that runs sees it; the first that is wanted, or else the first. */
@@ -186,38 +185,30 @@ function installedVersion(require: NodeJS.Require, name: string): string | undef
 }
 
 function missing(what: string, cause: unknown): SdkError {
-  const { name, text } = AGENTS;
+  const { name, oldest } = AGENTS;
   return new SdkError(
     'sdk_missing',
     `${what} needs ${name}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
-      `run \`npm install ${name}@${text}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
+      `run \`npm install "${name}@>=${oldest}"\` (${String((cause as Error).message).split('\n', 1)[0]})`,
     { cause },
   );
 }
 
-function checkVersion(range: Range, version: string, what: string): void {
-  const { name, text } = range;
-  const install = `run \`npm install ${text.includes(' ') ? `"${name}@${text}"` : `${name}@${text}`}\``;
-  switch (whereIs(range, version)) {
-    case 'below':
-      throw new SdkError('sdk_too_old', `${name} ${version} is installed, and ${what} needs ${text}: ${install}`);
-    case 'above':
-      throw new SdkError(
-        'unsupported',
-        `${name} ${version} is newer than what this greenroom knows (${text}): upgrade greenroom, or ${install}`,
-      );
+/** The error of something that an SDK lacks: its release is too old, or one that has it no more. */
+function lacks({ name, oldest }: Dependency, version: string | undefined, thing: string, what: string): SdkError {
+  const installed = version === undefined ? name : `${name} ${version}`;
+  const has = `${installed} has no ${thing}, which ${what} needs and ${oldest} has`;
+  if (version !== undefined && compare(version, oldest) < 0) {
+    return new SdkError('sdk_too_old', `${has}: run \`npm install "${name}@>=${oldest}"\``);
   }
+  return new SdkError('unsupported', `${has}: upgrade greenroom, or run \`npm install ${name}@${oldest}\``);
 }
 
-function whereIs({ from, below }: Range, version: string): 'below' | 'within' | 'above' {
-  const numbers = version.split(/[.-]/, 3).map(Number);
-  if (compare(numbers, from) < 0) return 'below';
-  return compare(numbers, below) >= 0 ? 'above' : 'within';
-}
-
-function compare(one: readonly number[], other: readonly number[]): number {
-  for (const [at, number] of one.entries()) {
-    const difference = number - (other[at] ?? 0);
+function compare(one: string, other: string): number {
+  const numbers = (version: string) => version.split(/[.-]/, 3).map(Number);
+  const others = numbers(other);
+  for (const [at, number] of numbers(one).entries()) {
+    const difference = number - (others[at] ?? 0);
     if (difference !== 0) return difference;
   }
   return 0;

@@ -1,7 +1,8 @@
 /** The agent's side of a session. */
 
+import { checkOptions } from './checks.js';
 import { errorFromSdk, invalid } from './failures.js';
-import type { GateOptions, GateStatus } from './policy.js';
+import { GATE_OPTIONS, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import { RoomSessionTransport } from './room-transport.js';
 import type { RoomLike } from './rtc.js';
@@ -116,6 +117,7 @@ export function host(session: AgentSessionLike, room: RoomLike, options: GateOpt
 }
 
 async function open(session: AgentSessionLike, room: RoomLike, options: GateOptions): Promise<SessionHost> {
+  checkOptions('host', options, GATE_OPTIONS);
   if (typeof session?.on !== 'function' || typeof session.off !== 'function') {
     throw invalid('host needs an AgentSession of @livekit/agents, such as `new voice.AgentSession({ llm })`');
   }

@@ -1,6 +1,6 @@
 /** The session: one conversation with one agent, however it is reached. */
 
-import { checkChannel, millis, requireText, shown } from './checks.js';
+import { checkChannel, checkOption, checkOptions, millis, requireText, shown, type Kinds } from './checks.js';
 import type { Driver, Open } from './driver.js';
 import type { GreenroomError } from './errors.js';
 import { Events, type EventsOptions } from './events.js';
@@ -33,6 +33,25 @@ export interface CallOptions {
   /** Gives the call up: it rejects with the signal's reason, and the session stays usable. */
   signal?: AbortSignal | undefined;
 }
+
+const CALL: Kinds<CallOptions> = { timeout: 'own', signal: 'signal' };
+
+const SAY_AUDIO: Kinds<SayAudioOptions> = {
+  text: 'own',
+  rate: 'own',
+  channel: 'own',
+  duration: 'own',
+  interruptAfter: 'own',
+  ...CALL,
+};
+
+const IO_UPDATE: Kinds<IoUpdate> = {
+  inputAudio: 'flag',
+  inputVideo: 'flag',
+  outputAudio: 'flag',
+  outputVideo: 'flag',
+  outputTranscription: 'flag',
+};
 
 /** How something is said aloud. */
 export interface SayAudioOptions extends CallOptions {
@@ -125,8 +144,13 @@ export class Session {
    * goes on in the agent: what it still says comes as events that are marked `late`.
    */
   say(text: string, options: SayOptions = {}): Promise<Turn> {
+    return quiet(this.#say(text, options));
+  }
+
+  async #say(text: string, options: SayOptions): Promise<Turn> {
+    checkOptions('say', options, { tts: 'function', rate: 'own', interruptAfter: 'own', ...CALL });
     const { tts, rate, interruptAfter, ...call } = options;
-    if (tts !== undefined) return quiet(this.#sayAloud(text, tts, { rate, interruptAfter, ...call }));
+    if (tts !== undefined) return this.#sayAloud(text, tts, { rate, interruptAfter, ...call });
     const operation = () => {
       if (interruptAfter !== undefined) {
         throw invalid('interruptAfter is for what is said aloud; give tts too, or use sayAudio');
@@ -158,6 +182,7 @@ export class Session {
   }
 
   async #sayAudio(sound: Sound, options: SayAudioOptions): Promise<Turn> {
+    checkOptions('sayAudio', options, SAY_AUDIO);
     const { text = '', rate, channel, duration, interruptAfter, ...call } = options;
     checkChannel(channel);
     if (interruptAfter !== undefined && !(Number.isFinite(interruptAfter) && interruptAfter >= 0)) {
@@ -221,13 +246,20 @@ export class Session {
 
   /** Turns inputs and outputs of the agent on or off. A session starts with the agent's audio off. */
   updateIo(update: IoUpdate, options?: CallOptions): Promise<void> {
-    return this.#call({ op: 'update_io', ...(snakeCased(update) as object) }, options, nothing) as Promise<void>;
+    const operation = () => {
+      checkOptions('updateIo', update ?? null, IO_UPDATE);
+      return { op: 'update_io', ...(snakeCased(update) as object) };
+    };
+    return this.#call(operation, options, nothing) as Promise<void>;
   }
 
   /** Asks the agent for its verdict on a simulation. */
   finalizeSimulation(provisional: Provisional, options?: CallOptions): Promise<Verdict> {
-    const fields = snakeCased(provisional) as object;
-    return this.#call({ op: 'finalize_simulation', ...fields }, options) as Promise<Verdict>;
+    const operation = () => {
+      checkOptions('finalizeSimulation', provisional ?? null, { provisionalSuccess: 'flag', provisionalReason: 'text' });
+      return { op: 'finalize_simulation', ...(snakeCased(provisional) as object) };
+    };
+    return this.#call(operation, options) as Promise<Verdict>;
   }
 
   /** Asks whether the agent's session answers. */
@@ -255,6 +287,7 @@ export class Session {
 
   /** Calls `listener` for each event of that type from now on. It does not keep Node running. */
   on<T extends EventType>(type: T, listener: EventListener<T>): this {
+    checkOption('on', 'the listener', listener ?? null, 'function');
     this.#listeners.add(type, listener);
     return this;
   }
@@ -332,6 +365,7 @@ export class Session {
   #call(operation: object | (() => object), options: CallOptions = {}, read: Reader = whole): Promise<unknown> {
     return quiet(
       new Promise((resolve, reject) => {
+        checkOptions('a call', options, CALL);
         const { signal, timeout } = options;
         signal?.throwIfAborted();
         const json = JSON.stringify(typeof operation === 'function' ? operation() : operation);

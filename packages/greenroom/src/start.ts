@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { millis, shown } from './checks.js';
+import { checkOptions, millis, shown, type Kinds } from './checks.js';
 import { AUDIO, START_TIMEOUT_MS, SYNC } from './defaults.js';
 import { invalid } from './failures.js';
 import type { Logger } from './logger.js';
@@ -61,7 +61,25 @@ export function start(file?: string | URL | null, options: StartOptions = {}): P
   return quiet(begin(file, options));
 }
 
+const OPTIONS: Kinds<StartOptions> = {
+  python: 'text',
+  node: 'text',
+  args: 'texts',
+  env: 'textObject',
+  cwd: 'text',
+  port: 'own',
+  timeout: 'own',
+  log: 'text',
+  sync: 'flag',
+  idleTimeout: 'own',
+  audio: 'flag',
+  recording: 'text',
+  logger: 'logger',
+  signal: 'signal',
+};
+
 async function begin(file: string | URL | null | undefined, options: StartOptions): Promise<Session> {
+  checkOptions('start', options, OPTIONS);
   options.signal?.throwIfAborted();
   const json = JSON.stringify(request(file, options));
   const session = new Session((wake) => native.start(json, wake), options.logger);

@@ -2,11 +2,12 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { checkOptions } from './checks.js';
 import { errorOf, invalid } from './failures.js';
 import { quiet } from './promises.js';
 import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol.js';
 import { bounded } from './timer.js';
-import { SessionTransport, type IncomingMessage, type SendMessageOptions } from './transport.js';
+import { SEND_MESSAGE_OPTIONS, SessionTransport, type IncomingMessage, type SendMessageOptions } from './transport.js';
 
 /** The largest message that is taken or sent, in bytes: what a Greenroom session takes from its agent. */
 const MAX_MESSAGE = 16 * 1024 * 1024;
@@ -42,8 +43,8 @@ export class TcpSessionTransport extends SessionTransport {
     return this.#starting;
   }
 
-  override sendMessage(message: AgentSessionMessage, { destinationIdentity }: SendMessageOptions = {}): Promise<void> {
-    return quiet(this.#send(message, destinationIdentity));
+  override sendMessage(message: AgentSessionMessage, options: SendMessageOptions = {}): Promise<void> {
+    return quiet(this.#send(message, options));
   }
 
   override async close(): Promise<void> {
@@ -86,8 +87,9 @@ export class TcpSessionTransport extends SessionTransport {
     });
   }
 
-  async #send(message: AgentSessionMessage, destination: string | undefined): Promise<void> {
-    if (destination !== undefined) throw invalid('this transport has one peer, which has no identity');
+  async #send(message: AgentSessionMessage, options: SendMessageOptions): Promise<void> {
+    checkOptions('sendMessage', options, SEND_MESSAGE_OPTIONS);
+    if (options.destinationIdentity !== undefined) throw invalid('this transport has one peer, which has no identity');
     const socket = this.#open();
     const bytes = message.toBinary();
     if (bytes.length > MAX_MESSAGE) {

@@ -1,5 +1,6 @@
 /** What carries the messages of a session between its two sides. */
 
+import type { Kinds } from './checks.js';
 import { errorOf } from './failures.js';
 import type { AgentSessionMessage } from './protocol.js';
 
@@ -15,6 +16,9 @@ export interface SendMessageOptions {
   /** The only participant who may get it. Whom it is for follows from the message unless given. */
   destinationIdentity?: string | undefined;
 }
+
+/** @internal The kinds of those. */
+export const SEND_MESSAGE_OPTIONS: Kinds<SendMessageOptions> = { destinationIdentity: 'text' };
 
 /**
  * What carries the messages of a session between its two sides. A host or a controller, of this package or the SDK's,

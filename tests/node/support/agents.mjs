@@ -12,9 +12,15 @@ export const PYTHON = process.env.GREENROOM_TEST_PYTHON ?? join(ROOT, '.cache', 
 
 /** The example agents: file, options of `start`, and the SDK's name for itself. */
 export const EXAMPLES = {
-  node: { file: join(ROOT, 'examples', 'node', 'agent.mjs'), options: {}, sdk: 'js' },
+  node: { file: join(ROOT, 'examples', 'node', 'agent.mjs'), options: nodeOptions(), sdk: 'js' },
   python: { file: join(ROOT, 'examples', 'python', 'agent.py'), options: { python: PYTHON }, sdk: 'python' },
 };
+
+/** `make matrix` names other programs than Node.js to run JavaScript agents with. */
+function nodeOptions() {
+  const { GREENROOM_TEST_NODE: node, GREENROOM_TEST_NODE_ARGS: args } = process.env;
+  return node === undefined ? {} : { node, args: args ? args.split(' ') : [] };
+}
 
 /** A folder that is gone after the test, once `before` is done. */
 export function folder(t, before = async () => {}) {

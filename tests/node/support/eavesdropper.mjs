@@ -97,7 +97,8 @@ class Eavesdropper {
 
   #openFence = async (reader) => {
     this.#fences.add(reader.info.name);
-    await reader.close();
+    // Releases before 0.13.34 have no such method, and nothing comes in this stream.
+    await reader.close?.();
   };
 
   #passFence = (payload, _participant, _kind, topic) => {

@@ -66,6 +66,10 @@ export async function agentIn(t, venue, { guard, identity = 'agent', options, ro
   if (guard === 'gate') guarding = greenroom.gate(room, options);
   if (guard === 'host') guarding = await host(session, room, options);
   await venue.connect(identity, { room, kind: 'agent' });
+  const { localParticipant: local } = room;
+  const setAttributes = local.setAttributes.bind(local);
+  // The SDK tells the room of its state and waits for nothing; before rtc-node 0.13.33 that rejects if the Room is left meanwhile.
+  local.setAttributes = (attributes) => setAttributes(attributes).catch(() => {});
   await session.start({
     agent,
     room,
@@ -79,7 +83,7 @@ export async function agentIn(t, venue, { guard, identity = 'agent', options, ro
 /** An AgentSession that has not started, its agent, and its language model. */
 export function scripted(t) {
   const model = new ScriptedLLM();
-  const session = new voice.AgentSession({ llm: model });
+  const session = new voice.AgentSession({ llm: model, userAwayTimeout: null });
   session.output.setAudioEnabled(false);
   t.after(() => session.close());
   return { session, agent: new voice.Agent({ instructions: 'Echo.' }), model };

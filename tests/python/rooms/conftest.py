@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from .support.agents import Agent
+from .support.agents import HAS_HOST_CHOICE, Agent
 from .support.eavesdropper import Eavesdropper
 from .support.server import KEY, SECRET, Server
 from .support.venue import Venue
@@ -31,8 +31,11 @@ async def venue(server: Server) -> AsyncIterator[Venue]:
 
 @pytest.fixture
 def guard() -> str | None:
-    """What guards the agent: `host` of ours, `gate` before the SDK's own host, or nothing. A test may name another."""
-    return "host"
+    """What guards the agent: `host` of ours, `gate` before the SDK's own host, or nothing. A test may name another.
+
+    Where the SDK's own host cannot be left out, it is guarded.
+    """
+    return "host" if HAS_HOST_CHOICE else "gate"
 
 
 @pytest.fixture

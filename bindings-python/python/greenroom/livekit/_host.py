@@ -8,8 +8,15 @@ import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from greenroom._livekit import check_agent_session, message_class, on_job_shutdown, sdk_session_host
-from greenroom._policy import Audit, Overlap, Policy, Scope
+from greenroom._asyncio import running_loop
+from greenroom._livekit import (
+    check_agent_session,
+    check_host_can_be_left_out,
+    message_class,
+    on_job_shutdown,
+    sdk_session_host,
+)
+from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
 from greenroom._room import log_failure
 from greenroom.livekit._transport import IncomingMessage, RoomSessionTransport, SendMessageOptions, SessionTransport
 
@@ -52,9 +59,12 @@ async def host(
 
     Raises:
         InvalidArgument: The session was started without `session_host=False`; or an argument cannot be meant.
-        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or its version is out of the range.
+        SdkMissing, SdkTooOld, Unsupported: livekit-agents is not installed, or lacks what this needs.
     """
+    running_loop()
+    host_options(policy, run_input, on_audit)
     check_agent_session(session)
+    check_host_can_be_left_out()
     transport = RoomSessionTransport(room, policy=policy, run_input=run_input, on_audit=on_audit)
     session_host = SessionHost(transport)
     session_host.register_session(session)
@@ -83,6 +93,7 @@ class SessionHost:
 
     async def start(self) -> None:
         """Open the transport and answer what comes."""
+        running_loop()
         await self._host.start()
 
     def status(self) -> dict[str, int]:
@@ -94,7 +105,7 @@ class SessionHost:
     async def aclose(self) -> None:
         """Answer what is under way, for 3 seconds at most, and close the transport. May be called again."""
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing = running_loop().create_task(self._close())
         await asyncio.shield(self._closing)
 
     def _end_with(self, session: Any) -> None:
@@ -105,7 +116,7 @@ class SessionHost:
 
     def _on_close(self, _: object = None) -> None:
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing = running_loop().create_task(self._close())
 
     async def _close(self) -> None:
         if self._session is not None:

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from greenroom import _checks
+from greenroom._asyncio import running_loop
 from greenroom._livekit import check_sdk, message_class
 from greenroom.errors import (
     AgentError,
@@ -90,6 +92,8 @@ class RemoteSession:
             agent_identity: The agent's identity. By default the only participant of the kind agent.
             timeout: Seconds that `start` waits until the agent is in the room.
         """
+        _checks.optional(_checks.text, agent_identity=agent_identity)
+        _checks.seconds("timeout", timeout)
         return cls(_AgentTransport(room, agent_identity, timeout))
 
     async def start(self) -> None:
@@ -102,9 +106,10 @@ class RemoteSession:
         """
         if self._is_closed:
             raise SessionClosed("this remote session is closed; make another")
+        running_loop()
         if self._reading is None:
             await self._transport.start()
-            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading = running_loop().create_task(self._read())
 
     async def aclose(self) -> None:
         """Close the transport; what is pending fails with `SessionClosed`. May be called again."""
@@ -121,7 +126,8 @@ class RemoteSession:
         Raises:
             SessionTimeout: The agent did not answer within `timeout` seconds; or what the last ping has failed with.
         """
-        loop = asyncio.get_running_loop()
+        _checks.each(_checks.seconds, timeout=timeout, retry_interval=retry_interval)
+        loop = running_loop()
         deadline = loop.time() + timeout
         while True:
             try:
@@ -141,6 +147,7 @@ class RemoteSession:
 
     async def run(self, text: str, timeout: float = 60.0) -> SessionResponse.RunInputResponse:
         """Say something, and wait until the agent has done all that it does about it."""
+        _checks.text("text", text)
         return (await self._ask("run_input", {"text": text}, timeout)).run_input
 
     async def get_chat_history(self, timeout: float = 60.0) -> SessionResponse.GetChatHistoryResponse:
@@ -184,6 +191,8 @@ class RemoteSession:
             "video_enabled": output_video_enabled,
             "transcription_enabled": output_transcription_enabled,
         }
+        _checks.optional(_checks.flag, **inputs)
+        _checks.optional(_checks.flag, **outputs)
         update = {"input": _set(inputs), "output": _set(outputs)}
         return (
             await self._ask("update_io", {name: toggles for name, toggles in update.items() if toggles}, timeout)
@@ -193,6 +202,8 @@ class RemoteSession:
         self, *, provisional_success: bool, provisional_reason: str = "", timeout: float = 60.0
     ) -> SessionResponse.FinalizeSimulationResponse:
         """Ask the agent for its verdict on a simulation, telling it what the simulation thinks so far."""
+        _checks.flag("provisional_success", provisional_success)
+        _checks.text("provisional_reason", provisional_reason)
         provisional = {"provisional_success": provisional_success, "provisional_reason": provisional_reason}
         return (await self._ask("finalize_simulation", provisional, timeout)).finalize_simulation
 
@@ -200,8 +211,10 @@ class RemoteSession:
 
     def on(self, event: RemoteSessionEventTypes, callback: _Callback | None = None) -> Any:
         """Call `callback` with each event of that name; without one it is a decorator. Gives the callback."""
+        _checks.text("event", event)
         if callback is None:
             return lambda function: self.on(event, function)
+        _checks.function("callback", callback)
         if inspect.iscoroutinefunction(callback):
             raise InvalidArgument(f"the callback of {event!r} is async; give a plain function that creates a task")
         self._callbacks.setdefault(event, {})[callback] = None
@@ -209,8 +222,10 @@ class RemoteSession:
 
     def once(self, event: RemoteSessionEventTypes, callback: _Callback | None = None) -> Any:
         """The same for the next event alone."""
+        _checks.text("event", event)
         if callback is None:
             return lambda function: self.once(event, function)
+        _checks.function("callback", callback)
 
         def call(*arguments: Any) -> None:
             self.off(event, call)
@@ -220,11 +235,14 @@ class RemoteSession:
 
     def off(self, event: RemoteSessionEventTypes, callback: _Callback) -> None:
         """Call `callback` no more."""
+        _checks.text("event", event)
+        _checks.function("callback", callback)
         self._callbacks.get(event, {}).pop(callback, None)
 
     # ---- how -------------------------------------------------------------------------------------------------------
 
     async def _ask(self, kind: str, arguments: dict[str, Any], timeout: float) -> SessionResponse:
+        _checks.seconds("timeout", timeout)
         self._check_open()
         message = message_class()()
         request: SessionRequest = message.request
@@ -234,7 +252,7 @@ class RemoteSession:
         chosen.SetInParent()
         for name, value in arguments.items():
             _fill(chosen, name, value)
-        answer: asyncio.Future[SessionResponse] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[SessionResponse] = running_loop().create_future()
         self._pending[request.request_id] = answer
         try:
             response = await asyncio.wait_for(self._exchange(message, answer), timeout)
@@ -316,7 +334,7 @@ class _AgentTransport(RoomSessionTransport):
         check_grant(self._agent_room)
         exchange.enter()
         try:
-            deadline = asyncio.get_running_loop().time() + self._timeout
+            deadline = running_loop().time() + self._timeout
             self.remote_identity = await find_agent(exchange, self.remote_identity, deadline)
             await super().start()
         finally:

@@ -9,6 +9,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
+from greenroom import _checks
+from greenroom._asyncio import running_loop
 from greenroom._livekit import message_class
 from greenroom._native import peek_id
 from greenroom.errors import InvalidArgument, IoError, SessionClosed, TooLarge
@@ -33,6 +35,8 @@ class TcpSessionTransport(SessionTransport):
     """
 
     def __init__(self, host: str, port: int) -> None:
+        _checks.text("host", host)
+        _checks.whole("port", port)
         self._address = (host, port)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -49,10 +53,11 @@ class TcpSessionTransport(SessionTransport):
 
         Raises:
             IoError: Nobody listens there.
-            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or lacks what this needs.
         """
         if self._writer is not None:
             return
+        running_loop()
         message_class()
         host, port = self._address
         try:

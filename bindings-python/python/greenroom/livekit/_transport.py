@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from greenroom import _checks
+from greenroom._asyncio import running_loop
 from greenroom._livekit import message_class
 from greenroom._native import peek_id
 from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
@@ -127,9 +129,10 @@ class RoomSessionTransport(SessionTransport):
             run_input: On the agent's side, what becomes of a text turn that comes while another runs.
             on_audit: On the agent's side, is called with each line of the audit log.
         """
+        _checks.optional(_checks.text, remote_identity=remote_identity)
         self._room = room
         self._remote_identity = remote_identity
-        self._options = host_options(policy, run_input)
+        self._options = host_options(policy, run_input, on_audit)
         self._audit = on_audit
         self._side: _AgentSide | _ControllerSide | None = None
         self._inbox = Inbox()
@@ -158,10 +161,11 @@ class RoomSessionTransport(SessionTransport):
 
         Raises:
             InvalidArgument: Something else than Greenroom handles the topic of agent sessions on this Room already.
-            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or its version is out of the range.
+            SdkMissing, SdkTooOld, Unsupported: The SDK is not installed, or lacks what this needs.
         """
         from greenroom._room import Exchange
 
+        running_loop()
         if self._inbox.is_closed:
             raise SessionClosed("this transport is closed; make another")
         if self._side is not None:
@@ -314,7 +318,7 @@ class Inbox:
         while not self._messages:
             if self.is_closed or self.ending is not None:
                 return None
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = running_loop().create_future()
             self._waiting.add(waiter)
             try:
                 await waiter

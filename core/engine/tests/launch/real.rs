@@ -65,7 +65,7 @@ from livekit.agents import Agent, AgentServer, AgentSession, JobContext
 server = AgentServer()
 @server.rtc_session()
 async def entrypoint(ctx: JobContext):
-    session = AgentSession()
+    session = AgentSession(user_away_timeout=None)
     await session.start(agent=Agent(instructions='x'), room=ctx.room)
     await ctx.connect()
 ";
@@ -82,7 +82,7 @@ const JS: &str = "\
 import { ServerOptions, cli, defineAgent, voice } from '@livekit/agents';
 import { fileURLToPath } from 'node:url';
 export default defineAgent({ entry: async (ctx) => {
-  const session = new voice.AgentSession({});
+  const session = new voice.AgentSession({ userAwayTimeout: null });
   await session.start({ agent: new voice.Agent({ instructions: 'x' }), room: ctx.room });
   await ctx.connect();
 } });

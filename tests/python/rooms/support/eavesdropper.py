@@ -15,7 +15,7 @@ from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
 from livekit.rtc._proto.ffi_pb2 import FfiEvent
 
-from .venue import until
+from .venue import send, until
 
 TOPIC = "lk.agent.session"
 FENCE = "eavesdropper.fence"
@@ -70,7 +70,7 @@ class Eavesdropper:
             await sender.local_participant.publish_data(
                 packet, reliable=True, destination_identities=[self.room.local_participant.identity], topic=FENCE
             )
-            await sender.local_participant.send_bytes(b"", topic=FENCE, name=stream)
+            await send(sender.local_participant, b"", topic=FENCE, name=stream)
             await until("the eavesdropper catches up", lambda marks={packet, stream}: marks <= self._fences)
         # The Room has a queue of its own, and may be ahead.
         await until("the eavesdropper has heard all that its Room has", self._events.empty)
@@ -113,7 +113,9 @@ class Eavesdropper:
 
     def _open_fence(self, reader: rtc.ByteStreamReader, _: str) -> None:
         self._fences.add(reader.info.name)
-        reader.close()
+        # Releases before livekit 1.1.15 have no such method, and nothing comes in this stream.
+        if hasattr(reader, "close"):
+            reader.close()
 
     def _pass_fence(self, packet: rtc.DataPacket) -> None:
         if packet.topic == FENCE:

@@ -22,7 +22,7 @@ server = AgentServer(host="127.0.0.1", port=0, load_threshold=math.inf, num_idle
 
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
-    session: AgentSession[None] = AgentSession(llm=ScriptedLLM())
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(), user_away_timeout=None)
     session.output.set_audio_enabled(False)
     session.output.set_transcription_enabled(False)
     if GUARD == "gate":

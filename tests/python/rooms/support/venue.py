@@ -5,7 +5,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from livekit import api, rtc
 
@@ -98,6 +98,16 @@ class Venue:
             with contextlib.suppress(Exception):  # a test may have broken its connection
                 await asyncio.wait_for(room.disconnect(), 10)
         await self._api.aclose()
+
+
+async def send(local: rtc.LocalParticipant, data: bytes, *, name: str = "unknown", **options: Any) -> None:
+    """Sends bytes by what the SDK has for it: `send_bytes` from livekit 1.1.21 on."""
+    if hasattr(local, "send_bytes"):
+        await local.send_bytes(data, name=name, **options)
+        return
+    writer = await local.stream_bytes(name, total_size=len(data), **options)
+    await writer.write(data)
+    await writer.aclose()
 
 
 def sees(room: rtc.Room, participant: rtc.Participant) -> bool:
