@@ -10,6 +10,7 @@ import pytest
 from installed import ROOT, bare_environment, run, succeed
 
 TSC = ROOT / "packages" / "greenroom" / "node_modules" / "typescript" / "bin" / "tsc"
+NOTICES = {"THIRD-PARTY-NOTICES.txt", "greenroom-cli.cdx.json", "greenroom-node.cdx.json"}
 TYPE_ROOTS = ROOT / "packages" / "greenroom" / "node_modules" / "@types"
 
 
@@ -34,9 +35,11 @@ def test_facade_holds_both_formats_with_their_declarations(facade_tarball: Path)
     for source in sources.glob("*.*ts"):
         name, _, end = source.name.partition(".")
         declaration, script = f"d.{end}", end.replace("ts", "js")
-        expected |= {f"dist/{kind}/{name}.{declaration}" for kind in ("esm", "cjs")} | {f"dist/cjs/{name}.{script}"}
+        # The command is of one format.
+        kinds = ("cjs",) if name == "bin" else ("esm", "cjs")
+        expected |= {f"dist/{kind}/{name}.{declaration}" for kind in kinds} | {f"dist/cjs/{name}.{script}"}
         # As ES modules there is one file for each entry, and what they share.
-        if end == "cts" or name in ("index", "audio", "livekit"):
+        if name in ("addon", "index", "audio", "livekit"):
             expected.add(f"dist/esm/{name}.{script}")
     found = set(members(facade_tarball))
     shared = {name for name in found if re.fullmatch(r"dist/esm/(chunk|in-memory)-[0-9A-Z]{8}\.js", name)}
@@ -46,7 +49,8 @@ def test_facade_holds_both_formats_with_their_declarations(facade_tarball: Path)
 
 def test_platform_package_holds_the_addon_and_the_command(platform_tarball: Path) -> None:
     files = members(platform_tarball)
-    assert set(files) == {"LICENSE", "README.md", "package.json", "greenroom.node", "greenroom"}
+    about = {"LICENSE", "README.md", "package.json", *NOTICES}
+    assert set(files) == about | {"greenroom.node", "greenroom"}
     assert files["greenroom"] & 0o777 == 0o755
 
 

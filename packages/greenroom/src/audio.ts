@@ -24,10 +24,10 @@ import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-s
 import { millis } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
-import { captures } from './live.js';
 import { camelCased } from './names.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
+import { shareClass } from './realms.js';
 
 export { type Audio, Frame, type FrameOptions, type RtcAudioFrame, type RtcAudioFrameClass } from './audio-frame.js';
 export type { Sink, Source } from './audio-function.js';
@@ -152,7 +152,6 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     const isFunction = typeof device === 'function';
     super((wake) => native.capture(JSON.stringify(options), isFunction, wake));
     this.#driver = this.driver as CaptureDriver;
-    captures.add(this);
     if (isFunction) this.function = recordedFrom(device as Source, this.#driver, options);
   }
 
@@ -208,6 +207,10 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
         done(error);
       },
     });
+  }
+
+  static {
+    shareClass(this, 'Capture');
   }
 }
 
@@ -311,6 +314,10 @@ export class Playback extends Stream {
         done(error);
       },
     });
+  }
+
+  static {
+    shareClass(this, 'Playback');
   }
 }
 

@@ -18,8 +18,9 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { types } from 'node:util';
 import { invalid, sdkErrors } from './failures.js';
-import { checkRtcVersion, RTC } from './sdk.cjs';
+import { checkRtcVersion, RTC } from './sdk.js';
 
 /** A `Room` of @livekit/rtc-node, as far as it matters here. */
 export interface RoomLike {
@@ -107,7 +108,7 @@ export function mayManage({ info }: Participant): boolean | null {
 /** @internal Throws unless this is a Room that can be used. */
 export function checkRoom(room: RoomLike): void {
   const methods = ['registerByteStreamHandler', 'unregisterByteStreamHandler', 'on', 'off', 'listeners'] as const;
-  if (!(room?.remoteParticipants instanceof Map) || methods.some((name) => typeof room[name] !== 'function')) {
+  if (!types.isMap(room?.remoteParticipants) || methods.some((name) => typeof room[name] !== 'function')) {
     throw invalid(`this is no Room of ${RTC.name} ${RTC.text}, such as \`ctx.room\` of an agent or \`new Room()\``);
   }
   sdkErrors(checkRtcVersion);

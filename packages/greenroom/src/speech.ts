@@ -1,11 +1,11 @@
 /** `Speech`: what is said aloud, and what makes one of the many things that hold sound. */
 
-import { fileURLToPath } from 'node:url';
 import { type Frame as AudioFrame, samplesIn, type Samples as Bytes } from './audio-frame.js';
 import type { Capture } from './audio.js';
 import { shown } from './checks.js';
 import { errorFromNative, invalid } from './failures.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
+import { filePath, isUrl, shareClass } from './realms.js';
 
 const RATE = 48_000;
 
@@ -27,7 +27,11 @@ export class Speech {
 
   /** Writes it into a WAV file. Throws `IoError` where the system says no. */
   save(path: string | URL): void {
-    call(() => native.writeWav(pathOf(path), bytesOf(this.samples)));
+    call(() => native.writeWav(filePath(path), bytesOf(this.samples)));
+  }
+
+  static {
+    shareClass(this, 'Speech');
   }
 }
 
@@ -81,8 +85,8 @@ export async function speechOf(sound: Sound, rate: number | undefined): Promise<
 /** @internal The speech in a sound that is there, or comes without waiting. */
 export function gathered(sound: Exclude<Sound, AsyncIterable<Part>>, rate: number | undefined): Speech {
   if (sound instanceof Speech) return sound;
-  if (typeof sound === 'string' || sound instanceof URL) {
-    return speech(call(() => native.speechFromWav(pathOf(sound))));
+  if (typeof sound === 'string' || isUrl(sound)) {
+    return speech(call(() => native.speechFromWav(filePath(sound))));
   }
   const parts: Pcm[] = [];
   if (isPart(sound)) {
@@ -146,10 +150,6 @@ function pcm(part: Part, rate: number | undefined): Pcm {
     if (held !== undefined && heldRate !== undefined) return { ...held, rate: heldRate, channels };
   }
   throw invalid(`${shown(part)} holds no sound; give samples or frames of @livekit/rtc-node`);
-}
-
-function pathOf(path: string | URL): string {
-  return path instanceof URL ? fileURLToPath(path) : path;
 }
 
 /** @internal What the native part gives or throws. */

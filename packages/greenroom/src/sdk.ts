@@ -12,7 +12,8 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
+import { file } from './addon.cjs';
 
 /** Releases of an SDK that this knows. package.json has the same, as peer dependencies. */
 interface Range {
@@ -157,7 +158,12 @@ async function find<Module>(name: string, isWanted: (module: Module) => boolean)
  * not find what its user has.
  */
 function requires(): [own: NodeJS.Require, users: NodeJS.Require] {
-  return [createRequire(__filename), createRequire(join(process.cwd(), 'greenroom.cjs'))];
+  return [createRequire(ownFile()), createRequire(join(process.cwd(), 'greenroom.cjs'))];
+}
+
+/** A file of this package, or of the bundle that it is in. */
+function ownFile(): string {
+  return file !== undefined && isAbsolute(file) ? file : join(process.cwd(), 'greenroom.cjs');
 }
 
 function resolve(require: NodeJS.Require, name: string): string | undefined {
@@ -189,7 +195,7 @@ function missing(what: string, cause: unknown): SdkError {
   const { name, text } = AGENTS;
   return new SdkError(
     'sdk_missing',
-    `${what} needs ${name}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
+    `${what} needs ${name}, which cannot be loaded from ${dirname(ownFile())} or ${process.cwd()}: ` +
       `run \`npm install ${name}@${text}\` (${String((cause as Error).message).split('\n', 1)[0]})`,
     { cause },
   );
