@@ -110,8 +110,9 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       await bundle({ entry: join(path, 'app.mjs'), outfile, format, external: [PLATFORM] });
       const { status, output } = run(outfile);
       assert.equal(status, 1);
-      assert.match(output, /greenroom|Cannot find package/);
       assert.match(output, new RegExp(PLATFORM));
+      // The others ask for it before anything of the bundle runs, so that the words are Node's.
+      if (name === 'esbuild' || (name === 'webpack' && format === 'cjs')) assert.match(output, /Keep greenroom out of the bundle/);
       for (const secret of Object.values(APP)) assert.ok(!output.includes(secret), output);
     });
   }

@@ -40,8 +40,8 @@ function explanation(name: string, cause: unknown, file: string | undefined, usu
     return (
       `greenroom ${VERSION} cannot load its native part, the package ${name}, from the bundle ` +
       `${file ?? process.argv[1]}: ${firstLine(message)}. Keep greenroom out of the bundle and install it where the ` +
-      `bundle runs: \`external: ['greenroom']\` in esbuild and rollup, \`externals: ['greenroom']\` in webpack, ` +
-      `\`serverExternalPackages: ['greenroom']\` in Next.js. See ${BUNDLERS}`
+      `bundle runs: \`external: ['greenroom']\` in esbuild and rollup, \`externals: { greenroom: 'commonjs greenroom' }\` ` +
+      `in webpack, \`serverExternalPackages: ['greenroom']\` in Next.js. See ${BUNDLERS}`
     );
   }
   if (!isMissing) return `greenroom ${VERSION} cannot load its native part, the package ${name}: ${message}`;
