@@ -55,6 +55,7 @@ def build_wheel(
 ) -> str:
     """Builds the command and then the wheel that carries it; gives the wheel's file name (PEP 517)."""
     require_rust()
+    write_notices()
     profile = os.environ.get("GREENROOM_BUILD_PROFILE", "release")
     stage_command(build_command(profile))
     settings = {**(config_settings or {}), "maturin.build-args": f"--profile {profile}"}
@@ -76,8 +77,8 @@ def require_rust() -> None:
             return
         found = f"this is {shown.strip()}"
     sys.exit(
-        f"error: no wheel of greenroom fits this platform or Python, and building it from source needs Rust {needed} or "
-        f"newer; {found}. Install or update Rust, see https://rustup.rs, and try again"
+        f"error: no wheel of greenroom fits this platform or Python, and building it from source needs Rust {needed} "
+        f"or newer; {found}. Install or update Rust, see https://rustup.rs, and try again"
     )
 
 
@@ -89,6 +90,13 @@ def rust_version() -> str:
         if found:
             return found[1]
     raise LookupError(f"no Cargo.toml above {MANIFEST} has a rust-version")
+
+
+def write_notices() -> None:
+    """Writes what pyproject.toml names of the linked crates, in a checkout that lacks it; an sdist holds it."""
+    script = MANIFEST.parent.parent / ".ci" / "third-party"
+    if script.is_file() and not Path("THIRD-PARTY-NOTICES.txt").is_file():
+        subprocess.run([sys.executable, str(script), "."], check=True)
 
 
 def build_command(profile: str) -> Path:
