@@ -1,10 +1,11 @@
 // The package in test runners, which evaluate it in a realm of their own, in worker threads, and twice in a process.
 
 import assert from 'node:assert/strict';
+import { cpSync, symlinkSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
 import { startServer, venue } from '../node/support/livekit-server.mjs';
-import { bin, HERE, node } from './support/project.mjs';
+import { bin, folder, HERE, node } from './support/project.mjs';
 
 const RUNNERS = join(HERE, 'fixtures', 'runners');
 
@@ -34,6 +35,17 @@ for (const pool of ['threads', 'forks', 'vmThreads', 'vmForks']) {
   test(`vitest_${pool}_keeps_classes`, (t) =>
     passes(t, [bin('vitest/vitest.mjs'), 'run', '--root', RUNNERS, '--pool', pool, '--cache=false', 'vitest.test.mjs']));
 }
+
+// Not in the pools of `vm`, nor in jest: the SDK's own `instanceof` does not hold there, and it breaks down without us.
+test('vitest_forks_drives_an_agent_in_process', (t) => {
+  const path = folder(t);
+  cpSync(join(HERE, 'fixtures', 'sdk'), path, { recursive: true });
+  // Where the SDK is; vitest's own functions are globals.
+  symlinkSync(join(HERE, '..', 'node', 'node_modules'), join(path, 'node_modules'));
+  const { status, output } = node(path, [bin('vitest/vitest.mjs'), 'run', '--root', path, '--pool', 'forks', '--globals', '--cache=false']);
+  assert.equal(status, 0, output);
+  assert.match(output, /\b2 passed/, output);
+});
 
 test('worker_threads_and_two_copies_share_classes', () => {
   const { status, output } = node(RUNNERS, ['worker.mjs']);
