@@ -95,7 +95,8 @@ def rust_version() -> str:
 def write_notices() -> None:
     """Writes what pyproject.toml names of the linked crates, in a checkout that lacks it; an sdist holds it."""
     script = MANIFEST.parent.parent / ".ci" / "third-party"
-    if script.is_file() and not Path("THIRD-PARTY-NOTICES.txt").is_file():
+    files = [Path("THIRD-PARTY-NOTICES.txt"), Path("greenroom-cli.cdx.json")]
+    if script.is_file() and not all(file.is_file() for file in files):
         subprocess.run([sys.executable, str(script), "."], check=True)
 
 

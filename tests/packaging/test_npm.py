@@ -65,6 +65,28 @@ def test_manifests_fit_together(facade_tarball: Path, platform_tarball: Path, ve
     assert (platform["os"], platform["cpu"], platform["libc"]) == (["linux"], ["x64"], ["glibc"])
 
 
+def test_facade_imports_only_what_it_declares(facade_tarball: Path, version: str) -> None:
+    facade = manifest(facade_tarball)
+    declared = {"greenroom"}
+    for kind in ("dependencies", "peerDependencies", "optionalDependencies"):
+        named = facade.get(kind, {})
+        assert isinstance(named, dict)
+        declared |= set(named)
+    imported = set()
+    with tarfile.open(facade_tarball) as archive:
+        for member in archive.getmembers():
+            if member.name.endswith((".js", ".cjs", ".ts", ".cts")):
+                file = archive.extractfile(member)
+                assert file
+                lines = [line for line in file.read().decode().splitlines() if not re.match(r"\s*(\*|//|/\*)", line)]
+                imported |= set(
+                    re.findall(r"(?:from |import |import\(|require\()['\"]([^'\"./][^'\"]*)", "\n".join(lines))
+                )
+    packages = {re.match(r"(@[^/]+/)?[^/]+", name)[0] for name in imported if not name.startswith("node:")}  # type: ignore[index]
+    assert packages - declared == set()
+    assert "@livekit/protocol" in packages
+
+
 @pytest.mark.parametrize(
     ("file", "program"),
     [

@@ -63,7 +63,7 @@ def test_notices_name_each_crate_that_is_linked(wheel: Path, version: str, platf
     others = {(name, of) for name, of in linked if not name.startswith("greenroom") and name not in ours}
     assert len(others) > 200
     assert others - named == set()
-    for holder in ("WebRTC project authors", "Apache License", "Amazon.com"):
+    for holder in ("WebRTC Project Authors", "Apache License", "Amazon.com"):
         assert holder in text
 
 
