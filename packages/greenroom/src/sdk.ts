@@ -134,7 +134,11 @@ export function checkRtcVersion(): void {
 async function find<Module>(name: string, isWanted: (module: Module) => boolean): Promise<Found<Module>> {
   const [own, users] = requires();
   const ways: (() => Promise<Found<Module>>)[] = [
-    async () => ({ module: (await import(name)) as Module, require: createRequire(own.resolve(name)) }),
+    async () => ({
+      // In a bundle too it is found when it runs.
+      module: (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as Module,
+      require: createRequire(own.resolve(name)),
+    }),
     async () => ({ module: own(name) as Module, require: createRequire(own.resolve(name)) }),
     async () => ({ module: users(name) as Module, require: createRequire(users.resolve(name)) }),
   ];
