@@ -25,7 +25,9 @@ async function passes(t, args, env = {}) {
   assert.match(output, /\b6 passed/, output);
 }
 
-const JEST = [bin('jest/bin/jest.js'), '--runInBand', '--config', JSON.stringify({ rootDir: RUNNERS, transform: {}, testMatch: ['**/jest.test.*js'] })];
+// Far above what a case takes: this machine may be busy.
+const WITHIN = '--testTimeout=120000';
+const JEST = [bin('jest/bin/jest.js'), WITHIN, '--runInBand', '--config', JSON.stringify({ rootDir: RUNNERS, transform: {}, testMatch: ['**/jest.test.*js'] })];
 
 test('jest_commonjs_keeps_classes', (t) => passes(t, [...JEST, 'jest.test.cjs']));
 
@@ -33,7 +35,7 @@ test('jest_es_modules_keep_classes', (t) => passes(t, ['--experimental-vm-module
 
 for (const pool of ['threads', 'forks', 'vmThreads', 'vmForks']) {
   test(`vitest_${pool}_keeps_classes`, (t) =>
-    passes(t, [bin('vitest/vitest.mjs'), 'run', '--root', RUNNERS, '--pool', pool, '--cache=false', 'vitest.test.mjs']));
+    passes(t, [bin('vitest/vitest.mjs'), 'run', '--root', RUNNERS, '--pool', pool, WITHIN, '--cache=false', 'vitest.test.mjs']));
 }
 
 // Not in the pools of `vm`, nor in jest: the SDK's own `instanceof` does not hold there, and it breaks down without us.
@@ -42,7 +44,7 @@ test('vitest_forks_drives_an_agent_in_process', (t) => {
   cpSync(join(HERE, 'fixtures', 'sdk'), path, { recursive: true });
   // Where the SDK is; vitest's own functions are globals.
   symlinkSync(join(HERE, '..', 'node', 'node_modules'), join(path, 'node_modules'));
-  const { status, output } = node(path, [bin('vitest/vitest.mjs'), 'run', '--root', path, '--pool', 'forks', '--globals', '--cache=false']);
+  const { status, output } = node(path, [bin('vitest/vitest.mjs'), 'run', '--root', path, '--pool', 'forks', WITHIN, '--globals', '--cache=false']);
   assert.equal(status, 0, output);
   assert.match(output, /\b2 passed/, output);
 });
