@@ -21,13 +21,14 @@ const BUNDLERS = {
   async esbuild({ entry, outfile, format, external = [], loader }) {
     await esbuild.build({ entryPoints: [entry], outfile, format, external, loader, bundle: true, platform: 'node', logLevel: 'silent' });
   },
-  async webpack({ entry, outfile, format, external = [] }) {
+  async webpack({ entry, outfile, format, external = [], rules = [] }) {
     const isModule = format === 'esm';
     const compiler = webpack({
       mode: 'production',
       target: 'node',
       entry,
       experiments: { outputModule: isModule },
+      module: { rules },
       externals: Object.fromEntries(
         ['greenroom', 'greenroom/audio', PLATFORM]
           .filter((name) => external.some((one) => name === one || name.startsWith(`${one}/`)))
@@ -77,12 +78,28 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
   }
 }
 
-for (const loader of ['copy', 'file']) {
-  test(`esbuild_cjs_with_${loader}_loader_works_without_node_modules`, async (t) => {
+for (const [loader, format, end] of [
+  ['copy', 'cjs', 'cjs'],
+  ['file', 'cjs', 'cjs'],
+  ['file', 'esm', 'mjs'],
+]) {
+  test(`esbuild_${format}_with_${loader}_loader_works_without_node_modules`, async (t) => {
     const path = project(t, 'bundles');
-    const out = folder(t);
-    await BUNDLERS.esbuild({ entry: join(path, 'app.mjs'), outfile: join(out, 'bundle.cjs'), format: 'cjs', loader: { '.node': loader } });
-    works(join(out, 'bundle.cjs'));
+    const outfile = join(folder(t), `bundle.${end}`);
+    await BUNDLERS.esbuild({ entry: join(path, 'app.mjs'), outfile, format, loader: { '.node': loader } });
+    works(outfile);
+  });
+}
+
+for (const [format, end] of [
+  ['cjs', 'cjs'],
+  ['esm', 'mjs'],
+]) {
+  test(`webpack_${format}_with_asset_module_works_without_node_modules`, async (t) => {
+    const path = project(t, 'bundles');
+    const outfile = join(folder(t), `bundle.${end}`);
+    await BUNDLERS.webpack({ entry: join(path, 'app.mjs'), outfile, format, rules: [{ test: /\.node$/, type: 'asset/resource' }] });
+    works(outfile);
   });
 }
 

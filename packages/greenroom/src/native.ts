@@ -1,7 +1,7 @@
 /** The native addon, loaded once for all copies of this package's modules. */
 
-import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { file, requireAddon, type Addon } from './addon.cjs';
 import { loadError, platformPackage } from './platform.js';
 
@@ -12,10 +12,16 @@ function load(): Addon {
   const name = platformPackage();
   try {
     const loaded = requireAddon(name);
-    if (typeof loaded !== 'string') return loaded;
-    const bundle = resolve(file ?? process.argv[1] ?? '');
-    return createRequire(bundle)(resolve(bundle, '..', loaded)) as Addon;
+    return typeof loaded === 'string' ? loadFile(loaded) : loaded;
   } catch (cause) {
     throw loadError(name, cause, file, 'addon.cjs');
   }
+}
+
+/** Loads an addon that a bundler has copied: its URL, or its path beside the bundle. */
+function loadFile(name: string): Addon {
+  const bundle = file !== undefined && isAbsolute(file) ? file : resolve(process.argv[1] ?? '');
+  const module = { exports: {} as Addon };
+  process.dlopen(module, name.startsWith('file:') ? fileURLToPath(name) : resolve(dirname(bundle), name));
+  return module.exports;
 }
