@@ -48,4 +48,4 @@ cross: ## Checks that the core compiles for other platforms.
 	@.ci/cross
 
 clean: ## Removes what the verbs made, the installed tools included.
-	rm -rf target dist .cache bindings-python/greenroom.data packages/*/dist packages/*/node_modules tests/node/node_modules examples/node/node_modules
+	rm -rf target dist .cache bindings-python/greenroom.data bindings-python/THIRD-PARTY-NOTICES.txt bindings-python/*.cdx.json packages/*/dist packages/*/node_modules tests/node/node_modules tests/bundlers/node_modules examples/node/node_modules

@@ -1,9 +1,9 @@
-// Packs the npm packages: `node pack.mjs --version V --addon FILE --program FILE --out FOLDER`.
+// Packs the npm packages: `node pack.mjs --version V --addon FILE --program FILE --notices FOLDER --out FOLDER`.
 //
 // `greenroom` is the TypeScript facade. The native parts, the addon and the command, are in one package for each
 // platform, which npm picks by its os, cpu and libc; the facade names them all as optional dependencies of its very
 // version. So no install script runs, and nobody downloads another platform's binaries. The manifests of the platform
-// packages, and that list, are written here alone.
+// packages, and that list, are written here alone; src/platform.ts and addon.cts spell the same names out.
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,9 +17,13 @@ const PLATFORMS = {
   'linux-x64-gnu': { os: ['linux'], cpu: ['x64'], libc: ['glibc'] },
 };
 
+/** What is said of the crates that are linked into the native parts, see .ci/third-party. */
+const NOTICES = 'THIRD-PARTY-NOTICES.txt';
+const BILLS = ['greenroom-cli.cdx.json', 'greenroom-node.cdx.json'];
+
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
-  options: Object.fromEntries(['version', 'addon', 'program', 'out'].map((name) => [name, { type: 'string' }])),
+  options: Object.fromEntries(['version', 'addon', 'program', 'notices', 'out'].map((name) => [name, { type: 'string' }])),
 });
 const staging = mkdtempSync(join(tmpdir(), 'greenroom-pack-'));
 try {
@@ -34,6 +38,7 @@ function stageFacade() {
   if (manifest.version !== options.version) {
     throw new Error(`packages/greenroom/package.json has version ${manifest.version}, Cargo.toml ${options.version}`);
   }
+  checkSpelledOut();
   delete manifest.scripts;
   delete manifest.devDependencies;
   manifest.optionalDependencies = Object.fromEntries(
@@ -43,6 +48,19 @@ function stageFacade() {
   cpSync(join(here, 'greenroom', 'dist'), join(folder, 'dist'), { recursive: true });
   copyFileSync(join(here, 'greenroom', 'README.md'), join(folder, 'README.md'));
   return folder;
+}
+
+/** Throws unless the facade loads the packages of these platforms, at this version. */
+function checkSpelledOut() {
+  const [addon, platform] = ['addon.cjs', 'platform.js'].map((name) =>
+    readFileSync(join(here, 'greenroom', 'dist', 'cjs', name), 'utf8'),
+  );
+  const required = [...addon.matchAll(/require\(['"](greenroom-[\w-]+)['"]\)/g)].map(([, name]) => name);
+  const names = Object.keys(PLATFORMS).map((suffix) => `greenroom-${suffix}`);
+  if (required.join() !== names.join() || names.some((name) => !platform.includes(`'${name}'`))) {
+    throw new Error(`src/addon.cts and platform.ts have to name ${names.join(', ')}, as PLATFORMS here does`);
+  }
+  if (!platform.includes(`'${options.version}'`)) throw new Error(`src/platform.ts is not of version ${options.version}`);
 }
 
 function stagePlatform(suffix) {
@@ -60,12 +78,13 @@ function stagePlatform(suffix) {
     engines,
     ...PLATFORMS[suffix],
     main: 'greenroom.node',
-    files: ['greenroom.node', basename(options.program)],
+    files: ['greenroom.node', basename(options.program), NOTICES, ...BILLS],
   };
   const folder = stage(name, manifest);
   copyFileSync(options.addon, join(folder, 'greenroom.node'));
   copyFileSync(options.program, join(folder, basename(options.program)));
   chmodSync(join(folder, basename(options.program)), 0o755);
+  for (const file of [NOTICES, ...BILLS]) copyFileSync(join(options.notices, file), join(folder, file));
   const about = 'The native parts of the package greenroom, which installs this one.';
   writeFileSync(join(folder, 'README.md'), `# ${name}\n\n${about}\n`);
   return folder;

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 const require = createRequire(join(process.cwd(), 'package.json'));
 // The SDK's own copy of its codec, which need not be installed beside it.
 const { AgentSession: pb } = createRequire(require.resolve('@livekit/agents'))('@livekit/protocol');
-const { Controller } = createRequire(require.resolve('greenroom'))('./native.cjs').native;
+const { Controller } = createRequire(require.resolve('greenroom'))('./native.js').native;
 
 const PREFIX = 4;
 const SAMPLE_US = 5000;

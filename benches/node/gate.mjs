@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 const require = createRequire(join(process.cwd(), 'package.json'));
-const { Switchboard } = createRequire(require.resolve('greenroom'))('./native.cjs').native;
+const { Switchboard } = createRequire(require.resolve('greenroom'))('./native.js').native;
 
 const CONTROLLERS = 50;
 const SAMPLE_US = 5000;

@@ -1,4 +1,4 @@
-// An agent of this very process, on the released SDK; and what src/sdk.cts relies on in it.
+// An agent of this very process, on the released SDK; and what src/sdk.ts relies on in it.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -148,7 +148,7 @@ test('the same names are exported', () => {
 });
 
 test('the same errors have the same codes', () => {
-  const { native } = createRequire(import.meta.url)(join(DIST, 'native.cjs'));
+  const { native } = createRequire(import.meta.url)(join(DIST, 'native.js'));
   const names = Object.entries(greenroom).filter(([, value]) => value?.prototype instanceof greenroom.GreenroomError);
   const codes = Object.entries(python.errors).filter(([name]) => name !== 'GreenroomError');
   assert.deepEqual(codes.map(([name]) => name).sort(), names.map(([name]) => name).sort());

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +45,16 @@ test('several sessions share one Room', async (t) => {
   await sessions[0].close();
   assert.equal((await sessions[1].say('on')).reply, 'echo: on');
   await sessions[1].close();
+});
+
+test('both formats of the package share one Room', async (t) => {
+  const { room } = await pair(t, server);
+  const cjs = createRequire(import.meta.url)('greenroom');
+  const sessions = await Promise.all([greenroom.attach(room), cjs.attach(room)]);
+  for (const session of sessions) assert.equal((await session.say('hi')).reply, 'echo: hi');
+  await assert.rejects(sessions[1].say('hi', { timeout: -1 }), greenroom.InvalidArgument);
+  for (const session of sessions) await session.close();
+  room.registerByteStreamHandler(TOPIC, () => {});
 });
 
 test('works with a host of the SDK that nobody guards', async (t) => {

@@ -10,6 +10,7 @@ import pytest
 from installed import ROOT, bare_environment, run, succeed
 
 TSC = ROOT / "packages" / "greenroom" / "node_modules" / "typescript" / "bin" / "tsc"
+NOTICES = {"THIRD-PARTY-NOTICES.txt", "greenroom-cli.cdx.json", "greenroom-node.cdx.json"}
 TYPE_ROOTS = ROOT / "packages" / "greenroom" / "node_modules" / "@types"
 
 
@@ -34,9 +35,11 @@ def test_facade_holds_both_formats_with_their_declarations(facade_tarball: Path)
     for source in sources.glob("*.*ts"):
         name, _, end = source.name.partition(".")
         declaration, script = f"d.{end}", end.replace("ts", "js")
-        expected |= {f"dist/{kind}/{name}.{declaration}" for kind in ("esm", "cjs")} | {f"dist/cjs/{name}.{script}"}
+        # The command is of one format.
+        kinds = ("cjs",) if name == "bin" else ("esm", "cjs")
+        expected |= {f"dist/{kind}/{name}.{declaration}" for kind in kinds} | {f"dist/cjs/{name}.{script}"}
         # As ES modules there is one file for each entry, and what they share.
-        if end == "cts" or name in ("index", "audio", "livekit"):
+        if name in ("addon", "index", "audio", "livekit"):
             expected.add(f"dist/esm/{name}.{script}")
     found = set(members(facade_tarball))
     shared = {name for name in found if re.fullmatch(r"dist/esm/(chunk|in-memory)-[0-9A-Z]{8}\.js", name)}
@@ -46,7 +49,8 @@ def test_facade_holds_both_formats_with_their_declarations(facade_tarball: Path)
 
 def test_platform_package_holds_the_addon_and_the_command(platform_tarball: Path) -> None:
     files = members(platform_tarball)
-    assert set(files) == {"LICENSE", "README.md", "package.json", "greenroom.node", "greenroom"}
+    about = {"LICENSE", "README.md", "package.json", *NOTICES}
+    assert set(files) == about | {"greenroom.node", "greenroom"}
     assert files["greenroom"] & 0o777 == 0o755
 
 
@@ -59,6 +63,28 @@ def test_manifests_fit_together(facade_tarball: Path, platform_tarball: Path, ve
     assert "scripts" not in platform
     assert facade.get("dependencies", {}) == {}
     assert (platform["os"], platform["cpu"], platform["libc"]) == (["linux"], ["x64"], ["glibc"])
+
+
+def test_facade_imports_only_what_it_declares(facade_tarball: Path, version: str) -> None:
+    facade = manifest(facade_tarball)
+    declared = {"greenroom"}
+    for kind in ("dependencies", "peerDependencies", "optionalDependencies"):
+        named = facade.get(kind, {})
+        assert isinstance(named, dict)
+        declared |= set(named)
+    imported = set()
+    with tarfile.open(facade_tarball) as archive:
+        for member in archive.getmembers():
+            if member.name.endswith((".js", ".cjs", ".ts", ".cts")):
+                file = archive.extractfile(member)
+                assert file
+                lines = [line for line in file.read().decode().splitlines() if not re.match(r"\s*(\*|//|/\*)", line)]
+                imported |= set(
+                    re.findall(r"(?:from |import |import\(|require\()['\"]([^'\"./][^'\"]*)", "\n".join(lines))
+                )
+    packages = {re.match(r"(@[^/]+/)?[^/]+", name)[0] for name in imported if not name.startswith("node:")}  # type: ignore[index]
+    assert packages - declared == set()
+    assert "@livekit/protocol" in packages
 
 
 @pytest.mark.parametrize(

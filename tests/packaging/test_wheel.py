@@ -41,7 +41,12 @@ def test_metadata_says_what_it_needs(wheel: Path, version: str) -> None:
     assert metadata["Name"] == "greenroom"
     assert metadata["Version"] == version
     assert metadata["Requires-Python"] == ">=3.10"
-    assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata.get_all("License-File") == ["LICENSE", "THIRD-PARTY-NOTICES.txt"]
+    classifiers = set(metadata.get_all("Classifier") or [])
+    assert {f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)} <= classifiers
+    links = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL") or [])
+    assert {"Homepage", "Documentation", "Repository", "Issues", "Changelog"} <= set(links)
     needed = metadata.get_all("Requires-Dist") or []
     assert [line for line in needed if "extra ==" not in line] == [], "the package itself needs nothing"
     assert [line for line in needed if "livekit-agents" in line]
@@ -120,6 +125,32 @@ def test_sdist_builds_with_cargo_alone(version: str, tmp_path: Path) -> None:
     assert succeed(folder / "bin" / "greenroom", "--version").strip() == f"greenroom {version}"
     shown = succeed(folder / "bin" / "python", "-c", "import greenroom; print(greenroom.__version__)", cwd=tmp_path)
     assert shown.strip() == version
+
+
+@pytest.mark.parametrize(
+    ("cargo", "found"),
+    [
+        (None, "cargo is not on PATH"),
+        ("#!/bin/sh\necho 'cargo 1.74.1 (ecb9851af 2023-10-18)'\n", "this is cargo 1.74.1"),
+        ("#!/bin/sh\necho 'no default toolchain' >&2\nexit 1\n", "`cargo --version` failed: no default toolchain"),
+    ],
+    ids=["missing", "old", "broken"],
+)
+def test_sdist_without_a_fitting_rust_says_which_is_needed(cargo: str | None, found: str, tmp_path: Path) -> None:
+    succeed(sys.executable, "-m", "venv", tmp_path / "env")
+    path = tmp_path / "path"
+    path.mkdir()
+    if cargo is not None:
+        (path / "cargo").write_text(cargo)
+        (path / "cargo").chmod(0o755)
+    from_source = [tmp_path / "env" / "bin" / "pip", "install", "--no-deps", "--no-cache-dir", only("*.tar.gz")]
+    done = run(*from_source, cwd=tmp_path, env=bare_environment(PATH=str(path)), timeout=110)
+    assert done.returncode != 0
+    [needed] = re.findall(r'^rust-version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    printed = done.stdout + done.stderr
+    assert f"building it from source needs Rust {needed} or newer; {found}" in printed
+    assert "https://rustup.rs" in printed
+    assert "Traceback" not in printed
 
 
 def forget_our_crates() -> None:

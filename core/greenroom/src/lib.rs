@@ -24,10 +24,25 @@
 //!
 //! A session that starts an agent needs `/bin/sh`: a small guard process of it ends the agent if this process is gone, however it went.
 //!
-//! With the feature `audio`, the module of that name records and plays: real devices and virtual ones, behind one way of use. On Linux that links ALSA's
-//! library. To have it looked up at run time, so that a program starts where it is not installed, put into the program's own `Cargo.toml`
-//! what Greenroom's has: `[patch.crates-io] alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }`. The feature `echo` adds echo control to
-//! it (`audio::EchoControl`).
+//! With the feature `audio`, the module of that name records and plays: real devices and virtual ones, behind one way of use. The feature `echo`
+//! adds echo control to it (`audio::EchoControl`).
+//!
+//! # Patches
+//!
+//! Greenroom's packages for Python and Node and its command are built with two replacements of dependencies. Cargo does not pass patches on, so
+//! a program that depends on this crate gets the originals:
+//!
+//! - `alsa-sys`, with the feature `audio` on Linux, links ALSA's library: it needs `libasound2-dev` (Fedora: `alsa-lib-devel`) to build,
+//!   and `libasound2` to start. The replacement looks the library up when a device is first asked for.
+//! - `os_info` starts two programs at each [`Session::join`] and [`Room::connect`]. The replacement reads a file.
+//!
+//! To have the replacements, put into the program's own `Cargo.toml`:
+//!
+//! ```toml
+//! [patch.crates-io]
+//! alsa-sys = { git = "https://github.com/greenroom-dev/greenroom" }
+//! os_info = { git = "https://github.com/greenroom-dev/greenroom" }
+//! ```
 
 #![forbid(unsafe_code)]
 

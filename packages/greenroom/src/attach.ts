@@ -8,7 +8,7 @@ import { Exchange, type ControllerUser } from './exchange.js';
 import { errorFromJson, errorOf } from './failures.js';
 import type { Logger } from './logger.js';
 import { MachineDriver, type Link } from './machine.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
 import { checkRoom, type RoomLike } from './rtc.js';
 import { Session, type CallOptions } from './session.js';

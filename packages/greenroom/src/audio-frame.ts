@@ -1,7 +1,9 @@
 /** A short stretch of audio, and what else may be one. */
 
+import { types } from 'node:util';
 import { checkOptions, shown } from './checks.js';
 import { invalid } from './failures.js';
+import { shareClass } from './realms.js';
 
 /** An `AudioFrame` of @livekit/rtc-node. */
 export interface RtcAudioFrame {
@@ -80,6 +82,10 @@ export class Frame {
   static fromRtc({ data, sampleRate, channels }: RtcAudioFrame): Frame {
     return new Frame(data, { rate: sampleRate, channels });
   }
+
+  static {
+    shareClass(this, 'Frame');
+  }
 }
 
 /** @internal A frame as the addon gives it; undefined at the end of the stream. */
@@ -111,13 +117,13 @@ export function samplesOf(audio: unknown, rate: number, channels: number): Sampl
 
 /** @internal The samples in an array of those; undefined for anything else. */
 export function samplesIn(array: unknown): Samples | undefined {
-  const isFloat = array instanceof Float32Array;
-  if (!isFloat && !(array instanceof Int16Array) && !(array instanceof Uint8Array)) return undefined;
+  if (!types.isFloat32Array(array) && !types.isInt16Array(array) && !types.isUint8Array(array)) return undefined;
+  const isFloat = types.isFloat32Array(array);
   return { bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength), isFloat };
 }
 
 function samplesOfFrame(frame: Partial<Frame & RtcAudioFrame> | null | undefined, rate: number, channels: number): Samples {
-  const samples = frame?.data instanceof Int16Array ? samplesIn(frame.data) : undefined;
+  const samples = types.isInt16Array(frame?.data) ? samplesIn(frame.data) : undefined;
   if (samples === undefined) {
     throw invalid(`the audio is ${shown(frame)}; give a frame, an Int16Array, a Float32Array or bytes of 16-bit samples`);
   }

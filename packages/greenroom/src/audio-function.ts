@@ -1,6 +1,7 @@
 /** A function as a device: the calls that a stream asks for are made here, on the event loop. */
 
 import type { Audio, Frame } from './audio-frame.js';
+import { isError } from './realms.js';
 
 /**
  * A function that is recorded from: called with the number of samples of each channel that are wanted, it gives so many,
@@ -37,7 +38,7 @@ export class FunctionDevice<Argument, Result> {
       this.#driver.answer(await this.#function(argument));
     } catch (cause) {
       this.failure = { cause };
-      this.#driver.fail(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause));
+      this.#driver.fail(isError(cause) ? `${cause.name}: ${cause.message}` : String(cause));
     }
   }
 }

@@ -26,8 +26,9 @@ import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
 import { captures } from './live.js';
 import { camelCased } from './names.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
+import { shareClass } from './realms.js';
 
 export { type Audio, Frame, type FrameOptions, type RtcAudioFrame, type RtcAudioFrameClass } from './audio-frame.js';
 export type { Sink, Source } from './audio-function.js';
@@ -238,6 +239,10 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
       },
     });
   }
+
+  static {
+    shareClass(this, 'Capture');
+  }
 }
 
 /** A loudspeaker, or what stands for one. To close it drops what has not been heard; `drain` waits for it. */
@@ -343,6 +348,10 @@ export class Playback extends Stream {
         done(error);
       },
     });
+  }
+
+  static {
+    shareClass(this, 'Playback');
   }
 }
 

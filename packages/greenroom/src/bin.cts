@@ -1,16 +1,29 @@
 #!/usr/bin/env node
 /** The npm command `greenroom`: the native command takes this process' place. */
 
-import platform = require('./platform.cjs');
+import { dirname, join } from 'node:path';
+import { loadError, platformPackage } from './platform.js';
+
+const PROGRAM = process.platform === 'win32' ? 'greenroom.exe' : 'greenroom';
 
 main();
 
 function main(): void {
   try {
-    become(platform.programPath(), process.argv.slice(2));
+    become(programPath(), process.argv.slice(2));
   } catch (error) {
     console.error(`error: ${(error as Error).message}`);
     process.exitCode = 3;
+  }
+}
+
+/** The native command's path, in the package for this platform. */
+function programPath(): string {
+  const name = platformPackage();
+  try {
+    return join(dirname(require.resolve(`${name}/package.json`)), PROGRAM);
+  } catch (cause) {
+    throw loadError(name, cause, __filename, 'bin.cjs');
   }
 }
 
@@ -24,6 +37,6 @@ function become(program: string, args: string[]): void {
     process.exitCode = status ?? 1;
     return;
   }
-  const { native } = require('./native.cjs') as typeof import('./native.cjs');
+  const { native } = require('./native.js') as typeof import('./native.js');
   native.replaceProcess(program, args);
 }

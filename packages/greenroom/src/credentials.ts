@@ -6,7 +6,7 @@ import { checkOptions, millis, requireText } from './checks.js';
 import { ROOM, TTL_MS } from './defaults.js';
 import { errorFromNative } from './failures.js';
 import { camelCased, snakeCased } from './names.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
 import type { Credentials, Grants } from './types.js';
 

@@ -6,7 +6,7 @@
 
 import { errorFromNative, errorOf, invalid } from './failures.js';
 import { Interception, type Guard } from './interception.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
 import {
   Addresses,
@@ -69,7 +69,13 @@ type Outgoing =
   | { kind: 'send'; ticket: number; to?: Recipient[]; message: Buffer }
   | { kind: 'done'; ticket: number };
 
-const exchanges = new WeakMap<RoomLike, Exchange>();
+/**
+ * The exchanges of all copies of this package's release in this realm: a Room has one, whichever
+ * copy asks first.
+ */
+const EXCHANGES = Symbol.for(`greenroom.${native.version()}.exchanges`);
+const shared = globalThis as { [EXCHANGES]?: WeakMap<RoomLike, Exchange> };
+const exchanges = (shared[EXCHANGES] ??= new WeakMap());
 
 /** The events of a Room after which its participants may be others. No event tells of permissions. */
 const NEWS = ['participantConnected', 'participantDisconnected', 'connectionStateChanged', 'reconnected', 'moved'];

@@ -29,7 +29,8 @@ import {
   TooLarge,
   Unsupported,
 } from './errors.js';
-import { SdkError } from './sdk.cjs';
+import { isError } from './realms.js';
+import { SdkError } from './sdk.js';
 
 const CLASSES: Record<ErrorCode, typeof GreenroomError> = {
   agent_error: AgentError,
@@ -76,7 +77,7 @@ export function errorFromJson(json: string): GreenroomError {
 
 /** @internal What a call of the addon threw: an error of the table has JSON for its message, all else is a defect. */
 export function errorFromNative(thrown: unknown): GreenroomError {
-  const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const cause = isError(thrown) ? thrown : new Error(String(thrown));
   if (cause.message.startsWith('{"code":')) return errorFromJson(cause.message);
   return errorOf('internal', `greenroom has a defect, please report it: ${cause.message}`, { cause });
 }

@@ -5,8 +5,8 @@ import { START_TIMEOUT_MS, TEXT_MODE } from './defaults.js';
 import { errorFromSdk, errorOf, invalid } from './failures.js';
 import type { AgentSessionLike, InProcessOptions } from './in-process.js';
 import { MachineDriver, type Link } from './machine.js';
-import { native } from './native.cjs';
-import { loadSdk, type Host, type Message, type Sdk, type Transport } from './sdk.cjs';
+import { native } from './native.js';
+import { loadSdk, type Host, type Message, type Sdk, type Transport } from './sdk.js';
 import { Session } from './session.js';
 import { bounded } from './timer.js';
 

@@ -1,6 +1,6 @@
 /** Drive, test and observe LiveKit voice agents. */
 
-import { native } from './native.cjs';
+import { native } from './native.js';
 
 export { attach, type AttachOptions } from './attach.js';
 export { credentials, type CredentialsOptions } from './credentials.js';
@@ -32,7 +32,7 @@ export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
 export { Speech, type Frame, type Part, type Samples, type Sound, type TextToSpeech } from './speech.js';
 export { start, type StartOptions } from './start.js';
-export type * from './types.js';
+export * from './types.js';
 
 /** The version of this package. */
 export const version: string = native.version();

@@ -3,7 +3,7 @@
 import { checkOptions, millis, requireText } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
 import type { Logger } from './logger.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
 import { reachedBy, type ReachOptions } from './reach.js';
 import { Session, type CallOptions } from './session.js';

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { Capture } from './audio.js';
 import { InvalidArgument } from './errors.js';
 import { errorFromNative, invalid } from './failures.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
+import { isShared } from './realms.js';
 import { type Note, warn } from './speech.js';
 
 const RATE = 48_000;
@@ -28,10 +29,7 @@ export interface LiveCalls<T> {
   more(operation: object, signal: AbortSignal): Promise<unknown>;
 }
 
-/**
- * @internal Every Capture there is, so that one is known without its module, which only those load who use it; and what
- * returns what was odd about it.
- */
+/** @internal What returns what was odd about a Capture's sound. */
 export const captures = new WeakMap<object, () => Note[]>();
 
 /** @internal Whether a sound is a device. */
@@ -73,7 +71,8 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
 }
 
 function isCapture(sound: unknown): sound is Capture {
-  return typeof sound === 'object' && sound !== null && captures.has(sound);
+  // By its brand, not by its class: that module is loaded only by its users.
+  return isShared(sound, 'Capture');
 }
 
 async function sayMore<T>(live: string, pieces: AsyncIterable<string>, { more }: LiveCalls<T>, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 /** A session whose link lives in JavaScript: the protocol's state machine, and what carries its messages. */
 
 import type { Completion, Driver } from './driver.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { MAX_TIMER_MS, Timer } from './timer.js';
 
 /** @internal What carries the messages of a session, and ends with it. */

@@ -2,7 +2,7 @@
 
 import { checkOptions, requireText, shown } from './checks.js';
 import { invalid } from './failures.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { bytesOf, call, gathered, speech, type Part, type Sound, type Speech } from './speech.js';
 
 /**

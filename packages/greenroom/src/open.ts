@@ -4,7 +4,7 @@ import { checkOptions, millis, requireText } from './checks.js';
 import { NAME, OPEN_TIMEOUT_MS } from './defaults.js';
 import { errorFromNative } from './failures.js';
 import type { Logger } from './logger.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet, unlessAborted } from './promises.js';
 import { Session, type CallOptions } from './session.js';
 

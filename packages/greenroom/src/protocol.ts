@@ -2,7 +2,7 @@
 
 import type { AgentSession } from '@livekit/protocol';
 import { errorFromSdk } from './failures.js';
-import { loadProtocol } from './sdk.cjs';
+import { loadProtocol } from './sdk.js';
 
 /** A message of the session protocol: the SDK's own, of @livekit/protocol. */
 export type AgentSessionMessage = AgentSession.AgentSessionMessage;

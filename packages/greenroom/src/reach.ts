@@ -1,8 +1,9 @@
 /** How the server of a room is reached: whom to trust, and through which proxy. */
 
-import { fileURLToPath } from 'node:url';
+import { types } from 'node:util';
 import { requireText } from './checks.js';
 import { invalid } from './failures.js';
+import { filePath, isUrl } from './realms.js';
 
 /** How a LiveKit server is reached, where that is not as the environment has it. */
 export interface ReachOptions {
@@ -28,8 +29,8 @@ export function reachedBy({ ca, proxy }: ReachOptions): { ca: string | null; pro
 }
 
 function certificates(ca: string | URL | Uint8Array): string {
-  if (ca instanceof URL) return fileURLToPath(ca);
-  if (!(ca instanceof Uint8Array)) return requireText('the ca', ca);
+  if (isUrl(ca)) return filePath(ca);
+  if (!types.isUint8Array(ca)) return requireText('the ca', ca);
   const text = Buffer.from(ca).toString('latin1');
   // Else it would be taken for the name of a file.
   if (!text.includes('-----BEGIN ')) throw invalid('the bytes of the ca are no PEM; give a file of certificates, or their text');

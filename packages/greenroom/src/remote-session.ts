@@ -8,6 +8,7 @@ import { AgentError, type GreenroomError } from './errors.js';
 import { errorOf, invalid } from './failures.js';
 import { quiet } from './promises.js';
 import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol.js';
+import { shareClass } from './realms.js';
 import { RoomSessionTransport, type RoomSessionTransportOptions } from './room-transport.js';
 import type { RoomLike } from './rtc.js';
 import type { SessionTransport } from './transport.js';
@@ -80,6 +81,10 @@ export class FinalizeSimulationError extends AgentError {
   constructor(message: string, verdict: pb.SessionResponse_FinalizeSimulationResponse_SimulationVerdict | undefined) {
     super('agent_error', message);
     this.userVerdict = verdict;
+  }
+
+  static {
+    shareClass(this, 'FinalizeSimulationError');
   }
 }
 

@@ -8,6 +8,7 @@ import { errorOf, invalid } from './failures.js';
 import { auditTo, GATE_OPTIONS, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol.js';
+import { shareClass } from './realms.js';
 import { checkRoom, type RoomLike } from './rtc.js';
 import {
   Inbox,
@@ -119,6 +120,10 @@ export class RoomSessionTransport extends SessionTransport {
     if (this.#protocol === undefined)
       throw invalid('this transport has not been started: `await transport.start()` first');
     return this.#protocol.AgentSessionMessage.fromBinary(message);
+  }
+
+  static {
+    shareClass(this, 'RoomSessionTransport');
   }
 }
 

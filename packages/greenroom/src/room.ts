@@ -1,12 +1,14 @@
 /** A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte and text streams. */
 
+import { types } from 'node:util';
 import { Frame, type RtcAudioFrame } from './audio-frame.js';
-import { checkOption, checkOptions, millis, requireText } from './checks.js';
+import { checkOption, checkOptions, millis, requireText, shown } from './checks.js';
 import { CONNECT_TIMEOUT_MS } from './defaults.js';
 import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { camelCased } from './names.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
+import { shareClass } from './realms.js';
 import { reachedBy, type ReachOptions } from './reach.js';
 import type { Participant, RoomEvent, RoomInfo, StreamInfo, Track, TrackSource } from './types.js';
 
@@ -288,7 +290,7 @@ export class Room {
     return quiet(
       new Promise<Answer>((resolve, reject) => {
         signal?.throwIfAborted();
-        if (!(payload instanceof Uint8Array)) throw invalid('what is sent has to be a Uint8Array or a Buffer');
+        if (!types.isUint8Array(payload)) throw invalid('what is sent has to be a Uint8Array or a Buffer');
         const json = JSON.stringify(call);
         const token = this.#expect({
           resolve: (answer) => {
@@ -394,6 +396,10 @@ export class Room {
       awaited.delete(this);
       this.#driver.unref();
     }
+  }
+
+  static {
+    shareClass(this, 'Room');
   }
 }
 
@@ -542,7 +548,10 @@ export class LocalAudioTrack {
    * the rate cannot become 48 kHz, or the track is not published any more.
    */
   captureFrame(frame: Frame | RtcAudioFrame): Promise<void> {
-    const { data, rate, channels } = frame instanceof Frame ? frame : Frame.fromRtc(frame);
+    if (!types.isInt16Array((frame as Partial<Frame> | null | undefined)?.data)) {
+      return quiet(Promise.reject(invalid(`the frame is ${shown(frame)}; give one of greenroom/audio or @livekit/rtc-node`)));
+    }
+    const { data, rate, channels } = 'sampleRate' in frame ? Frame.fromRtc(frame) : frame;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return this.#call({ call: 'capture_frame', rate, channels }, bytes);
   }

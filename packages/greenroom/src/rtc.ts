@@ -18,8 +18,9 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { types } from 'node:util';
 import { errorFromSdk, invalid } from './failures.js';
-import { RTC, rtcLacks } from './sdk.cjs';
+import { RTC, rtcLacks } from './sdk.js';
 
 /** A `Room` of @livekit/rtc-node, as far as it matters here. */
 export interface RoomLike {
@@ -108,8 +109,7 @@ export function mayManage({ info }: Participant): boolean | null {
 /** @internal Throws unless this is a Room that can be used. */
 export function checkRoom(room: RoomLike): void {
   const methods = ['registerByteStreamHandler', 'unregisterByteStreamHandler', 'on', 'off', 'listeners'] as const;
-  // A Map of another realm is one too.
-  const isMap = Object.prototype.toString.call(room?.remoteParticipants) === '[object Map]';
+  const isMap = types.isMap(room?.remoteParticipants);
   const lacking = methods.find((name) => typeof room?.[name] !== 'function');
   if (isMap && lacking !== undefined && typeof room.on === 'function') {
     throw errorFromSdk(rtcLacks(`Room.${lacking}`, 'an agent session in a Room'));

@@ -6,7 +6,7 @@ import { GATE_OPTIONS, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
 import { RoomSessionTransport } from './room-transport.js';
 import type { RoomLike } from './rtc.js';
-import { loadSdk, type Host } from './sdk.cjs';
+import { loadSdk, type Host } from './sdk.js';
 import { bounded } from './timer.js';
 import type { AgentSessionLike } from './in-process.js';
 import type { SessionTransport } from './transport.js';

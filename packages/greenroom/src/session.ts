@@ -10,6 +10,7 @@ import { Listeners, type EventListener } from './listeners.js';
 import type { Logger } from './logger.js';
 import { camelCased, snakeCased } from './names.js';
 import { quiet } from './promises.js';
+import { shareClass } from './realms.js';
 import { decoded, encoded, speechOf, type Sound, type TextToSpeech } from './speech.js';
 import type {
   AgentInfo,
@@ -435,6 +436,10 @@ export class Session {
       awaited.delete(this);
       this.#driver.unref();
     }
+  }
+
+  static {
+    shareClass(this, 'Session');
   }
 }
 

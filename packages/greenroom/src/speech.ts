@@ -1,11 +1,11 @@
 /** `Speech`: what is said aloud, and what makes one of the many things that hold sound. */
 
-import { fileURLToPath } from 'node:url';
 import { type Frame as AudioFrame, samplesIn, type Samples as Bytes } from './audio-frame.js';
 import type { Capture } from './audio.js';
 import { checkChannel, shown } from './checks.js';
 import { errorFromNative, invalid } from './failures.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
+import { filePath, isUrl, shareClass } from './realms.js';
 
 const RATE = 48_000;
 
@@ -27,7 +27,11 @@ export class Speech {
 
   /** Writes it into a WAV file. Throws `IoError` where the system says no. */
   save(path: string | URL): void {
-    call(() => native.writeWav(pathOf(path), bytesOf(this.samples)));
+    call(() => native.writeWav(filePath(path), bytesOf(this.samples)));
+  }
+
+  static {
+    shareClass(this, 'Speech');
   }
 }
 
@@ -93,8 +97,8 @@ export function gathered(
     if (channel === undefined) return sound;
     return made('the speech', () => native.speechFromPcm(bytesOf(sound.samples), RATE, 1, false, channel));
   }
-  if (typeof sound === 'string' || sound instanceof URL) {
-    const path = pathOf(sound);
+  if (typeof sound === 'string' || isUrl(sound)) {
+    const path = filePath(sound);
     return made(path, () => native.speechFromWav(path, channel));
   }
   const parts: Pcm[] = [];
@@ -177,10 +181,6 @@ function pcm(part: Part, rate: number | undefined): Pcm {
     if (held !== undefined && heldRate !== undefined) return { ...held, rate: heldRate, channels };
   }
   throw invalid(`${shown(part)} holds no sound; give samples or frames of @livekit/rtc-node`);
-}
-
-function pathOf(path: string | URL): string {
-  return path instanceof URL ? fileURLToPath(path) : path;
 }
 
 /** @internal What the native part gives or throws. */

@@ -1,13 +1,13 @@
 /** Sessions with an agent that runs as a process of its own. */
 
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { checkOptions, millis, shown, type Kinds } from './checks.js';
 import { AUDIO, START_TIMEOUT_MS, SYNC } from './defaults.js';
 import { invalid } from './failures.js';
 import type { Logger } from './logger.js';
-import { native } from './native.cjs';
+import { native } from './native.js';
 import { quiet } from './promises.js';
+import { filePath, isUrl } from './realms.js';
 import { Session, type CallOptions } from './session.js';
 
 /** How an agent is started. */
@@ -110,7 +110,7 @@ function request(file: string | URL | null | undefined, options: StartOptions): 
 
 function pathOf(file: string | URL | null | undefined): string | null {
   if (file === undefined || file === null) return null;
-  if (file instanceof URL) return fileURLToPath(file);
+  if (isUrl(file)) return filePath(file);
   if (typeof file !== 'string' || file === '') {
     throw invalid(`the agent's file is ${shown(file)}; give its path, or leave it out for the usual names`);
   }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as greenroom from '../dist/cjs/index.js';
 import { errorFromJson, errorFromNative, errorOf } from '../dist/cjs/failures.js';
-import { native } from '../dist/cjs/native.cjs';
+import { native } from '../dist/cjs/native.js';
 
 test('each code of the table has a class of its own, and no other class is there', () => {
   const classes = native.errorCodes().map((code) => errorOf(code, 'what happened').constructor);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { native } from '../dist/esm/native.cjs';
+import { native } from '../dist/cjs/native.js';
 import { version } from '../dist/esm/index.js';
 
 test('it is of the very version of the package', () => {

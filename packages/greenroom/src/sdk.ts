@@ -12,7 +12,8 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
+import { file } from './addon.cjs';
 
 /**
  * An SDK, and the oldest release of it that is tested (tests/matrix.json); package.json has the same, as peer dependencies. What
@@ -132,7 +133,11 @@ export function rtcLacks(thing: string, what: string): SdkError {
 async function find<Module>(name: string, isWanted: (module: Module) => boolean): Promise<Found<Module>> {
   const [own, users] = requires();
   const ways: (() => Promise<Found<Module>>)[] = [
-    async () => ({ module: (await import(name)) as Module, require: createRequire(own.resolve(name)) }),
+    async () => ({
+      // In a bundle too it is found when it runs.
+      module: (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as Module,
+      require: createRequire(own.resolve(name)),
+    }),
     async () => ({ module: own(name) as Module, require: createRequire(own.resolve(name)) }),
     async () => ({ module: users(name) as Module, require: createRequire(users.resolve(name)) }),
   ];
@@ -156,7 +161,12 @@ async function find<Module>(name: string, isWanted: (module: Module) => boolean)
  * not find what its user has.
  */
 function requires(): [own: NodeJS.Require, users: NodeJS.Require] {
-  return [createRequire(__filename), createRequire(join(process.cwd(), 'greenroom.cjs'))];
+  return [createRequire(ownFile()), createRequire(join(process.cwd(), 'greenroom.cjs'))];
+}
+
+/** A file of this package, or of the bundle that it is in. */
+function ownFile(): string {
+  return file !== undefined && isAbsolute(file) ? file : join(process.cwd(), 'greenroom.cjs');
 }
 
 function resolve(require: NodeJS.Require, name: string): string | undefined {
@@ -188,7 +198,7 @@ function missing(what: string, cause: unknown): SdkError {
   const { name, oldest } = AGENTS;
   return new SdkError(
     'sdk_missing',
-    `${what} needs ${name}, which cannot be loaded from ${__dirname} or ${process.cwd()}: ` +
+    `${what} needs ${name}, which cannot be loaded from ${dirname(ownFile())} or ${process.cwd()}: ` +
       `run \`npm install "${name}@>=${oldest}"\` (${String((cause as Error).message).split('\n', 1)[0]})`,
     { cause },
   );
