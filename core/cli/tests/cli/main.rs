@@ -11,6 +11,7 @@ mod echo;
 mod faults;
 mod input;
 mod loopback;
+mod node;
 mod remote;
 mod stage;
 mod token;
