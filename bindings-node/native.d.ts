@@ -359,9 +359,10 @@ export declare function playback(options: string, isFunction: boolean, wake: () 
 
 /**
  * Runs `program` with `args` in the place of this very process: same process id, terminal and parent. Returns only
- * by throwing, when the program cannot be run or the platform has no such call.
+ * by throwing, when the program cannot be run or the platform has no such call. `runtime`, this process' own program,
+ * runs JavaScript agents where there is no Node.
  */
-export declare function replaceProcess(program: string, args: Array<string>): void
+export declare function replaceProcess(program: string, args: Array<string>, runtime: string): void
 
 /** The speech in interleaved samples, at `rate` Hz: signed 16-bit, or floats; or in the content of a WAV file. */
 export declare function speechFromPcm(samples: Buffer, rate: number, channels: number, isFloat: boolean, named?: number | undefined | null): MadeSpeech

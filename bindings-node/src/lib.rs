@@ -36,10 +36,12 @@ pub fn error_codes() -> Vec<&'static str> {
 }
 
 /// Runs `program` with `args` in the place of this very process: same process id, terminal and parent. Returns only
-/// by throwing, when the program cannot be run or the platform has no such call.
+/// by throwing, when the program cannot be run or the platform has no such call. `runtime`, this process' own program,
+/// runs JavaScript agents where there is no Node.
 #[napi(catch_unwind)]
-pub fn replace_process(program: String, args: Vec<String>) -> Result<()> {
-    let error = greenroom_os::replace_process(Command::new(&program).args(args));
+pub fn replace_process(program: String, args: Vec<String>, runtime: String) -> Result<()> {
+    let mut command = Command::new(&program);
+    let error = greenroom_os::replace_process(command.args(args).env("GREENROOM_HOST_RUNTIME", runtime));
     Err(Error::from_reason(format!("cannot run {program}: {error}")))
 }
 

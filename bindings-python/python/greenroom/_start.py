@@ -51,7 +51,8 @@ def start(
             to `cwd`. Without one the usual names are tried.
         python: The Python interpreter for a Python agent. Without one: the project's own (uv, `.venv`), an active
             virtual environment's, or this process's.
-        node: The Node.js program for a JavaScript agent. Without one: that of PATH.
+        node: The runtime of a JavaScript agent: a Node, or ``bun``, ``deno``, ``tsx``, ``ts-node``. Without one: what a
+            script of its ``package.json`` or a runner among its dependencies says, else the ``node`` of PATH.
         args: Arguments for the interpreter, before the file.
         env: Variables on top of this process's environment.
         cwd: The folder to start from. This process's by default.

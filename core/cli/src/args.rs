@@ -116,7 +116,7 @@ pub struct Start {
     /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
     #[arg(long, value_name = "PATH", conflicts_with = "node")]
     pub python: Option<PathBuf>,
-    /// Run a JavaScript agent with this node, instead of the one on PATH.
+    /// Run a JavaScript agent with this runtime (a node, or bun, deno, tsx, ts-node), instead of the one that is found.
     #[arg(long, value_name = "PATH")]
     pub node: Option<PathBuf>,
     /// Do not sync a uv project first.
@@ -330,7 +330,7 @@ pub struct Talk {
     /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
     #[arg(long, value_name = "PATH", conflicts_with = "node")]
     pub python: Option<PathBuf>,
-    /// Run a JavaScript agent with this node, instead of the one on PATH.
+    /// Run a JavaScript agent with this runtime (a node, or bun, deno, tsx, ts-node), instead of the one that is found.
     #[arg(long, value_name = "PATH")]
     pub node: Option<PathBuf>,
     /// Do not cut long outputs of tools.

@@ -112,7 +112,7 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
             Kind::Python => "python",
             Kind::Node => "node",
         });
-        status.sdk_version = Some(plan.sdk_version.to_string());
+        status.sdk_version = Some(plan.sdk_version.clone()).filter(|version| !version.is_empty());
         status.project_dir = Some(plan.project_dir.clone());
         status.entry = Some(plan.entry.clone());
         status.log_path = Some(process.log().path().to_owned());

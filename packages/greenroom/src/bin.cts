@@ -32,11 +32,12 @@ function become(program: string, args: string[]): void {
   if (process.platform === 'win32') {
     // Windows cannot replace a process. The console sends its Ctrl-C to the program too; this one waits for its end.
     const { spawnSync } = require('node:child_process') as typeof import('node:child_process');
-    const { status, error } = spawnSync(program, args, { stdio: 'inherit' });
+    const env = { ...process.env, GREENROOM_HOST_RUNTIME: process.execPath };
+    const { status, error } = spawnSync(program, args, { stdio: 'inherit', env });
     if (error) throw error;
     process.exitCode = status ?? 1;
     return;
   }
   const { native } = require('./native.js') as typeof import('./native.js');
-  native.replaceProcess(program, args);
+  native.replaceProcess(program, args, process.execPath);
 }

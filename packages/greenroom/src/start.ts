@@ -14,7 +14,10 @@ import { Session, type CallOptions } from './session.js';
 export interface StartOptions extends CallOptions {
   /** The interpreter of a Python agent, a path or a name on PATH, instead of the one that its project has. */
   python?: string | undefined;
-  /** The interpreter of a JavaScript agent, a path or a name on PATH, instead of the one on PATH. */
+  /**
+   * The runtime of a JavaScript agent, a path or a name on PATH or of a program in `node_modules`, instead of the one that
+   * is found: a Node, or `bun`, `deno`, `tsx`, `ts-node`.
+   */
   node?: string | undefined;
   /** Arguments for the interpreter. */
   args?: readonly string[] | undefined;
@@ -51,7 +54,8 @@ export interface StartOptions extends CallOptions {
  * Starts the agent in `file`, unmodified, and resolves once it is ready to be talked to.
  *
  * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`, the active environment
- * or `python3`. A JavaScript agent (`@livekit/agents`) runs with `node`. Without a file the usual names are tried:
+ * or `python3`. A JavaScript agent (`@livekit/agents`) runs as a script of its `package.json` runs it, or with a
+ * runner among its dependencies (tsx, ts-node), or with `node`. Without a file the usual names are tried:
  * `agent.py`, `src/agent.py`, `main.ts` and so on.
  *
  * Rejects with `EntryNotFound`, `NotAnAgent`, `InterpreterNotFound`, `SdkMissing` or `SdkTooOld` before anything runs,

@@ -18,6 +18,11 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::render::Renderer;
 
+/// The runtime that the npm package's command was started with: Node, or Bun on a machine without Node.
+pub(super) fn host_runtime() -> Option<PathBuf> {
+    std::env::var_os("GREENROOM_HOST_RUNTIME").map(PathBuf::from)
+}
+
 pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Result<ExitCode, Error> {
     let Start {
         file,
@@ -41,6 +46,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
     let agent = AgentSpec {
         entry: file,
         interpreter: python.or(node),
+        interpreter_hint: host_runtime(),
         args,
         sync: !no_sync,
         record,

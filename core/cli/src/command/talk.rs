@@ -60,6 +60,7 @@ fn start(talk: &Talk) -> Result<Session, Error> {
     let agent = AgentSpec {
         entry: talk.file.clone(),
         interpreter: talk.python.clone().or_else(|| talk.node.clone()),
+        interpreter_hint: super::start::host_runtime(),
         ..AgentSpec::new(dir)
     };
     let mut options = StartOptions::new(agent);

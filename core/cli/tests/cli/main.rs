@@ -14,6 +14,7 @@ mod faults;
 mod foreign_tokens;
 mod input;
 mod loopback;
+mod node;
 mod remote;
 mod stage;
 mod token;

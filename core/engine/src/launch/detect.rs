@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::probe::Deadline;
-use super::project::Project;
 use super::{AgentSpec, Kind, LaunchError, Plan, node, python};
 
 impl Plan {
@@ -15,7 +14,7 @@ impl Plan {
     /// # Errors
     /// Whatever would keep the agent from starting, as far as it can be known before.
     pub async fn detect(spec: &AgentSpec, within: Duration) -> Result<Self, LaunchError> {
-        let project = Project::find(spec)?;
+        let project = node::find_project(spec)?;
         let deadline = Deadline::after(within);
         let runtime = match project.kind {
             Kind::Python => python::find(spec, &project, deadline).await?,
@@ -29,6 +28,8 @@ impl Plan {
             program_args: runtime.args,
             origin: runtime.origin,
             interpreter_version: runtime.version,
+            runner: runtime.runner,
+            has_loader: runtime.has_loader,
             sdk_version: runtime.sdk_version,
             args: spec.args.clone(),
             env: spec.env.iter().cloned().chain(runtime.env).collect(),

@@ -37,6 +37,14 @@ pub enum LaunchError {
         /// An agent file of a usual name in it.
         holds: Option<PathBuf>,
     },
+    /// The file is one that the project's build makes, and has not made.
+    #[error("{what}: {fix}")]
+    NotBuilt {
+        /// Which file.
+        what: String,
+        /// The command that makes it.
+        fix: String,
+    },
     /// The file is there but cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable {
@@ -46,7 +54,7 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// The file is of no language that an SDK exists for.
-    #[error("{} is no agent file: an agent is a Python file (.py) or a JavaScript file (.js, .mjs, .cjs, .ts, .mts, .cts)", path.display())]
+    #[error("{} is no agent file: an agent is a Python file (.py) or a JavaScript file (.js, .mjs, .cjs, .jsx, .ts, .mts, .cts, .tsx)", path.display())]
     NotSource {
         /// The file.
         path: PathBuf,
@@ -124,6 +132,7 @@ impl LaunchError {
             Self::NoSuchFile { .. }
             | Self::NoDefaultEntry { .. }
             | Self::IsFolder { .. }
+            | Self::NotBuilt { .. }
             | Self::Unreadable { .. } => Code::EntryNotFound,
             Self::NotSource { .. } => Code::NotAnAgent,
             Self::InterpreterNotFound { .. } | Self::InterpreterUnfit { .. } => Code::InterpreterNotFound,

@@ -14,6 +14,10 @@ pub(super) struct Runtime {
     pub(super) sdk_version: String,
     /// Variables that belong to it.
     pub(super) env: Vec<(String, String)>,
+    /// What runs the file and why, where that is not the language's usual interpreter alone.
+    pub(super) runner: Option<String>,
+    /// Whether it reads more than its language: a loader of TypeScript, or a runtime with one.
+    pub(super) has_loader: bool,
 }
 
 /// The interpreter of a virtual environment.

@@ -5,7 +5,7 @@
 //! [`AgentProcess::spawn`] runs the plan in a session of its own under a guard, so that no process of it outlives its
 //! owner, with its output in a log file. How the SDKs are to be started is a fact about them: `livekit-agents` runs
 //! a file with `python -m livekit.agents console FILE --connect-addr …`, `@livekit/agents` with `node FILE console
-//! --connect-addr …`, and either then connects to that address.
+//! --connect-addr …` (or with what the project runs its files with), and either then connects to that address.
 
 mod child;
 mod detect;
@@ -42,7 +42,7 @@ pub struct AgentSpec {
     /// The interpreter to run it with, a path or a name on PATH, instead of the one that would be found.
     pub interpreter: Option<PathBuf>,
     /// The interpreter of the host process, for an agent of its language whose project has none of its own. It is
-    /// known by its name: `python…`, `pypy…` or `node…`.
+    /// known by its name: `python…` or `pypy…`; `node…`, `bun…`, `deno…` or `electron…`.
     pub interpreter_hint: Option<PathBuf>,
     /// Arguments for the interpreter, before the file.
     pub args: Vec<String>,
@@ -85,7 +85,7 @@ impl AgentSpec {
         let name = host.file_name()?.to_str()?;
         let names: &[&str] = match kind {
             Kind::Python => &["python", "pypy"],
-            Kind::Node => &["node"],
+            Kind::Node => &["node", "bun", "deno", "electron"],
         };
         names.iter().any(|start| name.starts_with(start)).then(|| host.clone())
     }

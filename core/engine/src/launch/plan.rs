@@ -25,7 +25,7 @@ impl Kind {
     pub(super) fn of(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()? {
             "py" => Some(Self::Python),
-            "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" => Some(Self::Node),
+            "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => Some(Self::Node),
             _ => None,
         }
     }
@@ -59,6 +59,8 @@ pub enum Origin {
     ProjectEnv,
     /// The virtual environment that is active.
     ActiveEnv,
+    /// The project names it: a runner in a script, or among its dependencies.
+    Runner,
     /// The host process runs on it.
     Host,
     /// PATH.
@@ -82,7 +84,11 @@ pub struct Plan {
     pub origin: Origin,
     /// The interpreter's version, if it told one.
     pub interpreter_version: Option<String>,
-    /// The version of the SDK.
+    /// What runs the file and why, where that is not the language's usual interpreter alone.
+    pub runner: Option<String>,
+    /// Whether the interpreter reads more than its language: a loader of TypeScript, or a runtime with one.
+    pub has_loader: bool,
+    /// The version of the SDK; empty where the runtime fetches it only when it runs the file.
     pub sdk_version: String,
     /// The person's own arguments for the interpreter.
     pub args: Vec<String>,
@@ -93,14 +99,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `Detected Python agent (agent.py in /home/me/project)`.
+    /// `Detected Python agent (agent.py in /home/me/project)`, and what runs it where that is not obvious.
     pub fn describe(&self) -> String {
+        let runner = self.runner.as_ref().map_or(String::new(), |runner| format!(", run by {runner}"));
         format!(
-            "Detected {} agent ({} in {})",
+            "Detected {} agent ({} in {}){runner}",
             self.kind.name(),
             self.entry.display(),
             self.project_dir.display()
         )
+    }
+
+    /// A variable as the agent has it.
+    pub(super) fn var(&self, name: &str) -> Option<OsString> {
+        let given = self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
+        given.or_else(|| std::env::var_os(name)).filter(|value| !value.is_empty())
     }
 
     /// The whole command line for an agent that is to connect to `address`.

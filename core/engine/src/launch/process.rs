@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::child::{Child, Exit};
 use super::log::{AgentLog, LogFile, LogReader};
 use super::probe::not_started;
-use super::{Kind, LaunchError, Plan};
+use super::{Kind, LaunchError, Plan, node};
 
 /// How long a traceback may take to follow the marker of a crash.
 const TRACEBACK: Duration = Duration::from_millis(300);
@@ -40,6 +40,7 @@ pub struct AgentProcess {
     log: AgentLog,
     kind: Kind,
     entry: PathBuf,
+    plan: Plan,
 }
 
 impl AgentProcess {
@@ -54,7 +55,14 @@ impl AgentProcess {
         let (child, output) = spawned.map_err(|error| not_started(&plan.program.to_string_lossy(), error))?;
         let (reader, log) = LogReader::start(output, log)
             .map_err(|error| LaunchError::io("the agent's log cannot be read", error))?;
-        Ok(Self { child, _reader: reader, log, kind: plan.kind, entry: plan.entry.clone() })
+        Ok(Self {
+            child,
+            _reader: reader,
+            log,
+            kind: plan.kind,
+            entry: plan.entry.clone(),
+            plan: plan.clone(),
+        })
     }
 
     /// The id of the process, of its session and of its group.
@@ -90,12 +98,14 @@ impl AgentProcess {
         if exit.is_some() {
             let _ = timeout(LOG_END, self.log.ended()).await;
         }
+        let tail = self.log.tail();
         Failure {
             kind: self.kind,
             entry: self.entry.clone(),
             exit,
             marker: self.log.seen_marker(),
-            tail: self.log.tail(),
+            way_out: node::way_out(&self.plan, &tail),
+            tail,
             log: self.log.path().to_owned(),
         }
     }
@@ -151,6 +161,8 @@ pub struct Failure {
     exit: Option<Exit>,
     marker: Option<&'static str>,
     tail: Vec<Arc<str>>,
+    /// What to do about it, where the tail says why.
+    way_out: Option<String>,
     log: PathBuf,
 }
 
@@ -221,9 +233,10 @@ impl fmt::Display for Failure {
             None => write!(f, "the job of {entry} crashed before it connected")?,
         }
         match self.reason() {
-            Some(reason) => write!(f, ": {reason}"),
-            None => write!(f, ", and printed nothing; its log is {}", self.log.display()),
+            Some(reason) => write!(f, ": {reason}")?,
+            None => write!(f, ", and printed nothing; its log is {}", self.log.display())?,
         }
+        self.way_out.as_ref().map_or(Ok(()), |way_out| write!(f, "; {way_out}"))
     }
 }
 

@@ -34,7 +34,7 @@ fn root_marks(kind: Kind) -> &'static [&'static str] {
         Kind::Python => {
             &["pyproject.toml", "uv.lock", ".venv", "venv", "setup.py", "requirements.txt", "Pipfile"]
         }
-        Kind::Node => &["package.json"],
+        Kind::Node => &["package.json", "deno.json", "deno.jsonc"],
     }
 }
 

@@ -43,7 +43,16 @@ pub(super) async fn find(
     let sdk_version = chosen.check_sdk(&answer, project)?;
     let version = answer.value("greenroom-python=").map(str::to_owned);
     let Chosen { program, args, origin } = chosen;
-    let mut runtime = Runtime { program, args, origin, version, sdk_version, env: Vec::new() };
+    let mut runtime = Runtime {
+        program,
+        args,
+        origin,
+        version,
+        sdk_version,
+        env: Vec::new(),
+        runner: None,
+        has_loader: false,
+    };
     if origin == Origin::Uv
         && let Some(python) = answer.value("greenroom-executable=").filter(|path| !path.is_empty())
     {
@@ -164,6 +173,7 @@ impl Chosen {
             Origin::ProjectEnv => "the project's environment",
             Origin::ActiveEnv => "the active environment",
             Origin::Host => "the interpreter of this process",
+            Origin::Runner => "the project's runner",
             Origin::Path => "the first on PATH, since the project has no .venv and no environment is active",
         };
         format!("for {} ({why})", self.program.display())

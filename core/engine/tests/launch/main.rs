@@ -4,4 +4,5 @@
 mod detect;
 mod process;
 mod real;
+mod runners;
 mod stage;

@@ -102,6 +102,8 @@ pub(crate) fn script(kind: Kind, dir: &Path, script: &str) -> Plan {
         program_args: vec!["-c".to_owned(), script.to_owned()],
         origin: Origin::Given,
         interpreter_version: None,
+        runner: None,
+        has_loader: false,
         sdk_version: "1.8.9".to_owned(),
         args: Vec::new(),
         env: Vec::new(),
