@@ -18,14 +18,17 @@ export function checkChannel(channel: number | undefined): void {
   }
 }
 
-/** @internal A text. What is none is not quoted: it may be a secret of another type. */
+/** @internal A text. */
 export function requireText(name: string, value: string): string {
-  if (typeof value !== 'string') throw invalid(`${name} is ${typeOf(value)}; give a string`);
+  if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; give a string`);
   return value;
 }
 
-function typeOf(value: unknown): string {
-  return value === undefined || value === null || typeof value === 'object' ? shown(value) : `of type ${typeof value}`;
+/** @internal A text that may hold a secret: what is no text is not quoted either. */
+export function requireSecret(name: string, value: string): string {
+  if (typeof value === 'string') return value;
+  const isQuoted = value === undefined || value === null || typeof value === 'object';
+  throw invalid(`${name} is ${isQuoted ? shown(value) : `of type ${typeof value}`}; give a string`);
 }
 
 /** @internal A value in an error message. */

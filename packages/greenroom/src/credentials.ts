@@ -57,9 +57,13 @@ export function credentials(room: string = ROOM, options: CredentialsOptions = {
 }
 
 async function make(room: string, options: CredentialsOptions): Promise<Credentials> {
-  const json = await native.credentials(JSON.stringify(request(room, options))).catch((error: unknown) => {
+  const asked = JSON.stringify(request(room, options));
+  let json;
+  try {
+    json = await native.credentials(asked);
+  } catch (error) {
     throw errorFromNative(error);
-  });
+  }
   const { notes, doubts, ...made } = JSON.parse(json) as { notes: string[]; doubts: string[] };
   for (const note of notes) process.emitWarning(note, { code: 'GREENROOM_DEVELOPMENT_KEY' });
   for (const doubt of doubts) process.emitWarning(doubt, { code: 'GREENROOM_SUSPECT_KEY' });

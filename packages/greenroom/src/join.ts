@@ -1,6 +1,6 @@
 /** Sessions with an agent in a room that this process joins by itself. */
 
-import { checkOptions, millis, requireText } from './checks.js';
+import { checkOptions, millis, requireSecret, requireText } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
 import type { Logger } from './logger.js';
 import { native } from './native.js';
@@ -47,8 +47,8 @@ async function begin(url: string, token: string, options: JoinOptions): Promise<
   const { agent, timeout, idleTimeout, signal, logger } = options;
   signal?.throwIfAborted();
   const json = JSON.stringify({
-    url: requireText('the url', url),
-    token: requireText('the token', token),
+    url: requireSecret('the url', url),
+    token: requireSecret('the token', token),
     agent: agent === undefined ? null : requireText('the identity of the agent', agent),
     start_timeout_ms: millis('timeout', timeout) ?? START_TIMEOUT_MS,
     idle_timeout_ms: millis('idleTimeout', idleTimeout),

@@ -1,7 +1,7 @@
 /** How the server of a room is reached: whom to trust, and through which proxy. */
 
 import { types } from 'node:util';
-import { requireText } from './checks.js';
+import { requireSecret, requireText } from './checks.js';
 import { invalid } from './failures.js';
 import { filePath, isUrl } from './realms.js';
 
@@ -24,7 +24,7 @@ export interface ReachOptions {
 export function reachedBy({ ca, proxy }: ReachOptions): { ca: string | null; proxy: string | null } {
   return {
     ca: ca === undefined ? null : certificates(ca),
-    proxy: proxy === undefined ? null : requireText('the proxy', proxy),
+    proxy: proxy === undefined ? null : requireSecret('the proxy', proxy),
   };
 }
 

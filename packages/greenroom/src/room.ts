@@ -2,7 +2,7 @@
 
 import { types } from 'node:util';
 import { Frame, type RtcAudioFrame } from './audio-frame.js';
-import { checkOption, checkOptions, millis, requireText, shown } from './checks.js';
+import { checkOption, checkOptions, millis, requireSecret, requireText, shown } from './checks.js';
 import { CONNECT_TIMEOUT_MS } from './defaults.js';
 import { errorFromJson, errorFromNative, invalid } from './failures.js';
 import { camelCased } from './names.js';
@@ -145,8 +145,8 @@ export class Room {
     const { timeout, signal } = options;
     signal?.throwIfAborted();
     const json = JSON.stringify({
-      url: requireText('the url', url),
-      token: requireText('the token', token),
+      url: requireSecret('the url', url),
+      token: requireSecret('the token', token),
       connect_timeout_ms: millis('timeout', timeout) ?? CONNECT_TIMEOUT_MS,
       ...reachedBy(options),
     });
