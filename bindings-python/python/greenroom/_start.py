@@ -51,7 +51,7 @@ def start(
         entry: The agent's file, of livekit-agents (`.py`) or @livekit/agents (`.js`, `.mjs`, `.cjs`, `.ts`), relative
             to `cwd`. Without one the usual names are tried.
         python: The Python interpreter for a Python agent. Without one: the project's own (uv, `.venv`), an active
-            virtual environment's, or this process's.
+            virtual environment's, the one of Poetry, PDM, Pipenv, Hatch or conda, or this process's.
         node: The Node.js program for a JavaScript agent. Without one: that of PATH.
         args: Arguments for the interpreter, before the file.
         env: Variables on top of this process's environment.

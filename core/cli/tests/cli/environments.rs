@@ -114,7 +114,7 @@ fn sdk_in_an_extra_of_uv_starts() {
     let told = project.start(&["--no-sync"]).code(2);
     let told = told.told("livekit-agents is not installed in this uv project");
     told.told("run `uv sync --inexact --extra voice` in");
-    project.start(&[]).ok().printed("is ready");
+    project.start(&[]).ok().told("is ready");
     assert!(project.prefix().ends_with("/.venv"), "{}", project.prefix());
 }
 
@@ -130,7 +130,7 @@ fn sdk_in_a_group_of_uv_starts() {
             project.source()
         ),
     );
-    project.start(&[]).ok().printed("is ready");
+    project.start(&[]).ok().told("is ready");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn script_that_carries_its_requirements_starts() {
     let source: String = project.source().lines().map(|line| format!("# {line}\n")).collect();
     let header = "# /// script\n# requires-python = '>=3.10'\n# dependencies = ['livekit-agents']\n";
     project.write("agent.py", &format!("{header}{source}# ///\n{AGENT}"));
-    project.start(&[]).ok().printed("is ready");
+    project.start(&[]).ok().told("is ready");
     assert!(project.prefix().contains("/environments-v"), "{}", project.prefix());
 }
 
@@ -162,5 +162,5 @@ fn environment_that_poetry_keeps_elsewhere_starts() {
     assert!(writer.arg(&bin).arg(&script).status().unwrap().success());
     let mut command = stage.command(&["start", "agent.py", "--timeout", "120s"]);
     command.env("PATH", path_with(&bin));
-    finish_within(command.spawn().unwrap(), PATIENCE).ok().printed("is ready");
+    finish_within(command.spawn().unwrap(), PATIENCE).ok().told("is ready");
 }

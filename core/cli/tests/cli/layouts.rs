@@ -63,7 +63,7 @@ fn start(files: &[(&str, &str)], file: &str, env: &[(&str, &str)]) -> Option<(St
 
 fn starts(files: &[(&str, &str)], file: &str) {
     if let Some((_stage, outcome)) = start(files, file, &[]) {
-        outcome.ok().printed("is ready");
+        outcome.ok().told("is ready");
     }
 }
 
@@ -208,11 +208,25 @@ fn variables_set_under_the_guard_are_there_for_the_agent() {
 }
 
 #[test]
+fn variables_of_a_guard_that_is_not_run_are_explained() {
+    let file = format!(
+        "import asyncio, os\n{IMPORTS}async def entrypoint(ctx: JobContext):\n    os.environ['SHOP_KEY']\n{SERVER}{GUARD}    \
+         os.environ['SHOP_KEY'] = 'x'\n    asyncio.run(server.run())\n"
+    );
+    fails(
+        &[("agent.py", &file)],
+        "agent.py",
+        3,
+        &["KeyError: 'SHOP_KEY'", "the code under its `__main__` guard was not run", "never calls run_app"],
+    );
+}
+
+#[test]
 fn url_without_keys_does_not_keep_an_agent_from_starting() {
     let file = usual("");
     let env = [("LIVEKIT_URL", "ws://127.0.0.1:1"), ("LIVEKIT_API_KEY", "only")];
     if let Some((_stage, outcome)) = start(&[("agent.py", &file)], "agent.py", &env) {
-        outcome.ok().printed("is ready");
+        outcome.ok().told("is ready");
     }
 }
 

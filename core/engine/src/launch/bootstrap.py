@@ -271,6 +271,8 @@ def run(script, console):
         script.define()
         if script.server() is None:
             script.run_guards()
+        elif script.guards():
+            tell("the code under its `__main__` guard was not run, since the file never calls run_app")
         if console.opened:
             return
         server = script.server()

@@ -11,7 +11,7 @@ use super::plan::Origin;
 use super::probe::{Answer, Deadline, ask};
 use super::project::Project;
 use super::release::Release;
-use super::tool::{Kept, Managed, only_option, requires_sdk};
+use super::tool::{Kept, Managed, Tool, only_option, requires_sdk};
 use super::{AgentSpec, Kind, LaunchError};
 
 /// The first release whose `console` connects out.
@@ -409,11 +409,6 @@ impl Chosen {
             Origin::UvScript => {
                 return format!("run `uv add --script {} livekit-agents`", quoted(&project.file));
             }
-            Origin::Poetry | Origin::Pdm | Origin::Pipenv | Origin::Hatch | Origin::Conda => {
-                if let Some(managed) = Managed::find(project) {
-                    return format!("run `{}` in {root}", managed.install(project));
-                }
-            }
             Origin::Given => {}
             _ if is_script(&project.file) => {
                 return format!(
@@ -429,6 +424,9 @@ impl Chosen {
                 );
             }
             _ => {}
+        }
+        if let Some(managed) = self.keeper(project) {
+            return format!("run `{}` in {root}", managed.install(project));
         }
         if is(answer, "greenroom-managed=", "1") && self.origin != Origin::Given {
             let no_venv = is(answer, "greenroom-ensurepip=", "0") && on_path(spec, "uv").is_none();
@@ -452,12 +450,21 @@ impl Chosen {
         match self.origin {
             Origin::Uv => format!("run `uv add{} {required}` in {root}", option("--optional", "--group")),
             Origin::UvScript => format!("run `uv add --script {} {required}`", quoted(&project.file)),
-            Origin::Poetry => {
-                format!("run `poetry add{} {required}` in {root}", option("--optional", "--group"))
+            _ => match self.keeper(project) {
+                Some(managed) => format!("run `{}` in {root}", managed.upgrade(project, &required)),
+                None => format!("run `{}`", self.pip(answer, spec, project, " -U", "livekit-agents")),
+            },
+        }
+    }
+
+    /// The tool that keeps what was chosen, be it in the project's own folder.
+    fn keeper(&self, project: &Project) -> Option<Managed> {
+        match self.origin {
+            Origin::Poetry | Origin::Pdm | Origin::Pipenv | Origin::Hatch | Origin::Conda => {
+                Managed::find(project)
             }
-            Origin::Pdm => format!("run `pdm add{} {required}` in {root}", option("-G", "-G")),
-            Origin::Pipenv => format!("run `pipenv install {required}` in {root}"),
-            _ => format!("run `{}`", self.pip(answer, spec, project, " -U", "livekit-agents")),
+            Origin::ProjectEnv => Managed::find(project).filter(|managed| managed.tool != Tool::Conda),
+            _ => None,
         }
     }
 

@@ -216,6 +216,23 @@ impl Managed {
         }
     }
 
+    /// The command that installs such a release of the SDK into the environment.
+    pub(super) fn upgrade(&self, project: &Project, requirement: &str) -> String {
+        let places = declared(&project.root);
+        let option =
+            |extra, group| only_option(&places).map(|place| place.option(extra, group)).unwrap_or_default();
+        match self.tool {
+            Tool::Poetry => format!("poetry add{} {requirement}", option("--optional", "--group")),
+            Tool::Pdm => format!("pdm add{} {requirement}", option("-G", "-G")),
+            Tool::Pipenv => format!("pipenv install {requirement}"),
+            Tool::Hatch => format!("hatch run python -m pip install {requirement}"),
+            Tool::Conda => format!(
+                "conda run -n {} python -m pip install {requirement}",
+                self.name.as_deref().unwrap_or("base")
+            ),
+        }
+    }
+
     /// The command that makes the environment.
     pub(super) fn create(&self, project: &Project) -> String {
         match self.tool {

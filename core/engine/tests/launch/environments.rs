@@ -223,6 +223,24 @@ async fn sdk_missing_in_an_environment_of_a_tool_is_installed_by_the_tool() {
     }
 }
 
+#[tokio::test]
+async fn sdk_in_an_environment_of_a_tool_is_upgraded_by_the_tool() {
+    for (mark, command) in [
+        ("poetry.lock", "poetry add 'livekit-agents>=1.6.0'"),
+        ("pdm.lock", "pdm add 'livekit-agents>=1.6.0'"),
+        ("Pipfile", "pipenv install 'livekit-agents>=1.6.0'"),
+    ] {
+        let machine = machine();
+        machine.file(&format!("work/{mark}"), "");
+        machine.python("work/.venv/bin/python", "1.5.0");
+        refused(&machine.spec(), Code::SdkTooOld, &["1.5.0", &format!("`{command}`")]).await;
+        machine.python("work/.venv/bin/python", "");
+        let tool = command.split(' ').next().expect("a tool");
+        refused(&machine.spec(), Code::SdkMissing, &["the project's environment", &format!("run `{tool} ")])
+            .await;
+    }
+}
+
 // Environments in the project.
 
 #[tokio::test]
