@@ -16,7 +16,7 @@ VERSION = "1.8.9"
 
 
 def main() -> None:
-    if "-c" in sys.argv:
+    if "-c" in sys.argv and "--connect-addr" not in sys.argv:
         print(f"\ngreenroom-python=3.11.0\ngreenroom-sdk={VERSION}")
         return
     host, port = sys.argv[sys.argv.index("--connect-addr") + 1].rsplit(":", 1)

@@ -50,7 +50,7 @@ def start(
         entry: The agent's file, of livekit-agents (`.py`) or @livekit/agents (`.js`, `.mjs`, `.cjs`, `.ts`), relative
             to `cwd`. Without one the usual names are tried.
         python: The Python interpreter for a Python agent. Without one: the project's own (uv, `.venv`), an active
-            virtual environment's, or this process's.
+            virtual environment's, the one of Poetry, PDM, Pipenv, Hatch or conda, or this process's.
         node: The runtime of a JavaScript agent: a Node, or ``bun``, ``deno``, ``tsx``, ``ts-node``. Without one: what a
             script of its ``package.json`` or a runner among its dependencies says, else the ``node`` of PATH.
         args: Arguments for the interpreter, before the file.

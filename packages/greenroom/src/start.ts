@@ -53,9 +53,9 @@ export interface StartOptions extends CallOptions {
 /**
  * Starts the agent in `file`, unmodified, and resolves once it is ready to be talked to.
  *
- * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`, the active environment
- * or `python3`. A JavaScript agent (`@livekit/agents`) runs as a script of its `package.json` runs it, or with a
- * runner among its dependencies (tsx, ts-node), or with `node`. Without a file the usual names are tried:
+ * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`, the active environment,
+ * that of Poetry, PDM, Pipenv, Hatch or conda, or `python3`. A JavaScript agent (`@livekit/agents`) runs as a script of its
+ * `package.json` runs it, or with a runner among its dependencies (tsx, ts-node), or with `node`. Without a file the usual names are tried:
  * `agent.py`, `src/agent.py`, `main.ts` and so on.
  *
  * Rejects with `EntryNotFound`, `NotAnAgent`, `InterpreterNotFound`, `SdkMissing` or `SdkTooOld` before anything runs,

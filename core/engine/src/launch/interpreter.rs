@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::environment::{Environment, is_executable};
 use super::plan::Origin;
 use super::{AgentSpec, LaunchError};
 
@@ -33,11 +34,20 @@ pub(super) fn named_interpreter(spec: &AgentSpec, named: &Path) -> Result<PathBu
         fix: "name a program that is there, by its path or its name on PATH".to_owned(),
     };
     let path = spec.folder().join(named);
-    let env = env_python(&path);
-    if path.is_dir() && env.is_file() {
-        return absolute(&env);
+    if path.is_dir() {
+        match Environment::at(&path) {
+            Environment::Usable(python) => return absolute(&python),
+            Environment::Unusable(wrong, _) => return Err(missing(format!("{} {wrong}", path.display()))),
+            Environment::Absent => {}
+        }
     }
     if path.is_file() {
+        if std::fs::metadata(&path).is_ok_and(|about| !is_executable(&about)) {
+            return Err(LaunchError::InterpreterNotFound {
+                what: format!("the interpreter {} cannot be started: it is not executable", path.display()),
+                fix: format!("run `chmod +x {}`, or name another", quoted(&path)),
+            });
+        }
         return absolute(&path);
     }
     if named.components().count() > 1 {
@@ -45,6 +55,12 @@ pub(super) fn named_interpreter(spec: &AgentSpec, named: &Path) -> Result<PathBu
     }
     let found = named.to_str().and_then(|name| on_path(spec, name));
     found.ok_or_else(|| missing(format!("the interpreter {} is not on PATH", named.display())))
+}
+
+/// A path as a word of a shell's command.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), std::borrow::Cow::into_owned)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, LaunchError> {

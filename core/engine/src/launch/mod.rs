@@ -3,12 +3,14 @@
 //! [`Plan::detect`] answers "what would be run, and can it be": the file, its project, the interpreter, the SDK and
 //! its version; everything that would keep the agent from starting is an error there, with the fix. Then
 //! [`AgentProcess::spawn`] runs the plan in a session of its own under a guard, so that no process of it outlives its
-//! owner, with its output in a log file. How the SDKs are to be started is a fact about them: `livekit-agents` runs
-//! a file with `python -m livekit.agents console FILE --connect-addr …`, `@livekit/agents` with `node FILE console
-//! --connect-addr …` (or with what the project runs its files with), and either then connects to that address.
+//! owner, with its output in a log file. A file of `livekit-agents` is run as `python FILE console` runs it, with the
+//! SDK's TCP console in the place of the one for terminals (`bootstrap.py`); a file of `@livekit/agents` with `node FILE
+//! console --connect-addr …`, or with what the project runs its files with. Either then connects to that address.
 
 mod child;
+mod declared;
 mod detect;
+mod environment;
 mod error;
 mod interpreter;
 mod log;
@@ -19,6 +21,7 @@ mod process;
 mod project;
 mod python;
 mod release;
+mod tool;
 
 use std::ffi::OsString;
 use std::fmt;

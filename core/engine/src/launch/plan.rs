@@ -10,6 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 
+/// Runs an agent's file as a script, with the SDK's console on our connection.
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// Carries the bootstrap, which a command line would show to everybody who lists processes.
+const BOOTSTRAP_VARIABLE: &str = "GREENROOM_BOOTSTRAP";
+
+/// Runs the bootstrap. Before that it takes the current folder, which `-c` puts first, out of the module path: nothing
+/// of the project may hide a module from the bootstrap.
+const RUN_BOOTSTRAP: &str = "import os, sys; sys.path[0] or sys.path.pop(0); \
+                             exec(compile(os.environ.pop('GREENROOM_BOOTSTRAP'), '<greenroom>', 'exec'))";
+
 /// The language of an agent, and with it its SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,12 +66,24 @@ pub enum Origin {
     Given,
     /// The project is uv's, which chose it, and synced its environment.
     Uv,
-    /// The project's own `.venv`.
+    /// The file carries its requirements itself (PEP 723), and uv keeps an environment for it.
+    UvScript,
+    /// The project's own `.venv`, or a folder of another usual name.
     ProjectEnv,
     /// The virtual environment that is active.
     ActiveEnv,
     /// The project names it: a runner in a script, or among its dependencies.
     Runner,
+    /// Poetry keeps the project's environment.
+    Poetry,
+    /// PDM keeps the project's environment.
+    Pdm,
+    /// Pipenv keeps the project's environment.
+    Pipenv,
+    /// Hatch keeps the project's environment.
+    Hatch,
+    /// Conda has an environment of the name in the project's `environment.yml`.
+    Conda,
     /// The host process runs on it.
     Host,
     /// PATH.
@@ -122,7 +145,10 @@ impl Plan {
         argv.extend(self.program_args.iter().chain(&self.args).map(OsString::from));
         let entry = self.entry_argument();
         match self.kind {
-            Kind::Python => argv.extend(["-m".into(), "livekit.agents".into(), "console".into(), entry]),
+            Kind::Python if self.runs_a_module() => {
+                argv.extend(["-m".into(), "livekit.agents".into(), "console".into(), entry]);
+            }
+            Kind::Python => argv.extend(["-c".into(), RUN_BOOTSTRAP.into(), entry, "console".into()]),
             Kind::Node => argv.extend([entry, "console".into()]),
         }
         argv.extend(["--connect-addr".into(), address.to_string().into()]);
@@ -142,7 +168,16 @@ impl Plan {
             command.env("PYTHONUNBUFFERED", "1");
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        if self.kind == Kind::Python && !self.runs_a_module() {
+            command.env(BOOTSTRAP_VARIABLE, BOOTSTRAP);
+        }
         command
+    }
+
+    /// Whether the person's arguments have Python run a module, such as `-m coverage run`. It then gets another module
+    /// to run, the SDK's own way to start, since such modules take no program in the place of a file.
+    fn runs_a_module(&self) -> bool {
+        self.args.iter().any(|arg| arg.starts_with("-m"))
     }
 
     /// A name that begins with a dash would be read as an option.

@@ -50,7 +50,9 @@ impl Answer {
 /// Runs the command to its end, and kills it and all that it started at the deadline or when this is dropped.
 pub(super) async fn ask(command: Command, deadline: Deadline) -> Result<Answer, LaunchError> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
-    let shown = words.iter().take(4).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    // Without the program of a `-c`, which is ours.
+    let shown = words.iter().take_while(|word| **word != "-c").map(|word| word.to_string_lossy());
+    let shown = shown.collect::<Vec<_>>().join(" ");
     let (child, output) = Child::spawn(command, None).map_err(|error| not_started(&shown, error))?;
     let reading =
         Reading::start(output).map_err(|error| LaunchError::io("a thread cannot be started", error))?;

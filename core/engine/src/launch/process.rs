@@ -28,6 +28,10 @@ const KILL: Duration = Duration::from_secs(5);
 const NODE_AFTER_LINK: Duration = Duration::from_secs(1);
 const NODE_AT_MOST: Duration = Duration::from_secs(5);
 
+/// How lines of `bootstrap.py` begin, and that of a file which defines no agent.
+const BOOTSTRAP_SAYS: &str = "greenroom: ";
+const NOT_AN_AGENT: &str = "not an agent:";
+
 /// An agent that runs, in a session and group of its own, under a guard that kills the group should this process
 /// end in whatever way.
 ///
@@ -187,7 +191,10 @@ impl Failure {
             traceback.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"));
         let exception = traceback.and_then(|at| lines().skip(at + 1).find(|line| is_flush(line)));
         let error = || lines().rfind(|line| is_flush(line) && is_error(line));
-        let last = || lines().rfind(|line| !line.trim().is_empty());
+        let last = || {
+            let lines = lines().filter(|line| !line.starts_with(BOOTSTRAP_SAYS));
+            lines.map(without_frame).rfind(|line| !line.is_empty())
+        };
         last_words.or(exception).or_else(error).or_else(last)
     }
 
@@ -196,12 +203,20 @@ impl Failure {
     pub fn is_no_agent(&self) -> bool {
         let says = |words: &str| self.tail.iter().any(|line| line.contains(words));
         match self.kind {
-            Kind::Python => says("Could not find AgentServer in module"),
+            Kind::Python => {
+                says("Could not find AgentServer in module")
+                    || self.bootstrap_says().any(|line| line.starts_with(NOT_AN_AGENT))
+            }
             Kind::Node => {
                 let ended_well = self.status().is_some_and(|status| status.success());
                 says("missing or invalid default export") || (ended_well && self.marker.is_none())
             }
         }
+    }
+
+    /// What the bootstrap of a Python agent printed about the failure.
+    fn bootstrap_says(&self) -> impl Iterator<Item = &str> {
+        self.tail.iter().filter_map(|line| line.strip_prefix(BOOTSTRAP_SAYS))
     }
 
     /// The last lines, and where the rest is.
@@ -213,12 +228,16 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = self.entry.display();
+        let why_no_agent = self.bootstrap_says().find_map(|line| line.strip_prefix(NOT_AN_AGENT));
+        if let Some(why) = why_no_agent.map(str::trim).filter(|why| !why.is_empty()) {
+            return write!(f, "{entry} {why}");
+        }
         if self.is_no_agent() {
             return match self.kind {
                 Kind::Python => write!(
                     f,
                     "{entry} defines no agent: it needs a global AgentServer, such as `server = AgentServer()`, with \
-                     an entrypoint of `@server.rtc_session()`"
+                     an entrypoint of `@server.rtc_session()`, or a call of `cli.run_app(…)`"
                 ),
                 Kind::Node => write!(
                     f,
@@ -236,8 +255,13 @@ impl fmt::Display for Failure {
             Some(reason) => write!(f, ": {reason}")?,
             None => write!(f, ", and printed nothing; its log is {}", self.log.display())?,
         }
-        self.way_out.as_ref().map_or(Ok(()), |way_out| write!(f, "; {way_out}"))
+        self.bootstrap_says().chain(self.way_out.as_deref()).try_for_each(|hint| write!(f, "; {hint}"))
     }
+}
+
+/// A line without the frame that command line frameworks draw around their messages.
+fn without_frame(line: &str) -> &str {
+    line.trim_matches(|c: char| c.is_whitespace() || ('\u{2500}'..='\u{257f}').contains(&c))
 }
 
 fn is_flush(line: &str) -> bool {

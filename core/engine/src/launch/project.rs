@@ -31,9 +31,19 @@ const DEFAULT_ENTRIES: &[&str] = &[
 /// What makes a folder the root of a project of that language.
 fn root_marks(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Python => {
-            &["pyproject.toml", "uv.lock", ".venv", "venv", "setup.py", "requirements.txt", "Pipfile"]
-        }
+        Kind::Python => &[
+            "pyproject.toml",
+            "uv.lock",
+            ".venv",
+            "venv",
+            "env/pyvenv.cfg",
+            "setup.py",
+            "requirements.txt",
+            "Pipfile",
+            "environment.yml",
+            "environment.yaml",
+            "pixi.toml",
+        ],
         Kind::Node => &["package.json", "deno.json", "deno.jsonc"],
     }
 }
@@ -60,7 +70,10 @@ impl Project {
         let (file, kind) = check(&named)?;
         let home = spec.var("HOME").map(PathBuf::from);
         let folders = folders_of_work(&file, home.as_deref());
-        let is_root = |folder: &&PathBuf| root_marks(kind).iter().any(|mark| folder.join(mark).exists());
+        let is_root = |folder: &&PathBuf| {
+            // A link that leads nowhere is a mark too: a broken environment is the project's all the same.
+            root_marks(kind).iter().any(|mark| fs::symlink_metadata(folder.join(mark)).is_ok())
+        };
         let root_at =
             folders.iter().find(is_root).and_then(|root| folders.iter().position(|folder| folder == root));
         let above = folders[root_at.unwrap_or(0)..].to_vec();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use greenroom_engine::launch::{AgentSpec, Kind, LaunchError, Origin, Plan};
 use greenroom_protocol::Code;
 
-use crate::stage::{LONG, Machine};
+use crate::stage::{LONG, Machine, RUN_BOOTSTRAP};
 
 const ADDRESS: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4321);
@@ -182,7 +182,8 @@ async fn uv_syncs_and_its_python_is_run_with_its_variables() {
     let asked = || std::fs::read_to_string(machine.path("work/uv.args")).expect("its arguments");
     let plan = detect(&machine.spec()).await;
     assert!(asked().starts_with("run python -c "), "{}", asked());
-    let expected = "/env/bin/python3 -m livekit.agents console agent.py --connect-addr 127.0.0.1:4321";
+    let expected =
+        format!("/env/bin/python3 -c {RUN_BOOTSTRAP} agent.py console --connect-addr 127.0.0.1:4321");
     assert_eq!(shown(&plan.argv(ADDRESS)), expected);
     let added =
         [("PATH", "/env/bin"), ("VIRTUAL_ENV", "/env")].map(|(name, value)| (name.into(), value.into()));
@@ -245,20 +246,26 @@ async fn an_interpreter_that_hangs_is_killed_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_python_agent_is_run_by_the_sdks_own_module() {
+async fn a_python_agent_is_run_as_a_script_with_the_sdks_console() {
     let machine = Machine::new();
     machine.python("work/.venv/bin/python", "1.8.9");
     machine.file("work/src/agent.py", "");
     let mut spec = AgentSpec { args: vec!["-X".to_owned(), "dev".to_owned()], ..machine.spec() };
     let plan = detect(&spec).await;
     let python = machine.path("work/.venv/bin/python");
-    let expected = "-X dev -m livekit.agents console src/agent.py --connect-addr 127.0.0.1:4321";
+    let expected = format!("-X dev -c {RUN_BOOTSTRAP} src/agent.py console --connect-addr 127.0.0.1:4321");
+    assert_eq!(shown(&plan.argv(ADDRESS)), format!("{} {expected}", python.display()));
+    // A module that runs modules, and files, takes no program in their place.
+    let args = ["-X", "dev", "-m", "coverage", "run"].map(str::to_owned).to_vec();
+    let plan = detect(&AgentSpec { args, ..machine.spec() }).await;
+    let expected =
+        "-X dev -m coverage run -m livekit.agents console src/agent.py --connect-addr 127.0.0.1:4321";
     assert_eq!(shown(&plan.argv(ADDRESS)), format!("{} {expected}", python.display()));
     assert_eq!((plan.kind, plan.interpreter_version.as_deref()), (Kind::Python, Some("3.12.1")));
     machine.file("work/-odd.py", "");
     spec = AgentSpec { entry: Some("-odd.py".into()), record: true, ..machine.spec() };
     let argv = shown(&detect(&spec).await.argv(ADDRESS));
-    assert!(argv.ends_with("console ./-odd.py --connect-addr 127.0.0.1:4321 --record"), "{argv}");
+    assert!(argv.ends_with("./-odd.py console --connect-addr 127.0.0.1:4321 --record"), "{argv}");
 }
 
 #[tokio::test]

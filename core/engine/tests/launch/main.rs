@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod detect;
+mod environments;
 mod process;
 mod real;
 mod runners;

@@ -11,7 +11,7 @@ use greenroom_engine::launch::{AgentProcess, Kind, LaunchError, LogEvent, LogFil
 use greenroom_protocol::{Code, Error};
 use tokio::time::timeout;
 
-use crate::stage::{Actor, LONG, Machine, cast_as, eventually, logged, running, script};
+use crate::stage::{Actor, LONG, Machine, RUN_BOOTSTRAP, cast_as, eventually, logged, running, script};
 
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4321);
 
@@ -213,7 +213,7 @@ async fn the_agent_gets_its_folder_arguments_and_variables_and_no_input() {
     let agent = AgentProcess::spawn(&plan, ADDRESS, machine.log()).expect("start");
     timeout(LONG, agent.failed()).await.expect("in time");
     let expected = format!(
-        "{}\nlivekit.agents console agent.py --connect-addr 127.0.0.1:4321\n1 two /h\nno input\n",
+        "{}\n{RUN_BOOTSTRAP} agent.py console --connect-addr 127.0.0.1:4321\n1 two /h\nno input\n",
         machine.path("work").display()
     );
     assert_eq!(std::fs::read_to_string(machine.path("agent.log")).expect("the log"), expected);

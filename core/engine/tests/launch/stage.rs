@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use greenroom_engine::launch::{AgentSpec, Kind, LogFile, Origin, Plan};
 use tempfile::TempDir;
 
+/// What follows `-c` on the command line of a Python agent, before the file.
+pub(crate) const RUN_BOOTSTRAP: &str = "import os, sys; sys.path[0] or sys.path.pop(0); \
+                                        exec(compile(os.environ.pop('GREENROOM_BOOTSTRAP'), '<greenroom>', 'exec'))";
+
 /// Far more than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
@@ -83,6 +87,9 @@ impl Machine {
             var("PATH", self.path("bin").display().to_string()),
             var("HOME", self.path("home").display().to_string()),
             var("VIRTUAL_ENV", String::new()),
+            var("CONDA_PREFIX", String::new()),
+            var("CONDA_EXE", String::new()),
+            var("MAMBA_EXE", String::new()),
         ];
         spec
     }
