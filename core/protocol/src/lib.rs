@@ -34,6 +34,7 @@ pub mod limits;
 pub mod message;
 pub mod room;
 pub mod session;
+pub mod stand_in;
 pub mod time;
 pub mod turn;
 pub mod voice;
