@@ -22,7 +22,7 @@ use proto::{AgentState, ChatRole};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    if args.iter().any(|arg| arg == "-c") {
+    if args.iter().any(|arg| arg == "-c") && !args.iter().any(|arg| arg == "--connect-addr") {
         println!("\ngreenroom-python=3.11.0\ngreenroom-sdk=1.8.9");
         return;
     }

@@ -16,6 +16,9 @@ impl Plan {
     /// Whatever would keep the agent from starting, as far as it can be known before.
     pub async fn detect(spec: &AgentSpec, within: Duration) -> Result<Self, LaunchError> {
         let project = Project::find(spec)?;
+        if project.kind == Kind::Node && spec.stand_in.is_some() {
+            return Err(LaunchError::StandInUnsupported { file: project.file });
+        }
         let deadline = Deadline::after(within);
         let runtime = match project.kind {
             Kind::Python => python::find(spec, &project, deadline).await?,
@@ -33,6 +36,7 @@ impl Plan {
             args: spec.args.clone(),
             env: spec.env.iter().cloned().chain(runtime.env).collect(),
             record: spec.record,
+            stand_in: spec.stand_in.clone(),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::names;
+use super::{StandIn, names};
 
 /// The language of an agent, and with it its SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,7 +90,24 @@ pub struct Plan {
     pub env: Vec<(String, String)>,
     /// Whether the SDK records the session.
     pub record: bool,
+    /// What the agent finds in place of a room.
+    pub stand_in: Option<StandIn>,
 }
+
+/// Prepares livekit-agents before anything of the agent runs.
+const PREPARE: &str = include_str!("prepare.py");
+
+/// Carries the preparation, which a command line would show to everybody who lists processes.
+const PREPARE_VARIABLE: &str = "GREENROOM_PREPARE";
+
+/// Carries the stand-in for a room to the preparation, as JSON.
+const STAND_IN_VARIABLE: &str = "GREENROOM_STAND_IN";
+
+/// Does as `-m livekit.agents`, prepared.
+const RUN_PREPARED: &str = "import os; \
+                            exec(compile(os.environ.pop('GREENROOM_PREPARE'), '<greenroom>', 'exec'), {}); \
+                            import runpy; \
+                            runpy.run_module('livekit.agents', run_name='__main__', alter_sys=True)";
 
 impl Plan {
     /// `Detected Python agent (agent.py in /home/me/project)`.
@@ -103,7 +120,8 @@ impl Plan {
         )
     }
 
-    /// The whole command line for an agent that is to connect to `address`.
+    /// The whole command line for an agent that is to connect to `address`, as a person would write it: without the
+    /// preparation of the SDK.
     pub fn argv(&self, address: SocketAddr) -> Vec<OsString> {
         let mut argv: Vec<OsString> = vec![self.program.clone().into()];
         argv.extend(self.program_args.iter().chain(&self.args).map(OsString::from));
@@ -121,7 +139,8 @@ impl Plan {
 
     /// The command that [`argv`](Self::argv) tells, in the project's folder, with the agent's environment.
     pub(super) fn command(&self, address: SocketAddr) -> Command {
-        let argv = self.argv(address);
+        let mut argv = self.argv(address);
+        let prepared = self.kind == Kind::Python && prepare(&mut argv, &self.args);
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).current_dir(&self.project_dir);
         if self.kind == Kind::Python && std::env::var_os("PYTHONUNBUFFERED").is_none() {
@@ -129,6 +148,12 @@ impl Plan {
             command.env("PYTHONUNBUFFERED", "1");
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        if prepared {
+            command.env(PREPARE_VARIABLE, PREPARE);
+            if let Some(given) = self.stand_in.as_ref().and_then(|given| serde_json::to_string(given).ok()) {
+                command.env(STAND_IN_VARIABLE, given);
+            }
+        }
         command
     }
 
@@ -139,6 +164,20 @@ impl Plan {
         } else {
             self.entry.clone().into()
         }
+    }
+}
+
+/// Has the SDK prepared before it runs. Returns whether it is: a module that the person's arguments have Python run, such
+/// as `-m coverage run`, takes no program in the place of another module.
+fn prepare(argv: &mut [OsString], args: &[String]) -> bool {
+    let module = argv.windows(2).position(|pair| pair[0] == "-m" && pair[1] == "livekit.agents");
+    match module {
+        Some(at) if !args.iter().any(|arg| arg.starts_with("-m")) => {
+            argv[at] = "-c".into();
+            argv[at + 1] = RUN_PREPARED.into();
+            true
+        }
+        _ => false,
     }
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn script(kind: Kind, dir: &Path, script: &str) -> Plan {
         args: Vec::new(),
         env: Vec::new(),
         record: false,
+        stand_in: None,
     }
 }
 
