@@ -8,6 +8,7 @@ mod conversation;
 mod doctor;
 mod documents;
 mod echo;
+mod endings;
 mod faults;
 mod input;
 mod loopback;

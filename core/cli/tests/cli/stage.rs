@@ -164,7 +164,12 @@ pub(crate) fn wait_with(mut command: Command, input: &[u8]) -> Outcome {
 }
 
 /// Waits until a command has ended. One that hangs is killed, and its test fails.
-pub(crate) fn finish(mut child: Child) -> Outcome {
+pub(crate) fn finish(child: Child) -> Outcome {
+    finish_within(child, DEADLINE)
+}
+
+/// The same, for a command that waits for more than a scripted agent.
+pub(crate) fn finish_within(mut child: Child, deadline: Duration) -> Outcome {
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());
     let begun = Instant::now();
@@ -172,7 +177,7 @@ pub(crate) fn finish(mut child: Child) -> Outcome {
         if let Some(status) = child.try_wait().unwrap() {
             break status.code();
         }
-        if begun.elapsed() > DEADLINE {
+        if begun.elapsed() > deadline {
             child.kill().unwrap();
             child.wait().unwrap();
             panic!("the command did not end: {}", stderr.join().unwrap());
