@@ -101,6 +101,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from greenroom.events import (
+        AgentUnresponsiveEvent,
         AmdCategory,
         AmdCompletedEvent,
         AmdPrediction,
@@ -159,6 +160,7 @@ __all__ = [
     "AgentGone",
     "AgentInfo",
     "AgentState",
+    "AgentUnresponsiveEvent",
     "AlreadyRunning",
     "AmdCategory",
     "AmdCompletedEvent",

@@ -38,6 +38,9 @@ def start(
     idle_timeout: float | None = None,
     audio: bool = False,
     recording: _Path | None = None,
+    participant: Mapping[str, Any] | None = None,
+    room: Mapping[str, str] | None = None,
+    job_metadata: str | None = None,
 ) -> Opening:
     """Start an agent file, unmodified, as a process, and open a session with it.
 
@@ -68,6 +71,10 @@ def start(
             turns take as long as it speaks. By default its audio is turned off.
         recording: A WAV file to record a session with audio into: the user left, the agent right. An existing one is
             replaced.
+        participant: The caller that an agent in Python finds where there is no room: `identity`, `name`, `metadata` and
+            `attributes`, a mapping. Without it the SDK puts a MagicMock there.
+        room: The room that it finds: `name` and `metadata`.
+        job_metadata: The metadata of its job's dispatch.
 
     Raises (when it is awaited or entered):
         EntryNotFound, NotAnAgent, InterpreterNotFound, SdkMissing, SdkTooOld: Why it cannot be run, and what to do.
@@ -98,6 +105,7 @@ def start(
         "args": list(args),
         "env": list((env or {}).items()),
         "sync": sync,
+        "stand_in": _stand_in(participant, room, job_metadata),
     }
     options = {
         "agent": agent,
@@ -114,6 +122,38 @@ def start(
 
     # The native half keeps the deadlines of a start and tells what it waited for.
     return Opening(connect, None)
+
+
+def _stand_in(
+    participant: Mapping[str, Any] | None, room: Mapping[str, str] | None, job_metadata: str | None
+) -> dict[str, Any] | None:
+    """What the agent is to find in place of a room; the native half knows the fields."""
+    _check_fields("participant", participant, ("identity", "name", "metadata", "attributes"))
+    _check_fields("room", room, ("name", "metadata"))
+    if job_metadata is not None and not isinstance(job_metadata, str):
+        raise InvalidArgument(f"job_metadata is {type(job_metadata).__name__}; it must be text, such as json.dumps(…)")
+    given = {
+        "participant": None if participant is None else dict(participant),
+        "room": None if room is None else dict(room),
+        "job_metadata": job_metadata,
+    }
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+def _check_fields(argument: str, given: Mapping[str, Any] | None, fields: Sequence[str]) -> None:
+    for name, value in (given or {}).items():
+        if name not in fields:
+            raise InvalidArgument(f"{argument}[{name!r}] is unknown; it has {', '.join(fields)}")
+        if name == "attributes":
+            is_right = isinstance(value, Mapping) and all(
+                isinstance(item, str) for pair in value.items() for item in pair
+            )
+            if not is_right:
+                raise InvalidArgument(f"{argument}['attributes'] must map text to text")
+        elif not isinstance(value, str):
+            raise InvalidArgument(
+                f"{argument}[{name!r}] is {type(value).__name__}; it must be text, such as json.dumps(…)"
+            )
 
 
 def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A001

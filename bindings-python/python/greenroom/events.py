@@ -20,7 +20,7 @@ Durations are seconds, times are text, RFC 3339 in UTC. Every event has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from greenroom.types import (
@@ -34,6 +34,7 @@ from greenroom.types import (
 )
 
 __all__ = [
+    "AgentUnresponsiveEvent",
     "AmdCategory",
     "AmdCompletedEvent",
     "AmdPrediction",
@@ -79,6 +80,7 @@ CloseReason: TypeAlias = Literal[
     "start_failed",
     "agent_exited",
     "agent_disconnected",
+    "agent_ended",
     "agent_left",
     "room_disconnected",
     "protocol_error",
@@ -335,6 +337,17 @@ class SessionClosedEvent(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentUnresponsiveEvent(_Event):
+    """The agent does not answer: its event loop is blocked, or the machine is very busy."""
+
+    type: Literal["agent_unresponsive"] = "agent_unresponsive"
+    silent: float = field(metadata={"json": "silent_ms"})
+    """For how long it has been silent."""
+    recovered: bool = False
+    """Whether it answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedEvent(_Event):
     """The session's link is closed: the last event."""
 
@@ -394,6 +407,7 @@ Event: TypeAlias = (
     | AmdCompletedEvent
     | EotPredictionEvent
     | DebugEvent
+    | AgentUnresponsiveEvent
     | SessionClosedEvent
     | ClosedEvent
     | GapEvent

@@ -70,6 +70,9 @@ def start(
     idle_timeout: float | None = None,
     audio: bool = False,
     recording: _Path | None = None,
+    participant: Mapping[str, Any] | None = None,
+    room: Mapping[str, str] | None = None,
+    job_metadata: str | None = None,
 ) -> Session:
     """Start an agent file and wait until it is ready; the arguments and errors are those of `greenroom.start`."""
     return _open(
@@ -87,6 +90,9 @@ def start(
             idle_timeout=idle_timeout,
             audio=audio,
             recording=recording,
+            participant=participant,
+            room=room,
+            job_metadata=job_metadata,
         )
     )
 

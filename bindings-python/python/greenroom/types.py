@@ -85,6 +85,8 @@ class Message:
     """Who speaks."""
     text: str
     """What is said; parts are joined by line breaks. The wire carries no images and no audio."""
+    cut_bytes: int | None = None
+    """How many bytes are missing in `text`, where the message was too large for the link."""
     parts: tuple[str, ...] = ()
     """The parts, where there is more than one."""
     interrupted: bool = False
@@ -114,6 +116,12 @@ class ToolCall:
     """What the tool gave back, as the SDK encodes it: Python as text, JS as JSON text. None while it runs."""
     is_error: bool = False
     """Whether the output tells of a failure."""
+    error: str | None = None
+    """What failed, in the tool's own words, where the output that the model got does not tell."""
+    waiting: bool = False
+    """Whether the call waits for the person's answer and has not run; `output` has the question."""
+    cut_bytes: int | None = None
+    """How many bytes of the call are missing, where it was too large for the link."""
     id: str = ""
     """The SDK's id of the call item; live events have none."""
     output_id: str = ""

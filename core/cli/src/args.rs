@@ -131,6 +131,9 @@ pub struct Start {
     /// Let the SDK record the session into `console-recordings`.
     #[arg(long)]
     pub record: bool,
+    /// What the agent finds in place of a room.
+    #[command(flatten)]
+    pub stand_in: StandIn,
     /// Write the agent's log to this file, and keep it after the end.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -140,6 +143,32 @@ pub struct Start {
     /// Arguments for the interpreter, before the agent's file.
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// The caller, the room and the job that a Python agent finds where there is no room.
+#[derive(Debug, clap::Args)]
+pub struct StandIn {
+    /// The caller's identity, for an agent in Python that reads it.
+    #[arg(long, value_name = "IDENTITY")]
+    pub participant_identity: Option<String>,
+    /// The caller's name.
+    #[arg(long, value_name = "NAME")]
+    pub participant_name: Option<String>,
+    /// The caller's metadata.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub participant_metadata: Option<String>,
+    /// An attribute of the caller's; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    pub participant_attribute: Vec<(String, String)>,
+    /// The room's name.
+    #[arg(long, value_name = "NAME")]
+    pub room_name: Option<String>,
+    /// The room's metadata.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub room_metadata: Option<String>,
+    /// The metadata of the job's dispatch.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub job_metadata: Option<String>,
 }
 
 /// `attach`
@@ -594,6 +623,11 @@ pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
 
 /// The longest duration that is taken: clocks can still add it to now.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an attribute is given as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
 
 fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_zero(text)? {

@@ -90,6 +90,10 @@ pub(crate) fn running(record: &Record, status: &Value, info: Option<&AgentInfo>)
             document[rare] = value;
         }
     }
+    // Its daemon still ends the agent.
+    if let Some(closed) = status.get("closed").filter(|closed| !closed.is_null()) {
+        document["error"] = closed.clone();
+    }
     document
 }
 

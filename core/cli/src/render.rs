@@ -151,6 +151,11 @@ impl Renderer {
             EventKind::Config(update) => self.change(out, &changed(update)),
             EventKind::Error { message } => self.failure(out, message),
             EventKind::LateTurn { error: Some(error), .. } => self.failure(out, error),
+            EventKind::AgentUnresponsive { silent_ms, recovered } => {
+                self.aside(out, &format!("({})", silence(*silent_ms, *recovered)));
+            }
+            // An item, or an event, of which more could not be told.
+            EventKind::Unknown { what } => self.aside(out, &format!("({})", line(what))),
             EventKind::Gap { dropped } => self.aside(out, &format!("({dropped} events are missing here)")),
             EventKind::SessionClosed { .. } | EventKind::Closed { .. } => {
                 let (_, text) = summary(kind);
@@ -171,7 +176,9 @@ impl Renderer {
         if message.text.is_empty() && !message.interrupted {
             return;
         }
-        self.speech(out, style, &who, &message.text, message.interrupted);
+        let cut = message.cut_bytes.map(more_bytes);
+        let text = cut.map_or_else(|| message.text.clone(), |cut| format!("{}{cut}", message.text));
+        self.speech(out, style, &who, &text, message.interrupted);
     }
 
     fn speech(self, out: &mut String, style: Style, who: &str, text: &str, interrupted: bool) {
@@ -189,9 +196,12 @@ impl Renderer {
             arguments => self.shortened(&line(arguments), ARGUMENTS),
         };
         put(out, format_args!("\n  {TOOL}● tool: {name}{TOOL:#}({arguments})\n"));
-        let output = self.shortened(&clean(call.output.as_deref().unwrap_or_default()), OUTPUT);
-        let (style, mark) = if call.is_error { (BAD, "✗") } else { (DIM, "✓") };
-        if call.is_error || !output.trim().is_empty() {
+        let output = self.shortened(&clean(&output(call)), OUTPUT);
+        let (style, mark) = match mark(call) {
+            mark @ "✗" => (BAD, mark),
+            mark => (DIM, mark),
+        };
+        if mark != "✓" || !output.trim().is_empty() {
             let mut lines = output.lines();
             let first = lines.next().unwrap_or_default();
             put(out, format_args!("    {style}{mark} {first}{style:#}\n"));
@@ -229,16 +239,8 @@ fn summary(kind: &EventKind) -> (&'static str, String) {
     match kind {
         EventKind::Message(message) => ("message", format!("{}: {}", message.role, message.text)),
         EventKind::ToolCall(call) => {
-            let mark = if call.is_error { "✗" } else { "✓" };
-            (
-                "tool_call",
-                format!(
-                    "{}({}) {mark} {}",
-                    call.name,
-                    call.arguments,
-                    call.output.as_deref().unwrap_or_default()
-                ),
-            )
+            let mark = mark(call);
+            ("tool_call", format!("{}({}) {mark} {}", call.name, call.arguments, output(call)))
         }
         EventKind::Handoff(handoff) => ("handoff", handed_over(handoff)),
         EventKind::Config(update) => ("config", changed(update)),
@@ -278,6 +280,9 @@ fn summary(kind: &EventKind) -> (&'static str, String) {
             ("eot_prediction", format!("{probability:.2} of {threshold:.2}"))
         }
         EventKind::Debug { payload } => ("debug", payload.to_string()),
+        EventKind::AgentUnresponsive { silent_ms, recovered } => {
+            ("agent_unresponsive", silence(*silent_ms, *recovered))
+        }
         EventKind::SessionClosed { reason, error } => (
             "session_closed",
             error.as_ref().map_or_else(|| reason.to_string(), |error| format!("{reason}: {error}")),
@@ -290,6 +295,41 @@ fn summary(kind: &EventKind) -> (&'static str, String) {
         }
         EventKind::Unknown { what } => ("unknown", what.clone()),
         _ => ("event", String::new()),
+    }
+}
+
+/// How a call stands.
+fn mark(call: &ToolCall) -> &'static str {
+    if call.is_error {
+        "✗"
+    } else if call.waiting || call.output.is_none() {
+        "…"
+    } else {
+        "✓"
+    }
+}
+
+/// What a call gave back, and what failed in it where that does not tell.
+fn output(call: &ToolCall) -> String {
+    let none = if call.is_error { "" } else { "no output" };
+    let output = call.output.as_deref().unwrap_or(none);
+    let error = call.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    let cut = call.cut_bytes.map(more_bytes).unwrap_or_default();
+    format!("{output}{error}{cut}")
+}
+
+/// What stands behind a text that was too large for the link.
+fn more_bytes(missing: u64) -> String {
+    format!("… ({missing} more bytes were too large for the link)")
+}
+
+/// For how long an agent has answered nothing.
+fn silence(silent_ms: f64, recovered: bool) -> String {
+    let seconds = silent_ms / 1e3;
+    if recovered {
+        format!("the agent answers again, after {seconds:.1} s: its event loop was blocked")
+    } else {
+        format!("the agent has answered nothing for {seconds:.1} s: its event loop is blocked")
     }
 }
 

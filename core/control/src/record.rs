@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use greenroom_engine::launch::AgentSpec;
 use greenroom_protocol::Error;
-use greenroom_protocol::message::Started;
+use greenroom_protocol::message::{Event, Item, Started};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -143,6 +143,15 @@ pub struct Ended {
     pub log_path: PathBuf,
     /// How it was started.
     pub launch: Launch,
+}
+
+/// What a session that ended without being asked to leaves to read: until it is ended, or started anew.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// The recent events, up to the last.
+    pub events: Vec<Event>,
+    /// The conversation.
+    pub history: Vec<Item>,
 }
 
 /// What the daemon tells the command that starts it.

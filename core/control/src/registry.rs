@@ -13,7 +13,7 @@ use greenroom_protocol::{Code, Error};
 use crate::files;
 use crate::home;
 use crate::name::SessionName;
-use crate::record::{Ended, Record};
+use crate::record::{Ended, Kept, Record};
 
 /// How long what a session left behind is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -261,6 +261,30 @@ impl Folder {
         self.path.join("session.json")
     }
 
+    /// What a session that has ended left to read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn kept(&self) -> Result<Kept, Error> {
+        Ok(files::read_json(&self.kept_file())?.unwrap_or_default())
+    }
+
+    /// Removes what a session that has ended left. Returns whether there was one.
+    ///
+    /// # Errors
+    /// `already_running`, when a session lives under the name.
+    pub fn forget(&self) -> Result<bool, Error> {
+        if !matches!(self.find()?, Found::Ended(_) | Found::Vanished(_)) {
+            return Ok(false);
+        }
+        self.lock()?.remove();
+        Ok(true)
+    }
+
+    fn kept_file(&self) -> PathBuf {
+        self.path.join("kept.json")
+    }
+
     fn ended(&self) -> PathBuf {
         self.path.join("ended.json")
     }
@@ -315,6 +339,14 @@ impl Lock {
         files::write_json(&self.folder.record(), record)
     }
 
+    /// Leaves what there is to read of the session once it has ended.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn keep(&self, kept: &Kept) -> Result<(), Error> {
+        files::write_json(&self.folder.kept_file(), kept)
+    }
+
     /// Lets go, and leaves a note of why the session ended.
     ///
     /// # Errors
@@ -339,7 +371,7 @@ impl Lock {
 
     fn clear(&self) -> Result<(), Error> {
         let folder = &self.folder;
-        for file in [folder.record(), folder.ended(), folder.log(), folder.daemon_log()] {
+        for file in [folder.record(), folder.ended(), folder.kept_file(), folder.log(), folder.daemon_log()] {
             remove_if_there(&file)?;
         }
         Ok(())

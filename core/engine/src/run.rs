@@ -8,20 +8,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use greenroom_protocol::frame::Frame;
 use greenroom_protocol::limits::Limits;
-use greenroom_protocol::message::CloseReason;
+use greenroom_protocol::message::{CloseReason, SessionCloseReason};
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Time};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan};
+use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan, SessionEnd};
 use crate::session::{ControlSink, LogTarget, Shared, StartOptions, Way};
 use crate::tcp::{self, Activity, Caller, Link};
 use crate::voice::Recorder;
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_secs(1);
+/// How often a silent agent is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an agent may take to end that never was ready, or that does not answer: it has nothing to put in order.
+const ABRUPT_GRACE: Duration = Duration::from_millis(500);
 /// Connections that are told apart at once; more wait in the system's queue.
 const CALLERS: usize = 32;
 
@@ -52,6 +56,8 @@ async fn session(shared: &Arc<Shared>, options: StartOptions) {
         }
     };
     let over = drive(shared, &mut running).await;
+    let reason = over.reason;
+    let is_silent = shared.with(|state, now| state.controller.silence(now).is_some());
     close(shared, over);
     finish_recording(shared);
     let Running { process, link, grace, temporary_log, .. } = running;
@@ -62,7 +68,12 @@ async fn session(shared: &Arc<Shared>, options: StartOptions) {
             link.drained().await;
         }
     };
-    let Ended { killed, .. } = process.end(drained, grace).await;
+    let Ended { killed, .. } = match reason {
+        CloseReason::AgentEnded => process.end_after_job(grace).await,
+        CloseReason::StartFailed => process.end(drained, grace.min(ABRUPT_GRACE)).await,
+        _ if is_silent || process.job_has_died() => process.end(drained, grace.min(ABRUPT_GRACE)).await,
+        _ => process.end(drained, grace).await,
+    };
     tracing::debug!(killed, "the agent has ended");
 }
 
@@ -178,14 +189,18 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
     loop {
         let (alarm, to_write) = match take_in_hand(shared, *idle_timeout) {
             Ok((alarm, Ok(to_write))) => (alarm, to_write),
-            Ok((_, Err(error))) => return gone(process, &format!("its connection broke: {error}")).await,
+            Ok((_, Err(error))) => {
+                return gone(shared, process, &format!("its connection broke: {error}")).await;
+            }
             Err(over) => return over,
         };
+        let is_silent = shared.with(|state, now| state.controller.silence(now).is_some());
         let activity = tokio::select! {
             biased;
             activity = link.ready(to_write) => Some(activity),
             () = shared.wake.notified() => None,
             () = sleep_until(alarm.unwrap_or_else(tokio::time::Instant::now)), if alarm.is_some() => None,
+            () = sleep(LOOK), if is_silent => None,
             _ = &mut exited, if !has_exited => {
                 has_exited = true;
                 Some(Ok(Activity::Readable))
@@ -196,18 +211,23 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
         match activity {
             Some(Ok(Activity::Readable)) => match link.read() {
                 Ok(Some(read)) if read.is_empty() && has_exited => {
-                    return gone(process, "its process ended").await;
+                    return gone(shared, process, "its process ended").await;
                 }
                 Ok(Some(read)) => {
                     if let Err(over) = deliver(shared, link, read) {
                         return over;
                     }
                 }
-                Ok(None) => return gone(process, "it closed its connection").await,
-                Err(error) => return gone(process, &format!("its connection broke: {error}")).await,
+                Ok(None) => return gone(shared, process, "it closed its connection").await,
+                Err(error) => return gone(shared, process, &format!("its connection broke: {error}")).await,
             },
-            Some(Err(error)) => return gone(process, &format!("its connection broke: {error}")).await,
-            Some(Ok(Activity::Writable)) | None => {}
+            Some(Err(error)) => {
+                return gone(shared, process, &format!("its connection broke: {error}")).await;
+            }
+            Some(Ok(Activity::Writable)) => {}
+            // Pings wake this thread while a call waits.
+            None if process.job_has_died() => return job_died(process).await,
+            None => {}
         }
         if let Some(error) = process.log().write_error() {
             note_log_error(shared, &error.message);
@@ -261,22 +281,65 @@ fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), Over
     })
 }
 
-/// The link is gone: whether the process went with it decides what is told.
-async fn gone(process: &AgentProcess, how: &str) -> Over {
-    match timeout(APART, process.exited()).await {
-        Ok(status) => {
+/// The link is gone. What the agent logged and whether its process went, too, decides what is told.
+async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> Over {
+    if let Some((reason, error)) = shared.with(|state, _| state.controller.session_end().cloned()) {
+        return hung_up(shared, reason, error);
+    }
+    tokio::select! {
+        biased;
+        end = process.session_ended() => hung_up(shared, reason_of(&end), end.error),
+        status = process.exited() => {
+            // It may have ended its session first, and then itself.
+            if let Ok(end) = timeout(Duration::ZERO, process.session_ended()).await {
+                return hung_up(shared, reason_of(&end), end.error);
+            }
             let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
-            let error = Error::new(Code::AgentGone, format!("the agent exited{status}"));
+            let error = Error::new(Code::AgentGone, format!("the agent exited{status}{}", why(process)));
             Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
         }
-        Err(_) => {
-            let error = Error::new(
-                Code::AgentGone,
-                format!("the agent is gone: {how}, though its process still ran"),
-            );
+        () = sleep(APART) => {
+            let how = format!("the agent is gone: {how}, though its process still ran{}", why(process));
+            let error = Error::new(Code::AgentGone, how);
             Over { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
         }
     }
+}
+
+/// The thread that ran the agent's job has ended, and nothing closes its connection.
+async fn job_died(process: &AgentProcess) -> Over {
+    // What its end printed is on its way.
+    sleep(Duration::from_millis(100)).await;
+    let how = format!("the agent's event loop has ended, though its process still runs{}", why(process));
+    let error = Error::new(Code::AgentGone, how);
+    Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
+}
+
+/// The agent ended its session by itself.
+fn hung_up(shared: &Shared, reason: SessionCloseReason, error: Option<String>) -> Over {
+    let message = match &error {
+        Some(error) => format!("the agent hung up after an error ({reason}): {error}"),
+        None => format!("the agent hung up ({reason})"),
+    };
+    shared.with(|state, now| state.controller.session_closed(reason, error, now));
+    Over { reason: CloseReason::AgentEnded, error: Error::new(Code::AgentGone, message) }
+}
+
+/// The SDK's reason as the wire has it.
+fn reason_of(end: &SessionEnd) -> SessionCloseReason {
+    match end.reason.as_str() {
+        "error" => SessionCloseReason::Error,
+        "job_shutdown" => SessionCloseReason::JobShutdown,
+        "participant_disconnected" => SessionCloseReason::ParticipantDisconnected,
+        "user_initiated" => SessionCloseReason::UserInitiated,
+        "task_completed" | "completed" => SessionCloseReason::Completed,
+        _ => SessionCloseReason::None,
+    }
+}
+
+/// The exception that the log tells of, to stand behind what happened.
+fn why(process: &AgentProcess) -> String {
+    process.headline().map(|headline| format!(": {headline}")).unwrap_or_default()
 }
 
 pub(crate) fn close(shared: &Shared, over: Over) {

@@ -47,7 +47,7 @@
 #![forbid(unsafe_code)]
 
 pub use greenroom_control::credentials::{self, Credentials, CredentialsRequest, Grants};
-pub use greenroom_engine::launch::AgentSpec;
+pub use greenroom_engine::launch::{AgentSpec, ParticipantStandIn, RoomStandIn, StandIn};
 pub use greenroom_engine::room;
 pub use greenroom_engine::voice;
 pub use greenroom_engine::{

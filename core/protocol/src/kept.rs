@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::Limits;
-use crate::message::{Event, EventKind};
+use crate::message::{Event, EventKind, Item, ToolCall};
 
 /// Events within a bound by count and by size.
 #[derive(Debug)]
@@ -65,6 +65,42 @@ impl Kept {
             !take
         });
         found
+    }
+
+    /// Adds to the calls of tools what only their items tell: ids, and when they were called and answered. Puts them in the
+    /// order of the items, which is that of the calls: a batch may be told of in the order in which its tools were done.
+    pub(crate) fn complete_calls(&mut self, items: &[Item]) {
+        let mut items: Vec<Option<&ToolCall>> = items
+            .iter()
+            .map(|item| if let Item::ToolCall(call) = item { Some(call) } else { None })
+            .collect();
+        // Where each call is among the items, and among the events.
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        for (at, (event, _)) in self.events.iter_mut().enumerate() {
+            let EventKind::ToolCall(call) = &mut event.kind else { continue };
+            if !call.id.is_empty() {
+                continue;
+            }
+            let found = items.iter().position(|item| item.is_some_and(|item| item.call_id == call.call_id));
+            let Some((item_at, item)) = found.and_then(|found| Some((found, items[found].take()?))) else {
+                continue;
+            };
+            call.id.clone_from(&item.id);
+            call.output_id.clone_from(&item.output_id);
+            call.extra.clone_from(&item.extra);
+            call.created_at = item.created_at;
+            call.output_at = item.output_at;
+            places.push((item_at, at));
+        }
+        let slots: Vec<usize> = places.iter().map(|(_, at)| *at).collect();
+        places.sort_unstable();
+        let ordered: Vec<(Event, usize)> =
+            places.iter().filter_map(|(_, at)| self.events.get(*at).cloned()).collect();
+        for (slot, event) in slots.into_iter().zip(ordered) {
+            if let Some(place) = self.events.get_mut(slot) {
+                *place = event;
+            }
+        }
     }
 
     /// Puts the events in the order of their numbers.

@@ -36,6 +36,7 @@ pub mod message;
 pub mod room;
 pub mod secret;
 pub mod session;
+pub mod stand_in;
 pub mod time;
 pub mod turn;
 pub mod voice;

@@ -176,6 +176,15 @@ impl Fold {
         self.has_error_event
     }
 
+    /// Whether a message or a call was seen that was too large for the link.
+    pub(crate) fn has_cut_message(&self) -> bool {
+        self.events.iter().any(|event| match &event.kind {
+            EventKind::Message(message) => message.cut_bytes.is_some(),
+            EventKind::ToolCall(call) => call.cut_bytes.is_some(),
+            _ => false,
+        })
+    }
+
     /// Whether somebody else said something meanwhile.
     pub(crate) const fn has_foreign_input(&self) -> bool {
         self.foreign_message
@@ -265,6 +274,7 @@ impl Fold {
         is_told: impl Fn(&str) -> bool,
     ) -> Vec<Item> {
         self.error = error.map(|error| if error.is_empty() { WORDLESS.to_owned() } else { error });
+        self.events.complete_calls(&items);
         let mut calls = self.calls.clone();
         let mut unknown = self.unknown;
         items

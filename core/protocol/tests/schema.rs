@@ -45,6 +45,7 @@ fn message(text: &str) -> ChatMessage {
         role: Role::Assistant,
         text: text.to_owned(),
         parts: vec![],
+        cut_bytes: Some(7),
         interrupted: true,
         transcript_confidence: Some(0.5),
         extra: [("a".to_owned(), "b".to_owned())].into(),
@@ -60,16 +61,19 @@ fn own_events() -> Vec<EventKind> {
         EventKind::Gap { dropped: 3 },
         EventKind::LateTurn { text: "hi".to_owned(), reply: String::new(), error: Some("no".to_owned()) },
         EventKind::Unknown { what: "new".to_owned() },
+        EventKind::AgentUnresponsive { silent_ms: 4000.5, recovered: true },
+        EventKind::AgentUnresponsive { silent_ms: 4000.5, recovered: false },
     ];
     use CloseReason::{
-        AgentDisconnected, AgentExited, AgentLeft, Closed, DaemonGone, Idle, ProtocolError, RoomDisconnected,
-        StartFailed,
+        AgentDisconnected, AgentEnded, AgentExited, AgentLeft, Closed, DaemonGone, Idle, ProtocolError,
+        RoomDisconnected, StartFailed,
     };
     let reasons = [
         Closed,
         StartFailed,
         AgentExited,
         AgentDisconnected,
+        AgentEnded,
         AgentLeft,
         RoomDisconnected,
         ProtocolError,
@@ -139,7 +143,13 @@ fn items() -> Vec<Item> {
     };
     vec![
         Item::Message(message("hello")),
-        Item::ToolCall(ToolCall { output: Some("out".to_owned()), ..ToolCall::default() }),
+        Item::ToolCall(ToolCall {
+            output: Some("out".to_owned()),
+            error: Some("why".to_owned()),
+            waiting: true,
+            cut_bytes: Some(7),
+            ..ToolCall::default()
+        }),
         Item::ToolCall(ToolCall::default()),
         Item::Handoff(handoff),
         Item::Config(config),

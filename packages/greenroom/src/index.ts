@@ -31,7 +31,7 @@ export {
 export type { RoomLike } from './rtc.js';
 export { Session, type CallOptions, type Provisional, type SayAudioOptions, type SayOptions } from './session.js';
 export { Speech, type Frame, type Part, type Samples, type Sound, type TextToSpeech } from './speech.js';
-export { start, type StartOptions } from './start.js';
+export { start, type StandInParticipant, type StartOptions } from './start.js';
 export * from './types.js';
 
 /** The version of this package. */

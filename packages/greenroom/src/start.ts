@@ -10,6 +10,14 @@ import { quiet } from './promises.js';
 import { filePath, isUrl } from './realms.js';
 import { Session, type CallOptions } from './session.js';
 
+/** A caller where there is no room. What is not given is empty, but for the identity. */
+export interface StandInParticipant {
+  identity?: string | undefined;
+  name?: string | undefined;
+  metadata?: string | undefined;
+  attributes?: Readonly<Record<string, string>> | undefined;
+}
+
 /** How an agent is started. */
 export interface StartOptions extends CallOptions {
   /** The interpreter of a Python agent, a path or a name on PATH, instead of the one that its project has. */
@@ -46,6 +54,15 @@ export interface StartOptions extends CallOptions {
   audio?: boolean | undefined;
   /** A WAV file to record a session with audio into: the user left, the agent right. An existing one is replaced. */
   recording?: string | undefined;
+  /**
+   * The caller that an agent in Python finds where there is no room. Without it the SDK puts a stand-in there. For agents
+   * in JavaScript there is no such thing: it is refused.
+   */
+  participant?: StandInParticipant | undefined;
+  /** The room that such an agent finds. */
+  room?: { name?: string | undefined; metadata?: string | undefined } | undefined;
+  /** The metadata of such an agent's job. */
+  jobMetadata?: string | undefined;
   /** Where the package logs: `console`, a pino logger or the like. Nowhere unless given. */
   logger?: Logger | false | undefined;
 }
@@ -102,6 +119,7 @@ function request(file: string | URL | null | undefined, options: StartOptions): 
       args: options.args ?? [],
       env: Object.entries(options.env ?? {}).filter(([, value]) => value !== undefined),
       sync: options.sync ?? SYNC,
+      stand_in: standIn(options),
     },
     port: port(options.port),
     start_timeout_ms: millis('timeout', options.timeout) ?? START_TIMEOUT_MS,
@@ -127,6 +145,28 @@ function interpreter(entry: string | null, { python, node }: StartOptions): stri
     throw invalid('both python and node are given but no file; name the file, or give the one of its language');
   }
   return python ?? node ?? null;
+}
+
+/** What the agent is to find in place of a room; the addon knows the fields. */
+function standIn({ participant, room, jobMetadata }: StartOptions): object | null {
+  checkFields('participant', participant, ['identity', 'name', 'metadata', 'attributes']);
+  checkFields('room', room, ['name', 'metadata']);
+  if (jobMetadata !== undefined && typeof jobMetadata !== 'string') {
+    throw invalid(`jobMetadata is ${shown(jobMetadata)}; give text, such as JSON.stringify(…)`);
+  }
+  if (participant === undefined && room === undefined && jobMetadata === undefined) return null;
+  return { participant, room, job_metadata: jobMetadata };
+}
+
+function checkFields(name: string, given: object | undefined, fields: readonly string[]): void {
+  for (const [field, value] of Object.entries(given ?? {})) {
+    if (!fields.includes(field)) throw invalid(`${name}.${field} is unknown; it has ${fields.join(', ')}`);
+    const texts: unknown[] = field === 'attributes' ? Object.values((value ?? {}) as object) : [value];
+    const wrong = texts.find((text) => text !== undefined && typeof text !== 'string');
+    if (wrong !== undefined) {
+      throw invalid(`${name}.${field} has ${shown(wrong)}; give text, such as JSON.stringify(…)`);
+    }
+  }
 }
 
 function recording({ audio, recording: file }: StartOptions): string | null {

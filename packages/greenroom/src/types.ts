@@ -47,6 +47,8 @@ export interface Message {
   role: Role;
   /** What is said; parts are joined by line breaks. */
   text: string;
+  /** How many bytes are missing in `text`, where the message was too large for the link. */
+  cutBytes?: number;
   /** The parts, where there is more than one. */
   parts?: string[];
   /** Whether the speech was cut off. */
@@ -71,6 +73,12 @@ export interface ToolCall {
   output?: string;
   /** Whether the output tells of a failure. */
   isError: boolean;
+  /** What failed, in the tool's own words, where the output that the model got does not tell. */
+  error?: string;
+  /** Whether the call waits for the person's answer and has not run; `output` has the question. */
+  waiting?: boolean;
+  /** How many bytes of the call are missing, where it was too large for the link. */
+  cutBytes?: number;
   /** The SDK's id of the call item; live events have none. */
   id?: string;
   /** The SDK's id of the output item. */
@@ -205,6 +213,7 @@ export type CloseReason =
   | 'start_failed'
   | 'agent_exited'
   | 'agent_disconnected'
+  | 'agent_ended'
   | 'agent_left'
   | 'room_disconnected'
   | 'protocol_error'
@@ -260,6 +269,13 @@ export interface EventData {
   debug: { payload: unknown };
   /** The agent says that the session is over. */
   session_closed: { reason: SessionCloseReason; error?: string };
+  /** The agent does not answer while a call waits: its event loop is blocked, or the machine is very busy. */
+  agent_unresponsive: {
+    /** For how long it has been silent. */
+    silentMs: number;
+    /** Whether it answers again. */
+    recovered?: boolean;
+  };
   /** The session's link is closed: the last event. */
   closed: { reason: CloseReason; message: string };
   /** Events are missing here, since the reader was too far behind. */

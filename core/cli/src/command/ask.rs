@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use comfy_table::{Table, presets};
 use greenroom_control::SessionName;
@@ -15,9 +16,12 @@ use crate::render::Renderer;
 use crate::text;
 
 pub(super) fn history(name: &SessionName, history: &History, out: &mut Output) -> Result<ExitCode, Error> {
-    let Answer::History { items } = super::connect(name)?.call(Operation::History, Some(history.timeout))?
-    else {
-        return Err(super::mismatch());
+    let items = match super::ended(name)? {
+        Some(folder) => folder.kept()?.history,
+        None => match super::connect(name)?.call(Operation::History, Some(history.timeout))? {
+            Answer::History { items } => items,
+            _ => return Err(super::mismatch()),
+        },
     };
     if out.is_json() {
         out.document(&json!({ "items": items }))?;
@@ -29,13 +33,16 @@ pub(super) fn history(name: &SessionName, history: &History, out: &mut Output) -
 
 pub(super) fn info(name: &SessionName, call: &Call, out: &mut Output) -> Result<ExitCode, Error> {
     let mut client = super::connect(name)?;
-    let Answer::AgentInfo(info) = client.call(Operation::AgentInfo, Some(call.timeout))? else {
+    // One deadline for all three.
+    let began = Instant::now();
+    let left = || Some(call.timeout.saturating_sub(began.elapsed()));
+    let Answer::AgentInfo(info) = client.call(Operation::AgentInfo, left())? else {
         return Err(super::mismatch());
     };
-    let Answer::SessionState(state) = client.call(Operation::SessionState, Some(call.timeout))? else {
+    let Answer::SessionState(state) = client.call(Operation::SessionState, left())? else {
         return Err(super::mismatch());
     };
-    let Answer::FrameworkInfo(framework) = client.call(Operation::FrameworkInfo, Some(call.timeout))? else {
+    let Answer::FrameworkInfo(framework) = client.call(Operation::FrameworkInfo, left())? else {
         return Err(super::mismatch());
     };
     if out.is_json() {

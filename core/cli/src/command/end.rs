@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use greenroom_control::SessionName;
+use greenroom_control::registry::Found;
+use greenroom_control::{Registry, SessionName};
 use greenroom_protocol::Error;
-use greenroom_protocol::message::{Answer, Operation};
-use serde_json::json;
+use greenroom_protocol::message::{Answer, Item, Operation};
+use serde_json::{Value, json};
 
 use super::logs;
 use crate::args::End;
@@ -21,6 +22,13 @@ const HISTORY: Duration = Duration::from_secs(10);
 const LINES: usize = 50;
 
 pub(super) fn end(name: &SessionName, end: &End, out: &mut Output) -> Result<ExitCode, Error> {
+    let folder = Registry::open()?.folder(name);
+    if let Found::Ended(ended) = folder.find()? {
+        let items = if end.history { folder.kept()?.history } else { Vec::new() };
+        let lines = if end.logs { logs::last(&ended.log_path, LINES)? } else { Vec::new() };
+        folder.forget()?;
+        return show(document::ended(&ended), &items, &lines, out);
+    }
     let mut client = super::connect(name)?;
     let record = client.record().clone();
     let mut items = Vec::new();
@@ -34,13 +42,17 @@ pub(super) fn end(name: &SessionName, end: &End, out: &mut Output) -> Result<Exi
     }
     let lines = if end.logs { logs::last(&record.log_path, LINES)? } else { Vec::new() };
     let status = client.end()?;
+    let mut status = document::running(&record, &status, None);
+    status["running"] = false.into();
+    show(status, &items, &lines, out)
+}
+
+fn show(status: Value, items: &[Item], lines: &[String], out: &mut Output) -> Result<ExitCode, Error> {
     if out.is_json() {
-        let mut status = document::running(&record, &status, None);
-        status["running"] = false.into();
         out.document(&json!({ "status": status, "events": items, "logs": lines }))?;
     } else {
-        out.print(&Renderer { full: true }.items(&items))?;
-        for line in &lines {
+        out.print(&Renderer { full: true }.items(items))?;
+        for line in lines {
             out.print(&format!("    │ {}\n", crate::text::line(line)))?;
         }
         out.note("Session ended.");

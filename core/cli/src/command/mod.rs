@@ -18,6 +18,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use greenroom_control::registry::{Folder, Found};
 use greenroom_control::{Client, Registry, SessionName};
 use greenroom_protocol::{Code, Error};
 
@@ -62,6 +63,12 @@ fn daemon() -> Result<ExitCode, Error> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     greenroom_control::daemon::run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of the session, if it has ended by itself and left something to read.
+fn ended(name: &SessionName) -> Result<Option<Folder>, Error> {
+    let folder = Registry::open()?.folder(name);
+    Ok(matches!(folder.find()?, Found::Ended(_)).then_some(folder))
 }
 
 /// Connects to the session. Ctrl-C from now on gives up what is asked of it.

@@ -8,11 +8,11 @@ use greenroom_control::launch::{self, Progress};
 use greenroom_control::record::Target;
 use greenroom_control::registry::Found;
 use greenroom_control::{Client, Launch, Registry, SessionName};
-use greenroom_engine::launch::AgentSpec;
+use greenroom_engine::launch::{AgentSpec, ParticipantStandIn, RoomStandIn, StandIn};
 use greenroom_protocol::{Code, Error};
 use serde_json::{Value, json};
 
-use crate::args::{Restart, Start};
+use crate::args::{self, Restart, Start};
 use crate::document;
 use crate::interrupt;
 use crate::output::Output;
@@ -35,6 +35,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         audio,
         recording,
         record,
+        stand_in,
         log,
         full,
         args,
@@ -50,6 +51,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         args,
         sync: !no_sync,
         record,
+        stand_in: given(stand_in),
         ..AgentSpec::new(dir)
     };
     let launch = Launch {
@@ -62,6 +64,23 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         ..Launch::new(agent)
     };
     run(&Registry::open()?, name, &launch, None, full, out)
+}
+
+/// What the agent is to find in place of a room, if anything is given.
+fn given(given: args::StandIn) -> Option<StandIn> {
+    let participant = ParticipantStandIn {
+        identity: given.participant_identity,
+        name: given.participant_name,
+        metadata: given.participant_metadata,
+        attributes: given.participant_attribute.into_iter().collect(),
+    };
+    let room = RoomStandIn { name: given.room_name, metadata: given.room_metadata };
+    let stand_in = StandIn {
+        participant: (participant != ParticipantStandIn::default()).then_some(participant),
+        room: (room != RoomStandIn::default()).then_some(room),
+        job_metadata: given.job_metadata,
+    };
+    stand_in.if_any()
 }
 
 /// A path that is given on the command line, as another process can use it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use greenroom_control::registry::Found;
 use greenroom_control::{Client, Registry, SessionName};
-use greenroom_protocol::message::{Answer, Operation};
+use greenroom_protocol::message::{Answer, CloseReason, Operation};
 use greenroom_protocol::{Code, Error};
 use serde_json::Value;
 
@@ -51,18 +51,31 @@ fn ask(registry: &Registry, name: &SessionName) -> Result<Value, Error> {
     Ok(document::running(client.record(), &status, info.as_ref()))
 }
 
-fn gone(name: &SessionName, found: Found, out: &Output) -> Result<ExitCode, Error> {
-    let (state, ended) = match &found {
+fn gone(name: &SessionName, found: Found, out: &mut Output) -> Result<ExitCode, Error> {
+    let (state, mut ended_document) = match &found {
         Found::Starting => ("starting", None),
         Found::Ended(ended) => ("ended", Some(document::ended(ended))),
         Found::Vanished(_) => ("vanished", None),
         _ => ("unknown", None),
     };
+    if let (Found::Ended(ended), Some(document)) = (&found, &mut ended_document)
+        && ended.reason == CloseReason::AgentEnded.as_str()
+    {
+        // Its agent ended it, which is no failure.
+        if out.is_json() {
+            out.document(document)?;
+        } else {
+            document["state"] = format!("ended: {}", ended.error.message).into();
+            document["error"] = Value::Null;
+            out.print(&table(document))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let Err(error) = found.live(name) else { return Err(super::mismatch()) };
     if !out.is_json() {
         return Err(error);
     }
-    out.document(&ended.unwrap_or_else(|| document::not_running(name, state, &error)))?;
+    out.document(&ended_document.unwrap_or_else(|| document::not_running(name, state, &error)))?;
     Ok(ExitCode::from(Code::NoSession.exit_code()))
 }
 

@@ -9,6 +9,7 @@ mod conversation;
 mod doctor;
 mod documents;
 mod echo;
+mod endings;
 mod env_files;
 mod environments;
 mod faults;

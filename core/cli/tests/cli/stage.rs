@@ -168,7 +168,7 @@ pub(crate) fn finish(child: Child) -> Outcome {
     finish_within(child, DEADLINE)
 }
 
-/// The same with another deadline.
+/// The same, for a command that waits for more than a scripted agent.
 pub(crate) fn finish_within(mut child: Child, deadline: Duration) -> Outcome {
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use self::connection::Host;
 use self::door::Door;
 use crate::files;
-use crate::record::{Ended, Launch, Order, Ready, Record, RoomTarget, Target};
+use crate::record::{Ended, Kept, Launch, Order, Ready, Record, RoomTarget, Target};
 use crate::registry::{Lock, Registry};
 use crate::token::Token;
 
@@ -124,6 +124,8 @@ struct Daemon {
     host: Arc<Host>,
     callers: mpsc::Receiver<std::net::TcpStream>,
     ends: mpsc::UnboundedReceiver<Done>,
+    /// Requests to end the session that came while it ended.
+    waiting_ends: Vec<Done>,
     finish: watch::Sender<bool>,
     closed: Arc<Closed>,
     connections: JoinSet<()>,
@@ -203,7 +205,20 @@ impl Daemon {
             finishing,
         });
         let connections = JoinSet::new();
-        Ok(Self { order, lock, session, door, host, callers, ends, finish, closed, connections, log_path })
+        Ok(Self {
+            order,
+            lock,
+            session,
+            door,
+            host,
+            callers,
+            ends,
+            waiting_ends: Vec::new(),
+            finish,
+            closed,
+            connections,
+            log_path,
+        })
     }
 
     async fn run(mut self, attempt: &Path) -> Result<(), Error> {
@@ -291,8 +306,16 @@ impl Daemon {
         Why::Closed
     }
 
-    /// Serves who calls until there may be a reason to end.
+    /// Serves requests until there may be a reason to end.
     async fn next(&mut self, signals: &mut Signals) -> Why {
+        tokio::select! {
+            why = self.serve_requests() => why,
+            signal = signals.next() => Why::Signal(signal),
+        }
+    }
+
+    /// Serves requests until one asks for the end, or the session is closed.
+    async fn serve_requests(&mut self) -> Why {
         loop {
             tokio::select! {
                 Some(stream) = self.callers.recv() => {
@@ -305,28 +328,35 @@ impl Daemon {
                 Some(_) = self.connections.join_next() => {}
                 Some(done) = self.ends.recv() => return Why::Asked(done),
                 () = self.closed.0.notified() => return Why::Closed,
-                signal = signals.next() => return Why::Signal(signal),
             }
         }
     }
 
-    /// Ends the session and tells everybody who waits for it.
+    /// Ends the session and tells everybody who waits for it. Requests are served all the while.
     async fn end(mut self, end: End) {
         // Before it is closed here, since afterwards that is the reason.
         let ended = self.epitaph(&end);
-        if timeout(END, self.session.end()).await.is_err() {
+        let session = self.session.clone();
+        if self.serve_during(timeout(END, session.end())).await.is_err() {
             tracing::error!("the agent did not end in time; its guard kills it");
         }
         let status = self.session.status();
         match ended {
-            Some(ended) => {
-                if let Err(error) = self.lock.leave(&Ended { status: status.clone(), ..ended }) {
+            // Whoever asked for the end meanwhile wants nothing left.
+            Some(ended) if self.waiting_ends.is_empty() => {
+                let kept = self.kept().await;
+                let left = self.lock.keep(&kept);
+                let noted = self.lock.leave(&Ended { status: status.clone(), ..ended });
+                for error in [left, noted].into_iter().filter_map(Result::err) {
                     tracing::error!("{error}");
                 }
             }
-            None => self.lock.remove(),
+            _ => self.lock.remove(),
         }
         if let End::Over(Why::Asked(done)) | End::GivenUp(Why::Asked(done)) = end {
+            done(status.clone());
+        }
+        for done in self.waiting_ends.drain(..) {
             done(status.clone());
         }
         self.ends.close();
@@ -337,6 +367,28 @@ impl Daemon {
         let _ = self.finish.send(true);
         let all_told = async { while self.connections.join_next().await.is_some() {} };
         let _ = timeout(LAST_NEWS, all_told).await;
+    }
+
+    /// Serves requests until `work` is done. Whoever asks for the end meanwhile is told once it has come.
+    async fn serve_during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                why = self.serve_requests() => {
+                    if let Why::Asked(done) = why {
+                        self.waiting_ends.push(done);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The conversation and the events, for commands that ask for them after the end.
+    async fn kept(&self) -> Kept {
+        let history = self.session.history(Some(Duration::ZERO)).await.unwrap_or_default();
+        Kept { events: self.session.read_events(0, usize::MAX).events, history }
     }
 
     /// What the next command is to find: nothing, if the end was asked for, or if the agent never ran.

@@ -22,7 +22,7 @@ use crate::client::{self, Client};
 use crate::message::Ask;
 use crate::name::SessionName;
 use crate::record::Record;
-use crate::registry::Registry;
+use crate::registry::{Folder, Found, Registry};
 
 /// A session that a daemon holds. Clones are of the same connection.
 ///
@@ -34,6 +34,7 @@ pub struct Remote(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     record: Record,
+    folder: Folder,
     process: u32,
 }
 
@@ -107,8 +108,8 @@ impl Remote {
             }),
             commands,
         });
-        link::start(stream, folder, orders, &shared)?;
-        Ok(Self(Arc::new(Handle { shared, record, process: process::id() })))
+        link::start(stream, folder.clone(), orders, &shared)?;
+        Ok(Self(Arc::new(Handle { shared, record, folder, process: process::id() })))
     }
 
     /// What the daemon wrote down about the session.
@@ -226,7 +227,7 @@ impl Handle {
         };
         if let Some(error) = refused {
             drop(state);
-            reply(Err(error));
+            reply(self.left(&ask).ok_or(error));
             return 0;
         }
         let id = state.next_id();
@@ -236,6 +237,17 @@ impl Handle {
         drop(state);
         self.shared.send(id, ask, timeout);
         id
+    }
+}
+
+impl Handle {
+    /// What a session that has ended left, if that is what is asked for.
+    fn left(&self, ask: &Ask) -> Option<Answer> {
+        let is_history = matches!(ask, Ask::Call(Operation::History));
+        if !is_history || !matches!(self.folder.find(), Ok(Found::Ended(_))) {
+            return None;
+        }
+        Some(Answer::History { items: self.folder.kept().ok()?.history })
     }
 }
 

@@ -15,6 +15,9 @@ impl Plan {
     /// Whatever would keep the agent from starting, as far as it can be known before.
     pub async fn detect(spec: &AgentSpec, within: Duration) -> Result<Self, LaunchError> {
         let project = node::find_project(spec)?;
+        if project.kind == Kind::Node && spec.stand_in.is_some() {
+            return Err(LaunchError::StandInUnsupported { file: project.file });
+        }
         let deadline = Deadline::after(within);
         let runtime = match project.kind {
             Kind::Python => python::find(spec, &project, deadline).await?,
@@ -34,6 +37,7 @@ impl Plan {
             args: spec.args.clone(),
             env: spec.env.iter().cloned().chain(runtime.env).collect(),
             record: spec.record,
+            stand_in: spec.stand_in.clone(),
         })
     }
 }

@@ -109,6 +109,13 @@ pub enum LaunchError {
         /// The time it had.
         within: Duration,
     },
+    /// Only livekit-agents can be given what it finds in place of a room.
+    #[error("participant, room and job metadata can be given to agents in Python only, and {} is in JavaScript: @livekit/agents reads them from \
+             a real room; drive it there with `greenroom attach`", file.display())]
+    StandInUnsupported {
+        /// The agent's file.
+        file: PathBuf,
+    },
     /// The agent's process ended or its job crashed before it connected.
     #[error("{0}")]
     AgentFailed(Box<Failure>),
@@ -141,7 +148,7 @@ impl LaunchError {
             Self::TooSlow { .. } => Code::Timeout,
             Self::AgentFailed(failure) if failure.is_no_agent() => Code::NotAnAgent,
             Self::AgentFailed(_) => Code::AgentFailedToStart,
-            Self::Unsupported => Code::Unsupported,
+            Self::Unsupported | Self::StandInUnsupported { .. } => Code::Unsupported,
             Self::Io { .. } => Code::Io,
         }
     }

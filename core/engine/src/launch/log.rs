@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 use tokio::sync::{broadcast, watch};
 
 use super::LaunchError;
+use super::lifecycle::Lifecycle;
 
 /// What either SDK logs when the job cannot go on: Python's as a field of a log line (its process lives on), Node's
 /// as its last words.
@@ -74,6 +75,7 @@ pub struct AgentLog {
     path: Arc<Path>,
     state: Arc<Mutex<State>>,
     marker: watch::Receiver<Option<&'static str>>,
+    lifecycle: watch::Receiver<Lifecycle>,
 }
 
 #[derive(Debug)]
@@ -154,6 +156,24 @@ impl AgentLog {
         }
     }
 
+    /// What the log tells of the job and its session.
+    pub(super) fn lifecycle(&self) -> Lifecycle {
+        self.lifecycle.borrow().clone()
+    }
+
+    /// Resolves once the log tells what `wanted` returns; never, when it ends without.
+    pub(super) async fn told<T>(&self, wanted: impl Fn(&Lifecycle) -> Option<T>) -> T {
+        let mut lifecycle = self.lifecycle.clone();
+        loop {
+            if let Some(found) = wanted(&lifecycle.borrow_and_update()) {
+                return found;
+            }
+            if lifecycle.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Resolves once everything that was written is here.
     pub(super) async fn ended(&self) {
         let mut marker = self.marker.clone();
@@ -175,12 +195,18 @@ impl LogReader {
     pub(super) fn start(output: PipeReader, to: LogFile) -> io::Result<(Self, AgentLog)> {
         let (stopped, stop) = io::pipe()?;
         let (marker_seen, marker) = watch::channel(None);
+        let (lifecycle_seen, lifecycle) = watch::channel(Lifecycle::default());
         let (followers, _) = broadcast::channel(FOLLOWER_LINES);
         let state =
             State { tail: VecDeque::new(), tail_bytes: 0, write_error: None, followers: Some(followers) };
-        let log = AgentLog { path: to.path.into(), state: Arc::new(Mutex::new(state)), marker };
-        let mut pump =
-            Pump { log: log.clone(), file: to.file, lines: Lines::default(), markers: Markers::new() };
+        let log = AgentLog { path: to.path.into(), state: Arc::new(Mutex::new(state)), marker, lifecycle };
+        let mut pump = Pump {
+            log: log.clone(),
+            file: to.file,
+            lines: Lines::default(),
+            markers: Markers::new(),
+            lifecycle: lifecycle_seen,
+        };
         let reader = std::thread::Builder::new().name("greenroom-log".into()).stack_size(128 * 1024);
         reader.spawn(move || {
             let mut buffer = vec![0; 16 * 1024];
@@ -201,6 +227,7 @@ struct Pump {
     file: File,
     lines: Lines,
     markers: Markers,
+    lifecycle: watch::Sender<Lifecycle>,
 }
 
 impl Pump {
@@ -237,6 +264,7 @@ impl Pump {
     }
 
     fn publish(&self, line: &str) {
+        self.lifecycle.send_if_modified(|lifecycle| lifecycle.take(line, thread_exists));
         let line: Arc<str> = line.into();
         let mut state = self.log.state();
         state.tail_bytes += line.len();
@@ -250,6 +278,11 @@ impl Pump {
             let _ = followers.send(line);
         }
     }
+}
+
+/// Whether there is a thread of that id. `false` where the system shows none.
+pub(super) fn thread_exists(id: u32) -> bool {
+    Path::new("/proc").join(id.to_string()).exists()
 }
 
 /// Cuts bytes into lines of text, at most [`LINE_BYTES`] of each.

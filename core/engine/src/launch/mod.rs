@@ -12,7 +12,9 @@ mod declared;
 mod detect;
 mod environment;
 mod error;
+mod headline;
 mod interpreter;
+mod lifecycle;
 mod log;
 mod node;
 mod plan;
@@ -23,6 +25,7 @@ mod python;
 mod release;
 mod tool;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,6 +33,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use error::LaunchError;
+pub use lifecycle::{Lifecycle, SessionEnd};
 pub use log::{AgentLog, LogEvent, LogFile, LogLines, LogWriteError};
 pub use plan::{Kind, Origin, Plan};
 pub use process::{AgentProcess, Ended, Failure};
@@ -55,6 +59,67 @@ pub struct AgentSpec {
     pub sync: bool,
     /// Whether the SDK records the session into `console-recordings` of the project.
     pub record: bool,
+    /// What the agent finds in place of a room.
+    pub stand_in: Option<StandIn>,
+}
+
+/// What an agent finds where there is no room: the caller, the room and the job. Unset fields are as the SDK has them.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StandIn {
+    /// The participant that the agent talks to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participant: Option<ParticipantStandIn>,
+    /// The room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomStandIn>,
+    /// The metadata of the job's dispatch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_metadata: Option<String>,
+}
+
+/// A participant that is not there. Where it is given, unset fields are empty, but for the identity.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ParticipantStandIn {
+    /// Its identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// Its attributes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A room that is not there.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoomStandIn {
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+}
+
+impl StandIn {
+    /// Itself, if it says anything.
+    pub fn if_any(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+}
+
+/// Without values: they may be secrets.
+impl fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandIn").finish_non_exhaustive()
+    }
 }
 
 impl Default for AgentSpec {
@@ -68,6 +133,7 @@ impl Default for AgentSpec {
             env: Vec::new(),
             sync: true,
             record: false,
+            stand_in: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::names;
+use super::{StandIn, names};
 
 /// Runs an agent's file as a script, with the SDK's console on our connection.
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
@@ -16,9 +16,19 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 /// Carries the bootstrap, which a command line would show to everybody who lists processes.
 const BOOTSTRAP_VARIABLE: &str = "GREENROOM_BOOTSTRAP";
 
-/// Runs the bootstrap. Before that it takes the current folder, which `-c` puts first, out of the module path: nothing
+/// Prepares livekit-agents before anything of the agent runs.
+const PREPARE: &str = include_str!("prepare.py");
+
+/// Carries the preparation.
+const PREPARE_VARIABLE: &str = "GREENROOM_PREPARE";
+
+/// Carries the stand-in for a room to the preparation, as JSON.
+const STAND_IN_VARIABLE: &str = "GREENROOM_STAND_IN";
+
+/// Runs the preparation and the bootstrap. Before that it takes the current folder, which `-c` puts first, out of the module path: nothing
 /// of the project may hide a module from the bootstrap.
 const RUN_BOOTSTRAP: &str = "import os, sys; sys.path[0] or sys.path.pop(0); \
+                             exec(compile(os.environ.pop('GREENROOM_PREPARE'), '<greenroom>', 'exec'), {}); \
                              exec(compile(os.environ.pop('GREENROOM_BOOTSTRAP'), '<greenroom>', 'exec'))";
 
 /// The language of an agent, and with it its SDK.
@@ -119,6 +129,8 @@ pub struct Plan {
     pub env: Vec<(String, String)>,
     /// Whether the SDK records the session.
     pub record: bool,
+    /// What the agent finds in place of a room.
+    pub stand_in: Option<StandIn>,
 }
 
 impl Plan {
@@ -169,7 +181,10 @@ impl Plan {
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         if self.kind == Kind::Python && !self.runs_a_module() {
-            command.env(BOOTSTRAP_VARIABLE, BOOTSTRAP);
+            command.env(BOOTSTRAP_VARIABLE, BOOTSTRAP).env(PREPARE_VARIABLE, PREPARE);
+            if let Some(given) = self.stand_in.as_ref().and_then(|given| serde_json::to_string(given).ok()) {
+                command.env(STAND_IN_VARIABLE, given);
+            }
         }
         command
     }

@@ -11,12 +11,20 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::child::{Child, Exit};
-use super::log::{AgentLog, LogFile, LogReader};
+use super::headline::headline;
+use super::lifecycle::SessionEnd;
+use super::log::{AgentLog, LogFile, LogReader, thread_exists};
 use super::probe::not_started;
 use super::{Kind, LaunchError, Plan, node};
 
 /// How long a traceback may take to follow the marker of a crash.
 const TRACEBACK: Duration = Duration::from_millis(300);
+
+/// How often a job's thread is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long the end of a job may take to follow that of its session.
+const JOB_FOLLOWS: Duration = Duration::from_millis(250);
 
 /// How long the log may take to end after its writers did.
 const LOG_END: Duration = Duration::from_secs(1);
@@ -29,7 +37,7 @@ const NODE_AFTER_LINK: Duration = Duration::from_secs(1);
 const NODE_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How lines of `bootstrap.py` begin, and that of a file which defines no agent.
-const BOOTSTRAP_SAYS: &str = "greenroom: ";
+pub(super) const BOOTSTRAP_SAYS: &str = "greenroom: ";
 const NOT_AN_AGENT: &str = "not an agent:";
 
 /// An agent that runs, in a session and group of its own, under a guard that kills the group should this process
@@ -89,11 +97,42 @@ impl AgentProcess {
         self.child.exited().await
     }
 
-    /// Waits until the process has ended or its job has crashed, and tells how. Before the agent has connected,
-    /// either means that it never will. Dropping the future changes nothing.
+    /// Whether the thread that ran the job has ended although the process runs. `false` where that cannot be seen: the
+    /// job has no thread of its own, or the system shows no threads.
+    pub fn job_has_died(&self) -> bool {
+        self.log.lifecycle().job_thread.is_some_and(|thread| !thread_exists(thread))
+    }
+
+    /// Waits until the thread that runs the job has ended.
+    async fn job_ended(&self) {
+        while !self.job_has_died() {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until the agent has logged how it ended its session.
+    pub async fn session_ended(&self) -> SessionEnd {
+        self.log.told(|lifecycle| lifecycle.session_end.clone()).await
+    }
+
+    /// The line of the log that says most of why the agent failed: the last exception.
+    pub fn headline(&self) -> Option<String> {
+        headline(&self.log.tail()).map(str::to_owned)
+    }
+
+    /// Waits until the process has ended or its job has crashed or ended, and tells how. Before the agent has connected,
+    /// each means that it never will. Dropping the future changes nothing.
     pub async fn failed(&self) -> Failure {
         tokio::select! {
             () = self.log.marker() => {
+                let _ = timeout(TRACEBACK, self.child.exited()).await;
+            }
+            _ = self.log.told(|lifecycle| lifecycle.job_ends.clone()) => {
+                // Its callbacks, and what they print.
+                let _ = timeout(TRACEBACK, self.job_ended()).await;
+            }
+            () = self.log.told(|lifecycle| lifecycle.entrypoint_returned.then_some(())) => {}
+            () = self.job_ended() => {
                 let _ = timeout(TRACEBACK, self.child.exited()).await;
             }
             _ = self.child.exited() => {}
@@ -109,9 +148,54 @@ impl AgentProcess {
             exit,
             marker: self.log.seen_marker(),
             way_out: node::way_out(&self.plan, &tail),
+            job_end: self.log.lifecycle().job_ends,
+            returned: self.log.lifecycle().entrypoint_returned,
             tail,
             log: self.log.path().to_owned(),
         }
+    }
+
+    /// Ends an agent that has ended its session by itself: what its job still does, such as callbacks of its
+    /// author's, has `grace`. The SDK's process often stays after that, and is killed.
+    pub async fn end_after_job(self, grace: Duration) -> Ended {
+        let finished = async {
+            match self.kind {
+                Kind::Python => {
+                    // A session that was shut down without its job: the job waits for the process to be told to end.
+                    if timeout(JOB_FOLLOWS, self.log.told(|lifecycle| lifecycle.job_ends.clone()))
+                        .await
+                        .is_err()
+                    {
+                        let _ = self.child.group().interrupt();
+                    }
+                    // Where threads cannot be seen, the grace passes.
+                    self.job_ended().await;
+                }
+                Kind::Node => {
+                    // An interrupt kills a process whose job has ended, and ends a job that has not.
+                    sleep(NODE_AFTER_LINK).await;
+                    let _ = self.child.group().interrupt();
+                    sleep(NODE_AFTER_LINK).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.child.exited() => {}
+            _ = timeout(grace, finished) => {}
+        }
+        self.kill_rest().await
+    }
+
+    async fn kill_rest(self) -> Ended {
+        let ended = self.child.exit();
+        let killed = ended.is_none() && self.child.group().kill().unwrap_or(false);
+        let status = match ended {
+            Some(status) => status,
+            None => timeout(KILL, self.child.exited()).await.unwrap_or(None),
+        };
+        let _ = timeout(LOG_END, self.log.ended()).await;
+        Ended { status, killed }
     }
 
     /// Ends it: SIGINT to the group, then time to end by itself, then SIGKILL to what is left of the group.
@@ -133,18 +217,12 @@ impl AgentProcess {
                 }
             }
         };
-        let exit = tokio::select! {
+        tokio::select! {
             biased;
-            exit = self.child.exited() => Some(exit),
-            () = patience => None,
-        };
-        let killed = exit.is_none() && self.child.group().kill().unwrap_or(false);
-        let exit = match exit {
-            Some(exit) => exit,
-            None => timeout(KILL, self.child.exited()).await.unwrap_or(None),
-        };
-        let _ = timeout(LOG_END, self.log.ended()).await;
-        Ended { status: exit, killed }
+            _ = self.child.exited() => {}
+            () = patience => {}
+        }
+        self.kill_rest().await
     }
 }
 
@@ -164,6 +242,10 @@ pub struct Failure {
     entry: PathBuf,
     exit: Option<Exit>,
     marker: Option<&'static str>,
+    /// Why the job ended, as the SDK logged it.
+    job_end: Option<String>,
+    /// The entrypoint returned without a session.
+    returned: bool,
     tail: Vec<Arc<str>>,
     /// What to do about it, where the tail says why.
     way_out: Option<String>,
@@ -183,19 +265,7 @@ impl Failure {
 
     /// The line that says most: the exception, or the last one.
     pub fn reason(&self) -> Option<&str> {
-        let lines = || self.tail.iter().map(AsRef::<str>::as_ref);
-        let said = "console mode failed: ";
-        let last_words = lines().filter_map(|line| Some(line.split_once(said)?.1)).next_back();
-        let traceback = lines().collect::<Vec<_>>();
-        let traceback =
-            traceback.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"));
-        let exception = traceback.and_then(|at| lines().skip(at + 1).find(|line| is_flush(line)));
-        let error = || lines().rfind(|line| is_flush(line) && is_error(line));
-        let last = || {
-            let lines = lines().filter(|line| !line.starts_with(BOOTSTRAP_SAYS));
-            lines.map(without_frame).rfind(|line| !line.is_empty())
-        };
-        last_words.or(exception).or_else(error).or_else(last)
+        headline(&self.tail)
     }
 
     /// Whether the file ran but is no agent: the Python SDK found no server in it, the Node SDK no agent, or a script
@@ -216,7 +286,8 @@ impl Failure {
 
     /// What the bootstrap of a Python agent printed about the failure.
     fn bootstrap_says(&self) -> impl Iterator<Item = &str> {
-        self.tail.iter().filter_map(|line| line.strip_prefix(BOOTSTRAP_SAYS))
+        let said = self.tail.iter().filter_map(|line| line.strip_prefix(BOOTSTRAP_SAYS));
+        said.filter(|line| !line.starts_with("the entrypoint returned"))
     }
 
     /// The last lines, and where the rest is.
@@ -246,29 +317,40 @@ impl fmt::Display for Failure {
                 ),
             };
         }
-        match self.exit {
-            Some(Some(status)) => write!(f, "{entry} ended before it connected ({status})")?,
-            Some(None) => write!(f, "{entry} ended before it connected")?,
-            None => write!(f, "the job of {entry} crashed before it connected")?,
+        let reason = self.reason();
+        match (self.exit, &self.job_end) {
+            (Some(Some(status)), _) => write!(f, "{entry} ended before it connected ({status})")?,
+            (Some(None), _) => write!(f, "{entry} ended before it connected")?,
+            (None, None) if self.returned && self.marker.is_none() => {
+                return write!(
+                    f,
+                    "the entrypoint of {entry} returned without starting a session: it has to \
+                     `await session.start(…)`; its log is {}",
+                    self.log.display()
+                );
+            }
+            (None, Some(why)) if self.marker.is_none() => {
+                return write!(
+                    f,
+                    "the job of {entry} was shut down before it connected ({why}): its entrypoint has to call \
+                     session.start() before the job ends; its log is {}",
+                    self.log.display()
+                );
+            }
+            (None, _) => write!(f, "the job of {entry} crashed before it connected")?,
         }
-        match self.reason() {
-            Some(reason) => write!(f, ": {reason}")?,
-            None => write!(f, ", and printed nothing; its log is {}", self.log.display())?,
+        match reason {
+            Some(reason) => write!(f, ": {reason}{}", stand_in(reason))?,
+            None if self.tail.is_empty() => {
+                write!(f, ", and printed nothing; its log is {}", self.log.display())?;
+            }
+            None => write!(f, ", and said nothing of why; its log is {}", self.log.display())?,
         }
         self.bootstrap_says().chain(self.way_out.as_deref()).try_for_each(|hint| write!(f, "; {hint}"))
     }
 }
 
-/// A line without the frame that command line frameworks draw around their messages.
-fn without_frame(line: &str) -> &str {
-    line.trim_matches(|c: char| c.is_whitespace() || ('\u{2500}'..='\u{257f}').contains(&c))
-}
-
-fn is_flush(line: &str) -> bool {
-    line.starts_with(|c: char| !c.is_whitespace())
-}
-
-/// `SyntaxError: …`, `Error [ERR_MODULE_NOT_FOUND]: …`.
-fn is_error(line: &str) -> bool {
-    line.split([':', ' ']).next().is_some_and(|name| name.ends_with("Error"))
+/// What stands behind an error that comes of the SDK's stand-in for a room.
+fn stand_in(error: &str) -> String {
+    greenroom_protocol::stand_in::hint(error).map(|hint| format!("; {hint}")).unwrap_or_default()
 }

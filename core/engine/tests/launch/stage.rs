@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 /// What follows `-c` on the command line of a Python agent, before the file.
 pub(crate) const RUN_BOOTSTRAP: &str = "import os, sys; sys.path[0] or sys.path.pop(0); \
+                                        exec(compile(os.environ.pop('GREENROOM_PREPARE'), '<greenroom>', 'exec'), {}); \
                                         exec(compile(os.environ.pop('GREENROOM_BOOTSTRAP'), '<greenroom>', 'exec'))";
 
 /// Far more than anything here takes.
@@ -115,6 +116,7 @@ pub(crate) fn script(kind: Kind, dir: &Path, script: &str) -> Plan {
         args: Vec::new(),
         env: Vec::new(),
         record: false,
+        stand_in: None,
     }
 }
 

@@ -135,6 +135,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// The agent does not answer: its event loop is blocked, or the machine is very busy. Comes once
+    /// when a ping stays unanswered while a call waits, and once more when the agent is back.
+    AgentUnresponsive {
+        /// How long the agent has been silent, in milliseconds.
+        silent_ms: f64,
+        /// Whether the agent answers again.
+        #[serde(default, skip_serializing_if = "is_false")]
+        recovered: bool,
+    },
     /// The session's link is closed: the last event.
     Closed {
         /// Why.
@@ -268,6 +277,8 @@ pub enum CloseReason {
     AgentExited,
     /// The agent closed the connection; its process may live on.
     AgentDisconnected,
+    /// The agent ended its session by itself: it hung up.
+    AgentEnded,
     /// The agent's participant left the room.
     AgentLeft,
     /// The room is gone.
@@ -390,6 +401,7 @@ impl CloseReason {
             Self::StartFailed => "start_failed",
             Self::AgentExited => "agent_exited",
             Self::AgentDisconnected => "agent_disconnected",
+            Self::AgentEnded => "agent_ended",
             Self::AgentLeft => "agent_left",
             Self::RoomDisconnected => "room_disconnected",
             Self::ProtocolError => "protocol_error",
@@ -493,6 +505,7 @@ impl EventKind {
             Self::EotPrediction { .. } => "eot_prediction",
             Self::Debug { .. } => "debug",
             Self::SessionClosed { .. } => "session_closed",
+            Self::AgentUnresponsive { .. } => "agent_unresponsive",
             Self::Closed { .. } => "closed",
             Self::Gap { .. } => "gap",
             Self::LateTurn { .. } => "late_turn",
@@ -510,6 +523,7 @@ impl EventKind {
                 | Self::Config(_)
                 | Self::Error { .. }
                 | Self::Gap { .. }
+                | Self::AgentUnresponsive { .. }
         )
     }
 }

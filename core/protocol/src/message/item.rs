@@ -11,6 +11,9 @@ use crate::wire;
 /// What an item is called whose kind is newer than this schema.
 pub(super) const UNKNOWN_ITEM: &str = "a conversation item of an unknown kind";
 
+/// How livekit-agents 2 begins the output of a call that waits for the person's approval or answer.
+const WAITING_PREFIX: &str = "waiting for the person's answer to: ";
+
 /// One item of a conversation.
 ///
 /// A call of a tool and its output are one item here; on the wire they are two, joined by their call id.
@@ -42,6 +45,9 @@ pub struct ChatMessage {
     pub role: Role,
     /// What is said; parts are joined by line breaks. The wire carries no images and no audio.
     pub text: String,
+    /// How many bytes of the message are missing in `text`, where it was too large for the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_bytes: Option<u64>,
     /// The parts, where there is more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
@@ -113,6 +119,15 @@ pub struct ToolCall {
     /// Whether the output tells of a failure.
     #[serde(default)]
     pub is_error: bool,
+    /// What failed, in the tool's own words, where the output that the model got does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the call waits for the person's answer and has not run; `output` has the question.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waiting: bool,
+    /// How many bytes of the call are missing, where it was too large for the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_bytes: Option<u64>,
     /// The SDK's id of the call item; live events have none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
@@ -252,6 +267,7 @@ impl ToolCall {
     }
 
     fn complete(&mut self, output: wire::FunctionCallOutput) {
+        self.waiting = output.output.starts_with(WAITING_PREFIX);
         self.output = Some(output.output);
         self.is_error = output.is_error;
         self.output_id = output.id;
@@ -302,6 +318,7 @@ impl From<wire::ChatMessage> for ChatMessage {
             id: message.id,
             role: message.role.into(),
             text,
+            cut_bytes: None,
             parts,
             interrupted: message.interrupted,
             transcript_confidence: measured(message.transcript_confidence),

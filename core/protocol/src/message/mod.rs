@@ -3,6 +3,7 @@
 mod event;
 mod item;
 mod operation;
+pub(crate) mod salvage;
 mod splice;
 mod usage;
 mod value;

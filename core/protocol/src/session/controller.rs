@@ -10,17 +10,21 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::host::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
+use super::liveness::{Due, Liveness, Patience};
 use super::spoken::{Circumstances, Over, Saying, Spoken};
 use super::told::Told;
+use super::tool_runs::ToolRuns;
 use crate::error::{Code, Error};
 use crate::journal::Journal;
 use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::message::{
-    self, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind, MoreSpeech,
-    Operation, Payload, Response, Role, SessionState, SpokenTurn, Started, StateChange, UserState,
+    self, AgentInfo, AgentState, Answer, CloseReason, Event, EventKind, Inbound, IoUpdate, Item, Kind,
+    MoreSpeech, Operation, Payload, Response, Role, SessionCloseReason, SessionState, SpokenTurn, Started,
+    StateChange, UserState,
 };
-use crate::time::{Time, WallClock, in_words};
+use crate::stand_in;
+use crate::time::{Time, WallClock, in_words, millis};
 use crate::turn::{Fold, Turn, WORDLESS};
 use crate::voice::{Losses, Speech, Voice, VoiceConfig};
 
@@ -52,6 +56,10 @@ pub struct Config {
     pub turn_timeout: Duration,
     /// How long any other call may take unless its caller says otherwise. 30 s.
     pub call_timeout: Duration,
+    /// How long nothing is heard from an agent, while a call waits for it, before it is pinged. 1 s.
+    pub ping_after: Duration,
+    /// How long that ping may stay unanswered before the agent is reported as unresponsive. 3 s.
+    pub unresponsive_after: Duration,
 }
 
 impl Default for Config {
@@ -69,6 +77,8 @@ impl Default for Config {
             turn_settle: Duration::from_millis(250),
             turn_timeout: Duration::from_secs(120),
             call_timeout: Duration::from_secs(30),
+            ping_after: Duration::from_secs(1),
+            unresponsive_after: Duration::from_secs(3),
         }
     }
 }
@@ -82,8 +92,18 @@ pub struct CallId(pub u64);
 pub struct Controller {
     config: Config,
     phase: Phase,
+    /// Why the link is closed.
+    close_reason: Option<CloseReason>,
     journal: Journal,
     told: Told,
+    tool_runs: ToolRuns,
+    liveness: Liveness,
+    /// How many pings were sent that no call asked for.
+    pings: u64,
+    /// How the agent ended its session, once it has.
+    session_end: Option<(SessionCloseReason, Option<String>)>,
+    /// Whether it was said that the agent stumbled over a stand-in for a room.
+    has_hinted: bool,
     agent_state: Option<AgentState>,
     next_call: u64,
     next_request: u64,
@@ -149,6 +169,7 @@ struct Starting {
 #[derive(Debug)]
 struct Waiting {
     purpose: Purpose,
+    since: Time,
     deadline: Time,
 }
 
@@ -227,8 +248,14 @@ impl Controller {
         Self {
             config,
             phase: Phase::Unlinked,
+            close_reason: None,
             journal,
             told: Told::default(),
+            tool_runs: ToolRuns::default(),
+            liveness: Liveness::default(),
+            pings: 0,
+            session_end: None,
+            has_hinted: false,
             agent_state: None,
             next_call: 1,
             next_request: 1,
@@ -289,7 +316,11 @@ impl Controller {
         let call = CallId(self.next_call);
         self.next_call += 1;
         if let Phase::Closed(error) = &self.phase {
-            self.answers.push_back((call, Err(error.clone())));
+            let answer = match operation {
+                Operation::History => self.history_after_close().ok_or_else(|| error.clone()),
+                _ => Err(error.clone()),
+            };
+            self.answers.push_back((call, answer));
             return call;
         }
         let taken = match operation {
@@ -315,8 +346,10 @@ impl Controller {
         if matches!(self.phase, Phase::Closed(_) | Phase::Unlinked) {
             return;
         }
+        self.hear(now);
         match Inbound::decode(message) {
-            Ok(Inbound::Events { events, raw }) => {
+            Ok(Inbound::Events { mut events, raw }) => {
+                self.tool_runs.take(&mut events);
                 // The bytes are kept once, with the first.
                 let raws = std::iter::once(raw).chain(std::iter::repeat(None));
                 for (kind, raw) in events.into_iter().zip(raws) {
@@ -345,9 +378,11 @@ impl Controller {
     }
 
     /// A message of `announced` bytes was not read to its end, of which `head` was kept: it is over
-    /// the cap, or it was lost. The call it answers fails. An event that was lost is reported as a
-    /// gap. The session lives on.
+    /// the cap, or it was lost. An event over the cap is kept, cut; one that was lost is reported as a
+    /// gap. A turn or a history is answered with what events told of it; any other call fails. The
+    /// session lives on.
     pub fn receive_skipped(&mut self, announced: usize, head: &[u8], now: Time) {
+        self.hear(now);
         let limit = self.config.limits.agent_message;
         let why = if announced > limit {
             format!("is {announced} bytes long; at most {limit} are taken")
@@ -365,12 +400,21 @@ impl Controller {
             Some(request) if self.active.as_ref().is_some_and(|active| active.request == Some(request)) => {
                 if let Some(active) = self.active.take() {
                     self.pass_late(self.late.len());
-                    self.fail_turn(active, error);
+                    if active.fold.has_cut_message() {
+                        self.finish_turn(active, now);
+                    } else {
+                        self.fail_turn(active, error);
+                    }
                 }
             }
             Some(request) if self.waiting.contains_key(&request) => {
                 if let Some(waiting) = self.waiting.remove(&request) {
-                    self.fail(waiting.purpose, error, now);
+                    let why =
+                        format!("the agent's answer is {announced} bytes long; at most {limit} are taken");
+                    match waiting.purpose {
+                        Purpose::Call(call, "history") => self.answer_history_as_seen(call, &why, error),
+                        purpose => self.fail(purpose, error, now),
+                    }
                 }
             }
             Some(request) => {
@@ -380,14 +424,21 @@ impl Controller {
                     self.late_response(late.fold, Vec::new(), Some(error.message), now);
                 }
             }
-            None if announced > limit => {
-                let what = format!("a message of {announced} bytes, over the cap of {limit}, was skipped");
-                self.event(EventKind::Unknown { what }, None, now);
-            }
-            None => {
+            None if announced <= limit => {
                 let report_at = now + GAP_DELAY;
                 self.lost.get_or_insert(LostEvents { count: 0, report_at }).count += 1;
             }
+            None => match message::salvage::events(announced, head) {
+                Some(mut events) => {
+                    self.tool_runs.take(&mut events);
+                    events.into_iter().for_each(|kind| self.event(kind, None, now));
+                }
+                None => {
+                    let what =
+                        format!("a message of {announced} bytes, over the cap of {limit}, was skipped");
+                    self.event(EventKind::Unknown { what }, None, now);
+                }
+            },
         }
         self.advance(now);
     }
@@ -397,10 +448,18 @@ impl Controller {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        // A turn that was answered is over. One in which the agent hung up is, too: nothing more comes.
+        let hung_up = reason == CloseReason::AgentEnded;
+        if let Some(active) =
+            self.active.take_if(|active| active.settling.is_some() || (hung_up && active.fold.is_heard()))
+        {
+            self.finish_turn(active, now);
+        }
         self.report_lost(now);
         let kind = EventKind::Closed { reason, message: error.message.clone() };
         self.journal.record(kind, false, None, now);
         self.phase = Phase::Closed(error.clone());
+        self.close_reason = Some(reason);
         self.transmits.clear();
         self.ended_voice = self.voice.take().map(|mut voice| {
             voice.end(now);
@@ -473,6 +532,7 @@ impl Controller {
         };
         let next_turn =
             if self.queue.is_empty() || self.active.is_some() { None } else { self.next_turn_at() };
+        let ping = self.liveness.due_at(self.waiting_since(), self.patience());
         waiting
             .chain(starts)
             .chain(queued)
@@ -482,6 +542,7 @@ impl Controller {
             .chain(lost)
             .chain(starting)
             .chain(next_turn)
+            .chain(ping)
             .min()
     }
 
@@ -495,7 +556,7 @@ impl Controller {
         for request in due {
             if let Some(waiting) = self.waiting.remove(&request) {
                 let error = match waiting.purpose {
-                    Purpose::Call(_, name) => timed_out(name),
+                    Purpose::Call(_, name) => self.timed_out(name, now),
                     Purpose::StartPing | Purpose::StartDetail => self.unanswered_ping(),
                 };
                 self.fail(waiting.purpose, error, now);
@@ -512,14 +573,25 @@ impl Controller {
         let over = self.over.iter().filter(|over| over.deadline() <= now).map(Over::call);
         let turns: Vec<CallId> = queued.chain(active).chain(over).collect();
         for call in starts {
-            self.give_up(call, timed_out("start"), now);
+            self.give_up(call, self.timed_out("start", now), now);
         }
         for call in turns {
-            let error = Error::new(
-                Code::Timeout,
-                "timed out waiting for the agent's reply; the turn may still be running, and what it says will be kept for the next",
-            );
+            let why = match self.liveness.silence(now) {
+                Some(silence) => unresponsive(silence),
+                None => {
+                    "the turn may still be running, and what it says will be kept for the next".to_owned()
+                }
+            };
+            let error = Error::new(Code::Timeout, format!("timed out waiting for the agent's reply; {why}"));
             self.give_up(call, error, now);
+        }
+        match self.liveness.due(self.waiting_since(), self.patience(), now) {
+            Some(Due::Ping) => self.ping(),
+            Some(Due::Report(silence)) => {
+                let kind = EventKind::AgentUnresponsive { silent_ms: millis(silence), recovered: false };
+                self.event(kind, None, now);
+            }
+            None => {}
         }
         self.advance(now);
     }
@@ -729,17 +801,17 @@ impl Controller {
         let deadline = now + timeout.unwrap_or(self.config.call_timeout);
         let request = self.next_request;
         self.request(operation)?;
-        self.waiting.insert(request, Waiting { purpose: Purpose::Call(call, name), deadline });
+        self.waiting.insert(request, Waiting { purpose: Purpose::Call(call, name), since: now, deadline });
         Ok(())
     }
 
     fn start_request(&mut self, operation: Operation, purpose: Purpose, deadline: Time) {
         let request = self.next_request;
-        if self.request(operation).is_ok() {
-            self.waiting.insert(request, Waiting { purpose, deadline });
-            if let Phase::Starting(starting) = &mut self.phase {
-                starting.open_requests += 1;
-            }
+        if self.request(operation).is_ok()
+            && let Phase::Starting(starting) = &mut self.phase
+        {
+            self.waiting.insert(request, Waiting { purpose, since: starting.began, deadline });
+            starting.open_requests += 1;
         }
     }
 
@@ -759,6 +831,13 @@ impl Controller {
         self.next_request += 1;
         self.transmits.push_back(message);
         Ok(())
+    }
+
+    /// Asks for a sign of life. Its id is that of no call: any message at all is an answer.
+    fn ping(&mut self) {
+        self.pings += 1;
+        let id = format!("{}-ping{}", self.config.id_prefix, self.pings);
+        self.transmits.extend(message::encode_request(&id, Operation::Ping));
     }
 
     fn give_up(&mut self, call: CallId, error: Error, now: Time) {
@@ -825,8 +904,20 @@ impl Controller {
         if self.told.repeats(&kind) {
             return;
         }
+        let hint = if self.has_hinted { None } else { stand_in_hint(&kind) };
+        self.place_event(kind, raw, now);
+        if let Some(hint) = hint {
+            self.has_hinted = true;
+            self.place_event(EventKind::Error { message: hint.to_owned() }, None, now);
+        }
+    }
+
+    fn place_event(&mut self, kind: EventKind, raw: Option<String>, now: Time) {
         if let EventKind::State(StateChange::Agent { to, .. }) = &kind {
             self.agent_state = Some(*to);
+        }
+        if let EventKind::SessionClosed { reason, error } = &kind {
+            self.session_end = Some((*reason, error.clone()));
         }
         if let EventKind::State(StateChange::User { to, .. }) = &kind {
             self.user_state = Some(*to);
@@ -928,13 +1019,116 @@ impl Controller {
         self.unheard.push_back(fold.text().to_owned());
     }
 
-    fn response(&mut self, response: Response, now: Time) {
+    fn hear(&mut self, now: Time) {
+        if let Some(silence) = self.liveness.hear(now) {
+            let kind = EventKind::AgentUnresponsive { silent_ms: millis(silence), recovered: true };
+            self.event(kind, None, now);
+        }
+    }
+
+    /// Since when the call has waited that has waited longest for the agent; `None` if none waits, or the user still speaks.
+    fn waiting_since(&self) -> Option<Time> {
+        if !self.is_ready() {
+            return None;
+        }
+        // A ping that was asked for needs no other beside it.
+        let is_ping = |waiting: &Waiting| matches!(waiting.purpose, Purpose::Call(_, "ping"));
+        let calls = self.waiting.values().filter(|waiting| !is_ping(waiting)).map(|waiting| waiting.since);
+        let turn = self.active.iter().filter(|active| active.settling.is_none());
+        calls.chain(turn.map(|active| active.fold.asked())).min()
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { before_ping: self.config.ping_after, for_answer: self.config.unresponsive_after }
+    }
+
+    /// The agent has ended its session, as its log tells where the wire does not.
+    pub fn session_closed(&mut self, reason: SessionCloseReason, error: Option<String>, now: Time) {
+        if self.session_end.is_none() {
+            self.event(EventKind::SessionClosed { reason, error }, None, now);
+        }
+    }
+
+    /// Why the agent has ended its session, and what failed, if it has told.
+    pub const fn session_end(&self) -> Option<&(SessionCloseReason, Option<String>)> {
+        self.session_end.as_ref()
+    }
+
+    /// For how long the agent has been silent, if it has not answered a ping in time.
+    pub fn silence(&self, now: Time) -> Option<Duration> {
+        self.liveness.silence(now)
+    }
+
+    fn timed_out(&self, name: &str, now: Time) -> Error {
+        let why = match self.liveness.silence(now) {
+            Some(silence) => unresponsive(silence),
+            None => "released SDKs leave requests that they do not know unanswered".to_owned(),
+        };
+        Error::new(Code::Timeout, format!("the agent did not answer {name} in time; {why}"))
+    }
+
+    // ---- the history without the agent ---------------------------------------------------------------------------------------------
+
+    /// The conversation as events told of it; `None` if they told nothing. `why` says why these are not the agent's own words.
+    fn history_as_seen(&self, why: &str) -> Option<Answer> {
+        let mut items = Vec::new();
+        let mut dropped = 0;
+        for event in self.journal.read(0, usize::MAX).events {
+            match event.kind {
+                EventKind::Message(message) => items.push(Item::Message(message)),
+                EventKind::ToolCall(call) => items.push(Item::ToolCall(call)),
+                EventKind::Handoff(handoff) => items.push(Item::Handoff(handoff)),
+                EventKind::Config(update) => items.push(Item::Config(update)),
+                EventKind::Gap { dropped: missing } => dropped += missing,
+                _ => {}
+            }
+        }
+        if items.is_empty() {
+            return None;
+        }
+        let earlier = if dropped == 0 {
+            String::new()
+        } else {
+            format!("; what the oldest {dropped} events told is missing")
+        };
+        let what = format!("{why}; what follows is what events told of the conversation{earlier}");
+        items.insert(0, Item::Unknown { what });
+        Some(Answer::History { items })
+    }
+
+    fn answer_history_as_seen(&mut self, call: CallId, why: &str, error: Error) {
+        let answer = self.history_as_seen(why).ok_or(error);
+        self.answers.push_back((call, answer));
+    }
+
+    /// The conversation of a session that was not closed on this side.
+    fn history_after_close(&self) -> Option<Answer> {
+        match self.close_reason? {
+            CloseReason::Closed | CloseReason::StartFailed | CloseReason::DaemonGone => None,
+            reason => self.history_as_seen(&format!("the session has ended ({})", reason.as_str())),
+        }
+    }
+
+    fn response(&mut self, mut response: Response, now: Time) {
+        if let Some(
+            Payload::RunInput(items)
+            | Payload::Answer(Answer::History { items } | Answer::AgentInfo(AgentInfo { context: items, .. })),
+        ) = &mut response.payload
+        {
+            self.tool_runs.take_items(items);
+        }
         let Some(request) = self.request_number(&response.request_id) else {
             return;
         };
         if let Some(waiting) = self.waiting.remove(&request) {
             return match waiting.purpose {
-                Purpose::Call(call, name) => self.answers.push_back((call, call_answer(name, response))),
+                Purpose::Call(call, name) => match call_answer(name, response) {
+                    Err(error) if name == "history" && error.code == Code::AgentError => {
+                        let why = format!("{}{}", error.message, unencodable(&error.message));
+                        self.answer_history_as_seen(call, &why, error);
+                    }
+                    answer => self.answers.push_back((call, answer)),
+                },
                 Purpose::StartPing
                     if let Some(refused) =
                         response.error.as_deref().and_then(|error| refusal("start a session", error)) =>
@@ -958,9 +1152,19 @@ impl Controller {
                 return self.fail_turn(active, refused);
             }
             active.fold.adopt(self.taken_for_late(&active.fold, &items), now);
-            for item in active.fold.response(items, response.error, |id| self.told.knows(id)) {
+            let has_failed = response.error.is_some();
+            let error = response.error.map(|error| {
+                let why = unencodable(&error);
+                error + why
+            });
+            for item in active.fold.response(items, error, |id| self.told.knows(id)) {
                 self.told.item(&item);
                 let event = self.journal.record(item.into(), false, None, now);
+                active.fold.event(&event, now);
+            }
+            // An SDK that could not encode what a tool gave back tells of the call by its beginning alone.
+            for call in if has_failed { self.tool_runs.take_untold() } else { Vec::new() } {
+                let event = self.journal.record(EventKind::ToolCall(call), false, None, now);
                 active.fold.event(&event, now);
             }
             let awaits_introduction = active.fold.awaits_introduction();
@@ -1066,6 +1270,7 @@ impl Controller {
     }
 
     fn begin_turn(&mut self, queued: Queued, now: Time) {
+        self.tool_runs.forget_untold();
         let request = match &queued.saying {
             Some(_) => None,
             None => Some(self.next_request),
@@ -1353,11 +1558,32 @@ fn refusal(name: &str, error: &str) -> Option<Error> {
     }
 }
 
-fn timed_out(name: &str) -> Error {
-    Error::new(
-        Code::Timeout,
-        format!(
-            "the agent did not answer {name} in time; released SDKs leave requests that they do not know unanswered"
-        ),
+/// What to say of an event that shows that the agent stumbled over a stand-in for a room.
+fn stand_in_hint(kind: &EventKind) -> Option<&'static str> {
+    match kind {
+        EventKind::Message(message) if message.role == Role::Assistant => stand_in::hint(&message.text),
+        EventKind::ToolCall(call) => {
+            call.error.iter().chain(&call.output).find_map(|text| stand_in::hint(text))
+        }
+        EventKind::Error { message } => stand_in::hint(message),
+        _ => None,
+    }
+}
+
+fn unresponsive(silence: Duration) -> String {
+    format!(
+        "it has answered nothing for {}, not even a ping: its event loop is blocked, as by a call that is not awaited",
+        in_words(Duration::from_secs(silence.as_secs()))
     )
+}
+
+/// What an agent's error about text that is no Unicode means, to stand behind it.
+fn unencodable(error: &str) -> &'static str {
+    if error.contains("surrogates not allowed") {
+        " (the agent's SDK cannot send text with a lone surrogate, half of an emoji; clean what the tool or the model returns)"
+    } else if error.ends_with("internal error") {
+        " (the agent's SDK failed to encode it; its log has the exception)"
+    } else {
+        ""
+    }
 }

@@ -2,8 +2,10 @@
 
 mod controller;
 mod host;
+mod liveness;
 mod spoken;
 mod told;
+mod tool_runs;
 
 pub use self::controller::{CallId, Config, Controller};
 pub use self::host::{

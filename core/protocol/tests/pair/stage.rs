@@ -41,6 +41,8 @@ pub(crate) struct Stage {
     pub(crate) now: Time,
     /// Requests that the agent has not answered, oldest first.
     pub(crate) asked: Vec<Asked>,
+    /// Whether the agent's event loop turns: then the pings that no call asked for are answered at once.
+    pub(crate) answers_pings: bool,
     /// Acknowledged flushes.
     pub(crate) acks: usize,
     /// The user's audio as it came to the agent: when, and the samples of one frame.
@@ -65,6 +67,7 @@ impl Stage {
             controller: Controller::new(config, clock()),
             now: Time::ZERO,
             asked: Vec::new(),
+            answers_pings: true,
             acks: 0,
             frames: Vec::new(),
             answers: BTreeMap::new(),
@@ -281,6 +284,13 @@ impl Stage {
     pub(crate) fn pump(&mut self) {
         while let Some(bytes) = self.controller.poll_transmit() {
             match wire::AgentSessionMessage::decode(bytes).expect("what we send is the protocol").message {
+                Some(Message::Request(request)) if request.request_id.contains("-ping") => {
+                    if self.answers_pings {
+                        let pong = Payload::Pong(payload::Pong {});
+                        let pong = script::response(&request.request_id, None, Some(pong));
+                        self.controller.receive(&script::encode(pong), self.now);
+                    }
+                }
                 Some(Message::Request(request)) => {
                     self.asked.push(Asked { id: request.request_id, ask: request.request });
                 }
