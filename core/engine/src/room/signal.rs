@@ -598,7 +598,7 @@ mod tests {
             (answer(401), valid.clone(), "does not say what time", "key and secret"),
             (answer(403), "no token".to_owned(), "not the cause", "key and secret"),
         ] {
-            let failure = explained("ws://livekit.test", &[answer.clone()], Some(&token));
+            let failure = explained("ws://livekit.test", std::slice::from_ref(&answer), Some(&token));
             assert_eq!((failure.step, failure.code), (Step::Token, Code::PermissionDenied));
             assert!(failure.found.contains(found), "{answer:?}: {failure:?}");
             assert!(failure.advice.contains(advice), "{answer:?}: {failure:?}");
