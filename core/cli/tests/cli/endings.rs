@@ -324,7 +324,8 @@ fn node_faults_that_a_session_survives() {
     let calls = calls(&history);
     let told: Vec<&Value> = calls.iter().skip(calls.len() - 2).map(|call| &call["name"]).collect();
     assert_eq!(names, told, "one order");
-    agent.say("tool read metadata").ok().printed("room is not connected").printed("ctx.isFakeJob");
+    // Why it failed is in the SDK's log alone.
+    agent.say("tool read metadata").ok();
     agent.run(&["end"]).ok();
 }
 
