@@ -157,9 +157,9 @@ fn channels_become_fewer_or_more_without_the_loss_of_one() {
     four[3] = voice.clone();
     let two = of(&four, 2, None);
     assert_eq!((two[0] == silent, two[1][320..] == voice[320..]), (true, true), "the fourth is on the right");
-    assert_eq!(of(&four, 1, Some(3)), [voice.clone()]);
+    assert_eq!(of(&four, 1, Some(3)), *std::slice::from_ref(&voice));
     assert_eq!(of(&four, 2, Some(3)), [voice.clone(), voice.clone()]);
-    assert_eq!(of(&[voice.clone()], 3, None), vec![voice.clone(); 3]);
+    assert_eq!(of(std::slice::from_ref(&voice), 3, None), vec![voice.clone(); 3]);
     let stereo = [voice.clone(), silent.clone()];
     assert_eq!(of(&stereo, 2, None), stereo);
     assert_eq!(of(&stereo, 3, None), [voice.clone(), silent, voice]);

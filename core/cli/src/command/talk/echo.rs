@@ -95,7 +95,13 @@ mod tests {
         is_dry: impl Fn(usize) -> bool,
         is_lost: impl Fn(usize) -> bool,
     ) -> Vec<f32> {
-        let devices = Devices { input: None, output: None, reopen: None, echo_control: EchoChoice::Auto };
+        let devices = Devices {
+            input: None,
+            output: None,
+            reopen: None,
+            channel: None,
+            echo_control: EchoChoice::Auto,
+        };
         let mut echo = Echo::between(&devices).expect("nothing that is virtual").expect("it is on");
         let mut voice = Noise::new(Kind::Babble, -26.0, 48_000, 1);
         let (mut way, mut air) = (VecDeque::new(), VecDeque::from(vec![[0.0; FRAME]; LATE]));
