@@ -27,15 +27,20 @@ pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error
     request.grants.can_manage_agent_session = true;
     // Nobody in the room has to know.
     request.grants.hidden = true;
+    let mut doubts = Vec::new();
     let token = doctor.token.filter(|token| !token.is_empty()).map_or_else(
         || match AuditLog::open().and_then(|log| credentials::credentials_from(&request, &sources, &log)) {
-            Ok(made) => Ok(Secret::new(made.token)),
+            Ok(made) => {
+                doubts = made.doubts;
+                Ok(Secret::new(made.token))
+            }
             Err(error) => Err(error.message),
         },
         Ok,
     );
+    let secret_note = (!doubts.is_empty()).then(|| doubts.join("; "));
     let (ca, proxy) = reach::through(&doctor.reach)?;
-    let checkup = Checkup { address, token, timeout: doctor.timeout, ca, proxy, secret_note: None };
+    let checkup = Checkup { address, token, timeout: doctor.timeout, ca, proxy, secret_note };
     let mut unwritten = Ok(());
     let is_json = out.is_json();
     let report = doctor::examine(&checkup, &mut |step| {

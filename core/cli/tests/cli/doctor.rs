@@ -276,6 +276,8 @@ async fn refused_token_names_clock_key_or_secret() {
     let (name, found, _) = failed(&report);
     assert_eq!(name, "token");
     assert!(found.contains("not signed with the secret") && found.contains("clock"), "{report}");
+    let report = signed(KEY, &format!("{SECRET}\n"), &url);
+    assert!(failed(&report).2.contains("is a line break"), "{report}");
     let report = signed("nobody", SECRET, &url);
     assert!(failed(&report).1.contains("does not know the key"), "{report}");
 

@@ -379,6 +379,13 @@ fn node_stand_in_is_refused() {
         .told("greenroom attach");
 }
 
+#[test]
+fn python_stand_in_beside_a_module_of_the_interpreter_is_refused() {
+    let Some(agent) = Agent::python() else { return };
+    let more = ["--job-metadata", "x", "--timeout", "60s", "--", "-m", "trace"];
+    agent.fails("", &more).code(2).told("leave the module out");
+}
+
 /// A start that fails does so at once, and says why.
 #[track_caller]
 fn start_fails(agent: &Agent, how: &str, words: &[&str]) {

@@ -30,8 +30,8 @@ pub struct Checkup {
     pub ca: Option<Vec<u8>>,
     /// Through which proxy the server is reached.
     pub proxy: Proxy,
-    /// What is odd about the secret that the token is signed with, without the secret itself. It is
-    /// said where the server refuses the token and its clock is not the cause.
+    /// What is odd about the key or the secret that the token is signed with, without the value. It
+    /// is part of the advice where the server refuses the token.
     pub secret_note: Option<String>,
 }
 

@@ -192,7 +192,7 @@ impl Plan {
     /// Whether the person's arguments have Python run a module, such as `-m coverage run`. It then gets another module
     /// to run, the SDK's own way to start, since such modules take no program in the place of a file.
     fn runs_a_module(&self) -> bool {
-        self.args.iter().any(|arg| arg.starts_with("-m"))
+        super::runs_a_module(&self.args)
     }
 
     /// A name that begins with a dash would be read as an option.
