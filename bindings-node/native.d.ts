@@ -321,7 +321,7 @@ export declare class Switchboard {
  */
 export declare function capture(options: string, isFunction: boolean, wake: () => void): CaptureDriver
 
-/** Credentials for a room, as JSON, made on a thread of Node's pool since a name may have to be looked up. `request` is JSON. */
+/** Credentials for a room, as JSON, made on a thread of Node's pool since an env file may be a named pipe. `request` is JSON. */
 export declare function credentials(request: string): Promise<string>
 
 /** Lists the real devices, as JSON, on a thread of Node's pool. */

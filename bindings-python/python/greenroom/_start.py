@@ -128,10 +128,10 @@ def _stand_in(
     participant: Mapping[str, Any] | None, room: Mapping[str, str] | None, job_metadata: str | None
 ) -> dict[str, Any] | None:
     """What the agent is to find in place of a room; the native half knows the fields."""
+    _checks.optional(_checks.mapping, participant=participant, room=room)
+    _checks.optional(_checks.text, job_metadata=job_metadata)
     _check_fields("participant", participant, ("identity", "name", "metadata", "attributes"))
     _check_fields("room", room, ("name", "metadata"))
-    if job_metadata is not None and not isinstance(job_metadata, str):
-        raise InvalidArgument(f"job_metadata is {type(job_metadata).__name__}; it must be text, such as json.dumps(…)")
     given = {
         "participant": None if participant is None else dict(participant),
         "room": None if room is None else dict(room),

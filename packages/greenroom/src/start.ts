@@ -95,6 +95,9 @@ const OPTIONS: Kinds<StartOptions> = {
   idleTimeout: 'own',
   audio: 'flag',
   recording: 'text',
+  participant: 'object',
+  room: 'object',
+  jobMetadata: 'text',
   logger: 'logger',
   signal: 'signal',
 };
@@ -151,9 +154,6 @@ function interpreter(entry: string | null, { python, node }: StartOptions): stri
 function standIn({ participant, room, jobMetadata }: StartOptions): object | null {
   checkFields('participant', participant, ['identity', 'name', 'metadata', 'attributes']);
   checkFields('room', room, ['name', 'metadata']);
-  if (jobMetadata !== undefined && typeof jobMetadata !== 'string') {
-    throw invalid(`jobMetadata is ${shown(jobMetadata)}; give text, such as JSON.stringify(…)`);
-  }
   if (participant === undefined && room === undefined && jobMetadata === undefined) return null;
   return { participant, room, job_metadata: jobMetadata };
 }

@@ -99,14 +99,15 @@ async def test_controller_that_stood_still_while_its_agent_sent_3000_events_lose
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert agent.stdin is not None and agent.stdout is not None
+    assert agent.stdin is not None
+    assert agent.stdout is not None
     try:
         remote = RemoteSession.from_room(room, "agent")
         remote.on("error", lambda event: heard.append(int(event.message)))
         await remote.start()
         agent.stdin.write(b"go\n")
         assert await asyncio.wait_for(agent.stdout.readline(), 30)
-        time.sleep(2.5)  # noqa: ASYNC251  # it is the fault under test
+        time.sleep(2.5)  # it is the fault under test
         await until("all are heard", lambda: len(heard) == 3_000, 60)
         assert heard == list(range(3_000))
         await remote.aclose()
