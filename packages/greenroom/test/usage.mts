@@ -84,6 +84,7 @@ export function tell(event: Event): string {
     case 'amd_prediction':
     case 'amd_completed':
     case 'eot_prediction':
+    case 'agent_unresponsive':
     case 'debug':
     case 'session_closed':
     case 'closed':

@@ -668,7 +668,7 @@ mod tests {
                 "wss://livekit.test/livekit/rtc/v1",
             ),
             ("http://livekit.test/a/b///", "http://livekit.test/a/b", "ws://livekit.test/a/b/rtc/v1"),
-            ("ws://livekit.test/a%20b/#x", "ws://livekit.test/a%20b", "ws://livekit.test/a%20b/rtc/v1"),
+            ("ws://livekit.test/a%20b/", "ws://livekit.test/a%20b", "ws://livekit.test/a%20b/rtc/v1"),
         ] {
             let address = Address::parse(url).unwrap();
             assert_eq!(address.as_str(), read, "{url}");
