@@ -108,7 +108,8 @@ def test_command_runs(npm_project: Path, version: str) -> None:
 
 def test_command_takes_nodes_place(npm_project: Path, platform_tarball: Path) -> None:
     name = platform_tarball.name.rsplit("-", 1)[0]
-    program = f"console.log(process.pid);require('{name}').replaceProcess('/bin/sh', ['-c', 'echo $$; cat; exit 7'], process.execPath);"
+    args = "['-c', 'echo $$; cat; exit 7']"
+    program = f"console.log(process.pid);require('{name}').replaceProcess('/bin/sh', {args}, process.execPath);"
     done = run("node", "-e", program, cwd=npm_project, stdin=None, input="through stdin")
     before, after, piped = done.stdout.splitlines()
     assert before == after

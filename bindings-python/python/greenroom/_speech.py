@@ -133,7 +133,9 @@ async def speech_of(sound: Sound, rate: int | None, channel: int | None) -> Spee
 def check_channel(channel: object) -> None:
     """A channel that may be named."""
     if channel is not None and (not isinstance(channel, int) or isinstance(channel, bool) or channel < 0):
-        raise InvalidArgument(f"channel is {_checks.shown(channel)}; it must be a whole number, 0 for the first channel")
+        raise InvalidArgument(
+            f"channel is {_checks.shown(channel)}; it must be a whole number, 0 for the first channel"
+        )
 
 
 def warn(notes: Iterable[tuple[str, str]], what: str) -> None:
