@@ -20,7 +20,7 @@
 import { Readable, Writable } from 'node:stream';
 import { type Audio, frameOf, Frame, samplesOf } from './audio-frame.js';
 import { FunctionDevice, type Sink, type Source } from './audio-function.js';
-import { type AudioEvent, Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
+import { Stream, type AudioCallOptions, type OpenStreamOptions } from './audio-stream.js';
 import { checkChannel, checkOptions, millis, type Kinds } from './checks.js';
 import { CAPTURE, PLAYBACK } from './defaults.js';
 import { errorFromNative, invalid } from './failures.js';
@@ -169,7 +169,7 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     const isFunction = typeof device === 'function';
     super((wake) => native.capture(JSON.stringify(options), isFunction, wake));
     this.#driver = this.driver as CaptureDriver;
-    captures.set(this, () => this.#notices());
+    captures.set(this, this.#driver);
     if (isFunction) this.function = recordedFrom(device as Source, this.#driver, options);
   }
 
@@ -201,17 +201,6 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
   read(options: AudioCallOptions = {}): Promise<Frame | undefined> {
     const read = this.until(() => this.#driver.pollFrame(), 'a frame', options);
     return quiet(read.then((polled) => frameOf(polled, this.rate, this.channels)));
-  }
-
-  /** What is odd about what was recorded, of the events that nobody has read. */
-  #notices(): { code: string; message: string }[] {
-    const notices = [];
-    for (let polled = this.#driver.pollEvent(); polled !== null; polled = this.#driver.pollEvent()) {
-      const event = JSON.parse(polled) as AudioEvent | null;
-      if (event === null) break;
-      if (event.type === 'notice') notices.push({ code: event.note, message: event.message });
-    }
-    return notices;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, undefined> {

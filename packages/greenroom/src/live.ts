@@ -1,6 +1,7 @@
 /** Speech that comes while it is said, from a microphone or what stands for one. */
 
 import { randomUUID } from 'node:crypto';
+import type { AudioEvent } from './audio-stream.js';
 import type { Capture } from './audio.js';
 import { InvalidArgument } from './errors.js';
 import { errorFromNative, invalid } from './failures.js';
@@ -29,8 +30,23 @@ export interface LiveCalls<T> {
   more(operation: object, signal: AbortSignal): Promise<unknown>;
 }
 
-/** @internal What returns what was odd about a Capture's sound. */
-export const captures = new WeakMap<object, () => Note[]>();
+/**
+ * @internal The native half of every Capture, so that its notices are read without the module that only those load who
+ * record. It refers to no Capture: one that nothing else refers to is collected, and closed.
+ */
+export const captures = new WeakMap<object, { pollEvent(): string | null }>();
+
+/** What is odd about what was recorded, of the events that nobody has read. */
+function noticesOf(capture: Capture): Note[] {
+  const driver = captures.get(capture);
+  const notices: Note[] = [];
+  for (let polled = driver?.pollEvent() ?? null; polled !== null; polled = driver?.pollEvent() ?? null) {
+    const event = JSON.parse(polled) as AudioEvent | null;
+    if (event === null) break;
+    if (event.type === 'notice') notices.push({ code: event.note, message: event.message });
+  }
+  return notices;
+}
 
 /** @internal Whether a sound is a device. */
 export function isDevice(sound: unknown): sound is Capture | string {
@@ -64,7 +80,7 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
     options.signal?.removeEventListener('abort', abort);
     stop.abort();
     if (device !== sound) {
-      warn(captures.get(device)?.() ?? [], '');
+      warn(noticesOf(device), '');
       await device.close();
     }
   }

@@ -103,7 +103,7 @@ async def test_controller_that_stood_still_while_its_agent_sent_3000_events_lose
     assert agent.stdout is not None
     try:
         remote = RemoteSession.from_room(room, "agent")
-        remote.on("error", lambda event: heard.append(int(event.message)))
+        remote.on("error", lambda event: heard.append(int(event.error.message)))
         await remote.start()
         agent.stdin.write(b"go\n")
         assert await asyncio.wait_for(agent.stdout.readline(), 30)
