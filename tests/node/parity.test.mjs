@@ -367,7 +367,7 @@ function namesIn(body) {
 function classesOfEvents() {
   const types = ['Message', 'ToolCall', 'Handoff', 'Config', 'Error', 'Log', 'State', 'Transcript', 'ToolsStarted'];
   types.push('ToolUpdate', 'Usage', 'OverlappingSpeech', 'FalseInterruption', 'AmdPrediction', 'AmdCompleted');
-  types.push('EotPrediction', 'Debug', 'SessionClosed', 'Closed', 'Gap', 'LateTurn', 'Unknown');
+  types.push('EotPrediction', 'Debug', 'SessionClosed', 'AgentUnresponsive', 'Closed', 'Gap', 'LateTurn', 'Unknown');
   return Object.fromEntries(types.map((type) => [`${type}Event`, 'a class for each event']));
 }
 

@@ -90,8 +90,12 @@ test('a controller that does not read delays nobody, with 10,000 events', async 
   await session.start();
   const heard = [];
   session.on('user_input_transcribed', ({ transcript }) => heard.push(Number(transcript)));
-  await Promise.all(Array.from({ length: 10_000 }, (_, number) => transport.sendMessage(event(number))));
-  await until('they are heard', () => heard.length === 10_000, { within: 60_000 });
+  // Of more than 8,192 that wait to be sent at once, the agent's side drops and counts some.
+  for (let number = 0; number < 10_000; number += 5_000) {
+    const sends = Array.from({ length: 5_000 }, (_, index) => transport.sendMessage(event(number + index)));
+    await Promise.all(sends);
+    await until('they are heard', () => heard.length === number + 5_000, { within: 60_000 });
+  }
   assert.ok(
     heard.every((number, index) => number === index),
     'in their order',

@@ -167,7 +167,7 @@ class RoomLink implements Link {
   send(message: Buffer): void {
     this.#exchange.send(message, this.#agent).catch((error: Error) => {
       // A message that is lost leaves a call without its answer: better no link than one that lies.
-      this.driver.closed('room_disconnected', 'io', error.message);
+      this.driver.closed('room_disconnected', 'agent_gone', error.message);
       void this.driver.detach();
     });
   }
