@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, Operation};
-use greenroom_protocol::{Code, Error, Time};
+use greenroom_protocol::{Error, Time};
 use napi::Result;
 use napi_derive::napi;
 use serde::Serialize;
@@ -52,8 +52,7 @@ pub(crate) fn thrown(error: &Error) -> napi::Error {
 
 /// Reads an operation or options. What is wrong with them is the package's doing or its caller's.
 pub(crate) fn from_json<T: DeserializeOwned>(what: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json)
-        .map_err(|error| thrown(&Error::new(Code::InvalidArgument, format!("{what}: {error}"))))
+    serde_json::from_str(json).map_err(|error| thrown(&Error::unreadable(what, &error)))
 }
 
 pub(crate) fn operation(json: &str) -> Result<Operation> {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::invalid;
+use crate::error::{invalid, raise};
 
 /// An answer as Python gets it: the number of its call, whether it succeeded, and the JSON of the answer or the error.
 pub(crate) type Completion = (u64, bool, String);
@@ -21,7 +21,8 @@ pub(crate) fn operation(text: &str) -> PyResult<Operation> {
 
 /// Reads any argument that is JSON; `what` names it in the error.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &str) -> PyResult<T> {
-    serde_json::from_str(text).map_err(|error| invalid(format!("not a valid {what}: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| raise(&Error::unreadable(&format!("not a valid {what}"), &error)))
 }
 
 /// Reads seconds.

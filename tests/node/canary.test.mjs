@@ -140,6 +140,25 @@ test('secrets in arguments are shown nowhere', async (t) => {
   }
 });
 
+test('stand-ins with secrets are shown nowhere', async (t) => {
+  const { use, counts } = watch(t);
+  // There is no agent: what is right is read, and fails at its file.
+  const start = (options) => () => greenroom.start('agent.py', options);
+  const { participant, room, job_metadata } = INPUTS.stand_ins;
+  for (const given of participant) await use(`participant ${JSON.stringify(given)}`, start({ participant: given }));
+  for (const given of room) await use(`room ${JSON.stringify(given)}`, start({ room: given }));
+  for (const given of job_metadata) await use(`jobMetadata ${JSON.stringify(given)}`, start({ jobMetadata: given }));
+  for (const wrong of [Symbol(CANARY), () => CANARY, new Set([CANARY])]) {
+    await use('a wrong type', start({ participant: { metadata: wrong } }));
+    await use('a wrong type', start({ participant: { attributes: wrong } }));
+  }
+  assert.equal(counts.done, 0);
+  await assert.rejects(start({ participant: { metadata: 48151623421337 } }), (error) => {
+    assert.ok(!error.message.includes('48151623421337'), error.message);
+    return error instanceof greenroom.InvalidArgument;
+  });
+});
+
 test('secrets of a wrong type are shown nowhere', async (t) => {
   const { use, counts } = watch(t);
   for (const wrong of [[CANARY], { [CANARY]: CANARY }, new Set([CANARY]), Symbol(CANARY), () => CANARY]) {

@@ -170,6 +170,18 @@ def test_secrets_in_arguments_are_shown_nowhere(watch: Watch) -> None:
         watch(f"ca={value!r}", _connect("wss://127.0.0.1:1", ca=value.encode()))
 
 
+def test_stand_ins_with_secrets_are_shown_nowhere(watch: Watch) -> None:
+    # There is no agent: what is right is read, and fails at its file.
+    for argument, values in INPUTS["stand_ins"].items():
+        for value in values:
+            watch(f"{argument}={value!r}", _start(**{argument: value}))
+    watch("number", _start(participant={"metadata": CANARY.encode()}))
+    assert not watch.done
+    with pytest.raises(greenroom.GreenroomError) as refused:
+        greenroom.sync.start("agent.py", participant={"metadata": 48151623421337})
+    assert "48151623421337" not in str(refused.value)
+
+
 def test_secrets_of_a_wrong_type_are_shown_nowhere(watch: Watch) -> None:
     for value in (CANARY.encode(), [CANARY], {CANARY: CANARY}, (CANARY,), {CANARY}):
         for name in ("url", "api_key", "api_secret"):

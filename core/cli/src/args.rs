@@ -149,19 +149,19 @@ pub struct Start {
 #[derive(Debug, clap::Args)]
 pub struct StandIn {
     /// The caller's identity, for an agent in Python that reads it.
-    #[arg(long, value_name = "IDENTITY")]
+    #[arg(long, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub participant_identity: Option<String>,
     /// The caller's name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub participant_name: Option<String>,
     /// The caller's metadata.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub participant_metadata: Option<String>,
     /// An attribute of the caller's; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
-    pub participant_attribute: Vec<(String, String)>,
+    #[arg(long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
+    pub participant_attribute: Vec<String>,
     /// The room's name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub room_name: Option<String>,
     /// The room's metadata.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -621,13 +621,41 @@ pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// The first line of a usage error that would quote an argument which may be a secret; `None` where clap's own line quotes none.
+pub(crate) fn without_secret(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let given = text(ContextKind::InvalidArg).filter(|given| !given.starts_with('-'))?;
+            let mut places = (1..).zip(args.iter().skip(1)).filter(|(_, arg)| *arg == given);
+            let which = match (places.next(), places.next()) {
+                (Some((number, _)), None) => format!("argument {number} after `greenroom`"),
+                _ => "an argument".to_owned(),
+            };
+            Some(format!("{which} is one too many (not shown, it may be a secret)"))
+        }
+        ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+            text(ContextKind::InvalidSubcommand).filter(|given| !is_plain_word(given))?;
+            Some("unrecognized subcommand (not shown, it may be a secret)".to_owned())
+        }
+        ErrorKind::TooManyValues => {
+            let option = text(ContextKind::InvalidArg)?;
+            Some(format!("a value too many for '{option}' (not shown, it may be a secret)"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether text looks like a command's name, and not like a key.
+fn is_plain_word(text: &str) -> bool {
+    text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
 /// The longest duration that is taken: clocks can still add it to now.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-fn attribute(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("an attribute is given as NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
 
 fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_zero(text)? {

@@ -4,11 +4,13 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anstream::AutoStream;
+use clap::error::ContextKind;
 use greenroom_protocol::{Code, Error};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::args;
 use crate::document;
 use crate::text;
 
@@ -91,12 +93,23 @@ fn report(error: &Error) {
 }
 
 /// Tells what is wrong with the command line, or prints help that was asked for.
-pub(crate) fn usage(error: clap::Error) -> ExitCode {
-    let asked_for = !error.use_stderr();
-    if !asked_for && std::env::args_os().any(|arg| arg == "--json") {
-        let message = error.render().to_string();
-        let message = message.strip_prefix("error: ").unwrap_or(&message);
-        let (message, detail) = message.split_once("\n\n").unwrap_or((message, ""));
+pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // There is nowhere to tell that this cannot be told.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let args: Vec<_> = std::env::args_os().collect();
+    let without_secret = args::without_secret(&error, &args);
+    if without_secret.is_some() {
+        // Tips quote the argument too.
+        error.remove(ContextKind::Suggested);
+    }
+    if args.iter().any(|arg| arg == "--json") {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let (message, detail) = text.split_once("\n\n").unwrap_or((text, ""));
+        let message = without_secret.as_deref().unwrap_or(message);
         let mut error = Error::new(Code::InvalidArgument, message.trim());
         if !detail.trim().is_empty() {
             error = error.with_detail(detail.trim());
@@ -104,8 +117,16 @@ pub(crate) fn usage(error: clap::Error) -> ExitCode {
         return Output::new(true, true).fail(&error);
     }
     // There is nowhere to tell that this cannot be told.
-    let _ = error.print();
-    if asked_for { ExitCode::SUCCESS } else { ExitCode::from(Code::InvalidArgument.exit_code()) }
+    let _ = match without_secret {
+        None => error.print(),
+        Some(message) => {
+            let text = error.render().ansi().to_string();
+            let (_, rest) = text.split_once("\n\n").unwrap_or_default();
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            write!(AutoStream::auto(io::stderr()), "{red}error:{red:#} {message}\n\n{rest}")
+        }
+    };
+    ExitCode::from(Code::InvalidArgument.exit_code())
 }
 
 const BROKEN_PIPE: &str = "standard output is closed";

@@ -7,6 +7,7 @@
 //! `unsafe` is in two places, both a hook between fork and exec: [`detach`] and [`Guard::watch`].
 
 mod exec;
+mod fifo;
 mod group;
 mod guard;
 mod leader;
@@ -14,6 +15,7 @@ mod peer;
 mod pipe;
 
 pub use exec::{detach, replace_process};
+pub use fifo::read_fifo;
 pub use group::{group_alive, interrupt_group, kill_group, process_alive, session_of};
 pub use guard::Guard;
 pub use leader::{Group, Leader};

@@ -106,10 +106,75 @@ impl Error {
         Self { code, message: message.into(), detail: None }
     }
 
+    /// The error of JSON that cannot be read. It says what was expected, and quotes no value: one may be a secret.
+    pub fn unreadable(what: &str, error: &serde_json::Error) -> Self {
+        /// What serde says before it quotes.
+        const KNOWN: [&str; 4] = ["invalid type", "invalid value", "invalid length", "unknown variant"];
+        let text = error.to_string();
+        let known = KNOWN.into_iter().find(|known| text.starts_with(known));
+        // These come from our own types. A value may say `expected` too, so the last one counts.
+        let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+        let why = match (known, expected) {
+            // The name of a field is no value.
+            _ if ["missing", "duplicate", "unknown"]
+                .iter()
+                .any(|what| text.starts_with(&format!("{what} field `"))) =>
+            {
+                text
+            }
+            (Some(known), Some(expected)) => format!("{known}, expected {expected}"),
+            (Some(known), None) => known.to_owned(),
+            (None, _) => {
+                let kind = if error.is_data() { "a value is not as it has to be" } else { "it is no JSON" };
+                format!("{kind} at line {} column {}", error.line(), error.column())
+            }
+        };
+        Self::new(Code::InvalidArgument, format!("{what}: {why}"))
+    }
+
     /// The same error with more to read.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::Error;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Options {
+        port: Option<u16>,
+        kind: Option<Kind>,
+        attributes: Option<std::collections::BTreeMap<String, String>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        Plain,
+    }
+
+    #[test]
+    fn unreadable_json_is_told_without_its_values() {
+        for (json, told) in [
+            ("{\"port\": \"CANARY\"}", "invalid type, expected u16 at line 1"),
+            ("{\"port\": \"CANARY, expected CANARY\"}", "invalid type, expected u16 at line 1"),
+            ("{\"port\": 48151623}", "invalid value, expected u16 at line 1"),
+            ("{\"attributes\": \"k=CANARY\"}", "invalid type, expected a map"),
+            ("{\"kind\": \"CANARY\"}", "unknown variant, expected `Plain`"),
+            ("{\"dance\": 1}", "unknown field `dance`, expected one of `port`, `kind`, `attributes`"),
+            ("CANARY", "it is no JSON at line 1 column 1"),
+        ] {
+            let error = serde_json::from_str::<Options>(json).expect_err(json);
+            let message = Error::unreadable("the options cannot be read", &error).message;
+            assert!(message.contains(told), "{message}");
+            assert!(!message.contains("CANARY") && !message.contains("48151623"), "{message}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 /** Sessions with an agent that runs as a process of its own. */
 
 import { resolve } from 'node:path';
-import { checkOptions, millis, shown, type Kinds } from './checks.js';
+import { checkOption, checkOptions, millis, shown, type Kinds } from './checks.js';
 import { AUDIO, START_TIMEOUT_MS, SYNC } from './defaults.js';
 import { invalid } from './failures.js';
 import type { Logger } from './logger.js';
@@ -152,20 +152,17 @@ function interpreter(entry: string | null, { python, node }: StartOptions): stri
 
 /** What the agent is to find in place of a room; the addon knows the fields. */
 function standIn({ participant, room, jobMetadata }: StartOptions): object | null {
-  checkFields('participant', participant, ['identity', 'name', 'metadata', 'attributes']);
-  checkFields('room', room, ['name', 'metadata']);
+  checkFields('participant', participant, { identity: 'text', name: 'text', metadata: 'text', attributes: 'textObject' });
+  checkFields('room', room, { name: 'text', metadata: 'text' });
   if (participant === undefined && room === undefined && jobMetadata === undefined) return null;
   return { participant, room, job_metadata: jobMetadata };
 }
 
-function checkFields(name: string, given: object | undefined, fields: readonly string[]): void {
+function checkFields<T extends object>(name: string, given: T | undefined, kinds: Kinds<T>): void {
+  const known = Object.keys(kinds);
   for (const [field, value] of Object.entries(given ?? {})) {
-    if (!fields.includes(field)) throw invalid(`${name}.${field} is unknown; it has ${fields.join(', ')}`);
-    const texts: unknown[] = field === 'attributes' ? Object.values((value ?? {}) as object) : [value];
-    const wrong = texts.find((text) => text !== undefined && typeof text !== 'string');
-    if (wrong !== undefined) {
-      throw invalid(`${name}.${field} has ${shown(wrong)}; give text, such as JSON.stringify(…)`);
-    }
+    if (!known.includes(field)) throw invalid(`${name}.${field} is unknown; it has ${known.join(', ')}`);
+    checkOption('start', `${name}.${field}`, value, kinds[field as keyof T]);
   }
 }
 

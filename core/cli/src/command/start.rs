@@ -51,7 +51,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         args,
         sync: !no_sync,
         record,
-        stand_in: given(stand_in),
+        stand_in: given(stand_in)?,
         ..AgentSpec::new(dir)
     };
     let launch = Launch {
@@ -67,12 +67,12 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
 }
 
 /// What the agent is to find in place of a room, if anything is given.
-fn given(given: args::StandIn) -> Option<StandIn> {
+fn given(given: args::StandIn) -> Result<Option<StandIn>, Error> {
     let participant = ParticipantStandIn {
         identity: given.participant_identity,
         name: given.participant_name,
         metadata: given.participant_metadata,
-        attributes: given.participant_attribute.into_iter().collect(),
+        attributes: super::token::attributes("--participant-attribute", &given.participant_attribute)?,
     };
     let room = RoomStandIn { name: given.room_name, metadata: given.room_metadata };
     let stand_in = StandIn {
@@ -80,7 +80,7 @@ fn given(given: args::StandIn) -> Option<StandIn> {
         room: (room != RoomStandIn::default()).then_some(room),
         job_metadata: given.job_metadata,
     };
-    stand_in.if_any()
+    Ok(stand_in.if_any())
 }
 
 /// A path that is given on the command line, as another process can use it.

@@ -14,14 +14,7 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
     for grant in &token.grants {
         grants.set(grant)?;
     }
-    let mut attributes = BTreeMap::new();
-    for (at, attribute) in token.attributes.iter().enumerate() {
-        let (key, value) = attribute.split_once('=').ok_or_else(|| {
-            let message = format!("--attribute number {} is no KEY=VALUE: it has no =", at + 1);
-            Error::new(Code::InvalidArgument, message)
-        })?;
-        attributes.insert(key.to_owned(), value.to_owned());
-    }
+    let attributes = attributes("--attribute", &token.attributes)?;
     let dispatch = token
         .dispatch
         .into_iter()
@@ -54,6 +47,18 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
         made.identity, made.room_id, made.url, made.expires_at
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The attributes that were given with an option as KEY=VALUE. Errors quote none: a value may be a secret.
+pub(super) fn attributes(option: &str, given: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let split = |(number, attribute): (usize, &String)| {
+        let (key, value) = attribute.split_once('=').ok_or_else(|| {
+            let message = format!("{option} number {number} is no KEY=VALUE: it has no =");
+            Error::new(Code::InvalidArgument, message)
+        })?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    (1..).zip(given).map(split).collect()
 }
 
 /// What the flags say of the server and of who signs.

@@ -246,6 +246,7 @@ fn secrets_in_arguments_are_shown_nowhere() {
 #[test]
 fn mistyped_flags_show_no_value() {
     let stage = Stage::new();
+    let flag_with_value = format!("--quiet={CANARY}");
     for args in [
         vec!["token", "--api-secrt", CANARY],
         vec!["token", "--url", "ws://127.0.0.1:1", "--api-secret", CANARY, "--api-secret", CANARY],
@@ -253,11 +254,49 @@ fn mistyped_flags_show_no_value() {
         vec!["attach", "--tokn", CANARY],
         vec!["doctor", "--api-key", CANARY, "--timeout", "never"],
         vec!["token", "--attribute", CANARY, "--url", "ws://127.0.0.1:1"],
+        vec!["start", "--participant-attribute", CANARY],
+        vec!["start", "--participant-attribute", "a=b", "--participant-attribute", CANARY],
+        vec![CANARY],
+        vec!["attach", CANARY],
+        vec!["token", CANARY],
+        vec!["status", CANARY],
+        vec!["start", "agent.py", CANARY],
+        vec!["doctor", "--api-secret", "a", CANARY],
+        vec!["attach", "--room", CANARY, CANARY],
+        vec!["status", &flag_with_value],
     ] {
         for json in [false, true] {
             let args: Vec<&str> = args.iter().copied().chain(json.then_some("--json")).collect();
             let outcome = stage.run(&args).code(2);
             hidden(&stage, &format!("{args:?}"), CANARY, &outcome, &[]);
+        }
+    }
+}
+
+#[test]
+fn stand_ins_are_shown_nowhere() {
+    let stage = Stage::new();
+    let attribute = format!("key={CANARY}");
+    let value = format!("{{\"key\": \"{CANARY}\"}}");
+    for given in [
+        ["--participant-identity", CANARY],
+        ["--participant-name", CANARY],
+        ["--participant-metadata", &value],
+        ["--participant-attribute", &attribute],
+        ["--participant-attribute", CANARY],
+        ["--room-name", CANARY],
+        ["--room-metadata", &value],
+        ["--job-metadata", &value],
+    ] {
+        for file in ["nowhere.py", "main.js"] {
+            fs::write(stage.path().join("main.js"), "").unwrap();
+            for json in [false, true] {
+                let mut args = vec!["start", file, given[0], given[1]];
+                args.extend(json.then_some("--json"));
+                let outcome = stage.run(&args);
+                assert_ne!(outcome.code, Some(0), "{outcome:#?}");
+                hidden(&stage, &format!("{args:?}"), CANARY, &outcome, &[]);
+            }
         }
     }
 }

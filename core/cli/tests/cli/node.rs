@@ -213,6 +213,10 @@ fn syntax_that_is_more_than_types_is_named() {
         ("namespace Shop { export const open = 1; }\n", "a namespace declaration (src/main.ts:1)"),
         ("\nimport fs = require('fs');\n", "an import equals declaration (src/main.ts:2)"),
         ("const mark = (_: any, __: any) => {};\n@mark\nclass Cup {}\n", "decorators: @mark (src/main.ts:2)"),
+        (
+            "const mark = (_: any) => (_: any, __: any) => {};\n@mark({ apiKey: 'sk-1' })\nclass Cup {}\n",
+            "decorators: @mark (src/main.ts:2)",
+        ),
     ] {
         project.file("src/main.ts", text);
         project.names(&[construct]);

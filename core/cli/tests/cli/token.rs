@@ -2,6 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Parser;
+use greenroom_cli::args::{Args, Command};
 use serde_json::{Value, json};
 
 use crate::stage::{Outcome, Stage, wait};
@@ -271,4 +273,36 @@ fn free_text_that_begins_with_a_hyphen_is_taken() {
     );
     assert_eq!(claims["attributes"], json!({ "-a": "-1" }));
     assert_eq!(claims["roomConfig"]["agents"], json!([{ "agentName": "-d", "metadata": "-5" }]));
+    let start = [
+        "greenroom",
+        "start",
+        "--participant-identity",
+        "-i",
+        "--participant-name",
+        "- Ada",
+        "--participant-metadata",
+        "-x",
+        "--participant-attribute",
+        "-a=-1",
+        "--room-name",
+        "-r",
+        "--room-metadata",
+        "-m",
+        "--job-metadata",
+        "-j",
+    ];
+    let Command::Start(start) = Args::try_parse_from(start).unwrap().command else {
+        panic!("another command")
+    };
+    let given = start.stand_in;
+    assert_eq!(given.participant_attribute, ["-a=-1"]);
+    let given = [
+        given.participant_identity,
+        given.participant_name,
+        given.participant_metadata,
+        given.room_name,
+        given.room_metadata,
+        given.job_metadata,
+    ];
+    assert_eq!(given.map(Option::unwrap), ["-i", "- Ada", "-x", "-r", "-m", "-j"]);
 }

@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use greenroom_os::read_fifo;
 use greenroom_protocol::Secret;
 
 /// The most bytes of a file that are read.
@@ -92,8 +93,11 @@ impl EnvFile {
             bytes
         } else if kind.is_dir() {
             return Err(Unreadable { why: "it is a folder".to_owned(), is_no_file: true });
-        } else if let Some(read) = pipe::read(path, kind, LARGEST + 1) {
-            read?
+        } else if let Some(read) = read_fifo(path, kind, LARGEST + 1) {
+            read.map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => Unreadable::new(error.to_string()),
+                _ => failed(error),
+            })?
         } else {
             return Err(Unreadable { why: "it is no file".to_owned(), is_no_file: true });
         };
@@ -296,82 +300,6 @@ fn is_blank(c: char) -> bool {
 fn line_ends(text: &str) -> usize {
     let returns = text.matches('\r').count();
     text.matches('\n').count() + returns - text.matches("\r\n").count()
-}
-
-/// Named pipes, in which password managers put secrets.
-#[cfg(unix)]
-mod pipe {
-    use std::fs::{FileType, OpenOptions};
-    use std::io::{ErrorKind, Read};
-    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-    use std::path::Path;
-    use std::thread::sleep;
-    use std::time::{Duration, Instant};
-
-    use super::Unreadable;
-
-    /// How long it may take until something opens the pipe to write.
-    const WRITER: Duration = Duration::from_secs(3);
-    /// How long that may take to write: it may ask its user first.
-    const WRITING: Duration = Duration::from_secs(30);
-    /// How often it is looked.
-    const POLL: Duration = Duration::from_millis(10);
-
-    /// Reads a named pipe to its end; `None` if it is none.
-    pub(super) fn read(path: &Path, kind: FileType, most: u64) -> Option<Result<Vec<u8>, Unreadable>> {
-        kind.is_fifo().then(|| read_to_end(path, usize::try_from(most).unwrap_or(usize::MAX)))
-    }
-
-    fn read_to_end(path: &Path, most: usize) -> Result<Vec<u8>, Unreadable> {
-        let failed = |error| Unreadable::new(format!("it cannot be read ({error})"));
-        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let mut pipe = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-        let (begun, mut bytes, mut chunk) = (Instant::now(), Vec::new(), vec![0; 64 << 10]);
-        let mut had_writer = false;
-        loop {
-            match pipe.read(&mut chunk) {
-                // Nobody has it open to write: not yet, or not any more.
-                Ok(0) if had_writer => return Ok(bytes),
-                Ok(0) if begun.elapsed() >= WRITER => {
-                    return Err(Unreadable::new(format!(
-                        "it is a named pipe, and nothing wrote to it within {} s; start what fills it, or unlock it",
-                        WRITER.as_secs()
-                    )));
-                }
-                Ok(0) => {}
-                Ok(length) => {
-                    had_writer = true;
-                    bytes.extend_from_slice(&chunk[..length]);
-                    if bytes.len() >= most {
-                        return Ok(bytes);
-                    }
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => had_writer = true,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(failed(error)),
-            }
-            if begun.elapsed() >= WRITING {
-                return Err(Unreadable::new(format!(
-                    "it is a named pipe, and what writes to it did not come to an end within {} s",
-                    WRITING.as_secs()
-                )));
-            }
-            sleep(POLL);
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod pipe {
-    use std::fs::FileType;
-    use std::path::Path;
-
-    use super::Unreadable;
-
-    pub(super) const fn read(_: &Path, _: FileType, _: u64) -> Option<Result<Vec<u8>, Unreadable>> {
-        None
-    }
 }
 
 #[cfg(test)]

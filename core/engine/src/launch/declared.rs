@@ -99,11 +99,50 @@ pub(super) fn is_script(file: &Path) -> bool {
     lines.by_ref().take_while(|line| line.starts_with('#')).any(|line| line == "# ///")
 }
 
+/// Whether a `pyproject.toml` has the table of a tool, or one below it. Tables that only say how the project is built do not count:
+/// a backend reads them without the tool.
+pub(super) fn has_table(pyproject: &str, tool: &str, build: &[&str]) -> bool {
+    pyproject.lines().any(|line| {
+        let name = line.trim_start().trim_start_matches('[').trim_start();
+        let Some(rest) = name.strip_prefix(tool).filter(|_| line.trim_start().starts_with('[')) else {
+            return false;
+        };
+        match rest.trim_start().strip_prefix('.') {
+            None => rest.trim_start().starts_with(']'),
+            Some(below) => {
+                let first = below.split(['.', ']']).next().unwrap_or_default().trim();
+                !build.contains(&first)
+            }
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::{Declared, declared, is_script, is_sdk};
+
+    #[test]
+    fn table_of_a_tool_is_told_from_others() {
+        for (text, tool, build, has) in [
+            ("[tool.uv]", "tool.uv", [].as_slice(), true),
+            (" [ tool.uv ] # settings", "tool.uv", &[], true),
+            ("[tool.uv.sources]", "tool.uv", &["build-backend"], true),
+            ("[[tool.uv.index]]", "tool.uv", &["build-backend"], true),
+            ("[tool.uvicorn]", "tool.uv", &[], false),
+            ("[tool.uv-dynamic-versioning]", "tool.uv", &[], false),
+            ("[tool.uv.build-backend]", "tool.uv", &["build-backend"], false),
+            ("[tool.uv.build-backend.data]", "tool.uv", &["build-backend"], false),
+            ("[tool.poetry-dynamic-versioning]", "tool.poetry", &[], false),
+            ("[tool.poetry.dependencies]", "tool.poetry", &[], true),
+            ("[tool.pdm.version]\n[tool.pdm.build]", "tool.pdm", &["version", "build"], false),
+            ("[tool.pdm.version]\n[tool.pdm.dev-dependencies]", "tool.pdm", &["version", "build"], true),
+            ("tool.uv = 1", "tool.uv", &[], false),
+        ] {
+            assert_eq!(super::has_table(text, tool, build), has, "{text}");
+        }
+    }
 
     #[test]
     fn requirement_of_the_sdk_in_any_spelling_is_recognised() {

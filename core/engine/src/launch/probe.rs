@@ -13,7 +13,7 @@ use super::child::Child;
 use super::log::plain_text;
 
 /// More than this of an answer is not kept.
-const MOST: usize = 256 * 1024;
+const MOST: usize = 4 * 1024 * 1024;
 
 /// The end of all of a detection's questions.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,10 @@ impl Answer {
 /// Runs the command to its end, and kills it and all that it started at the deadline or when this is dropped.
 pub(super) async fn ask(command: Command, deadline: Deadline) -> Result<Answer, LaunchError> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
-    // Without the program of a `-c`, which is ours.
-    let shown = words.iter().take_while(|word| **word != "-c").map(|word| word.to_string_lossy());
+    // Without the program that it evaluates, which is ours, and the flag before that.
+    let program = words.iter().position(|word| word.as_encoded_bytes().contains(&b'\n'));
+    let shown =
+        words.iter().take(program.map_or(words.len(), |at| at - 1)).map(|word| word.to_string_lossy());
     let shown = shown.collect::<Vec<_>>().join(" ");
     let (child, output) = Child::spawn(command, None).map_err(|error| not_started(&shown, error))?;
     let reading =

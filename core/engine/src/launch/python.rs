@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::declared::{Declared, declared, is_script};
+use super::declared::{Declared, declared, has_table, is_script};
 use super::environment::{self, Environment};
 use super::interpreter::{Runtime, named_interpreter, on_path, quoted};
 use super::plan::Origin;
@@ -79,9 +79,17 @@ pub(super) async fn find(
     {
         // What the tool chose is run without the tool between: it would be the leader in the agent's place, and uv since
         // 0.7.13 forwards an interrupt that the agent gets as well. A second one makes the SDK kill its whole group.
-        chosen.program = python.into();
+        let tool = quoted(&std::mem::replace(&mut chosen.program, python.into()));
         chosen.args.clear();
-        chosen.env = changed(spec, answer.value("greenroom-environment=").unwrap_or("{}"));
+        let environment = answer.value("greenroom-environment=").and_then(|json| changed(spec, json));
+        chosen.env = environment.ok_or_else(|| LaunchError::InterpreterUnfit {
+            what: format!(
+                "{python} did not tell its environment whole, so what {tool} sets in it is not known"
+            ),
+            fix: "make the environment smaller than 4 MiB, or name the interpreter with --python or python="
+                .to_owned(),
+            output: None,
+        })?;
     }
     let sdk_version = chosen.check_sdk(&answer, spec, project)?;
     let version = answer.value("greenroom-python=").map(str::to_owned);
@@ -89,16 +97,17 @@ pub(super) async fn find(
     Ok(Runtime { program, args, origin, version, sdk_version, env, runner: None, has_loader: false })
 }
 
-/// The variables that a tool changed for what it runs: its environment's folders, what is in its env files.
-fn changed(spec: &AgentSpec, environment: &str) -> Vec<(String, String)> {
+/// The variables that a tool changed for what it runs: its environment's folders, what is in its env files. `None` if the answer was
+/// cut off.
+fn changed(spec: &AgentSpec, environment: &str) -> Option<Vec<(String, String)>> {
     /// A program's own, or Python's guess at a locale.
     const NOT_FROM_TOOL: &[&str] = &["_", "PWD", "OLDPWD", "SHLVL", "LC_CTYPE"];
-    let variables: BTreeMap<String, String> = serde_json::from_str(environment).unwrap_or_default();
+    let variables: BTreeMap<String, String> = serde_json::from_str(environment).ok()?;
     let is_new = |(name, value): &(String, String)| {
         !NOT_FROM_TOOL.contains(&name.as_str())
             && spec.raw_var(name).is_none_or(|known| known != value.as_str())
     };
-    variables.into_iter().filter(is_new).collect()
+    Some(variables.into_iter().filter(is_new).collect())
 }
 
 struct Chosen {
@@ -508,7 +517,7 @@ fn is(answer: &Answer, key: &str, value: &str) -> bool {
 /// A project of uv: it has a lock file, its own or that of the workspace around it, or a table of settings.
 fn is_uv_project(project: &Project) -> bool {
     let text = std::fs::read_to_string(project.root.join("pyproject.toml")).unwrap_or_default();
-    let has_settings = text.lines().any(|line| line.trim_start().starts_with("[tool.uv"));
+    let has_settings = has_table(&text, "tool.uv", &["build-backend"]);
     project.above.iter().any(|folder| folder.join("uv.lock").is_file()) || has_settings
 }
 

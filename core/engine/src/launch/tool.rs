@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::AgentSpec;
 use super::LaunchError;
-use super::declared::{Declared, declared, is_sdk};
+use super::declared::{Declared, declared, has_table, is_sdk};
 use super::environment::Environment;
 use super::interpreter::on_path;
 use super::plan::Origin;
@@ -59,16 +59,20 @@ impl Managed {
     fn in_folder(folder: &Path) -> Option<Self> {
         let pyproject = folder.join("pyproject.toml");
         let text = fs::read_to_string(&pyproject).unwrap_or_default();
-        let has_table = |start: &str| text.lines().any(|line| line.trim_start().starts_with(start));
         let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-        let table = |start: &str| has_table(start).then(|| pyproject.clone());
+        let table = |name: &str, build: &[&str]| has_table(&text, name, build).then(|| pyproject.clone());
         let by = |tool, mark: Option<PathBuf>| Some(Self { tool, mark: mark?, name: None });
-        by(Tool::Poetry, file("poetry.lock").or_else(|| table("[tool.poetry")))
+        by(Tool::Poetry, file("poetry.lock").or_else(|| table("tool.poetry", &[])))
             .or_else(|| {
-                by(Tool::Pdm, file(".pdm-python").or_else(|| file("pdm.lock")).or_else(|| table("[tool.pdm")))
+                by(
+                    Tool::Pdm,
+                    file(".pdm-python")
+                        .or_else(|| file("pdm.lock"))
+                        .or_else(|| table("tool.pdm", &["version", "build"])),
+                )
             })
             .or_else(|| by(Tool::Pipenv, file("Pipfile")))
-            .or_else(|| by(Tool::Hatch, file("hatch.toml").or_else(|| table("[tool.hatch.envs"))))
+            .or_else(|| by(Tool::Hatch, file("hatch.toml").or_else(|| table("tool.hatch.envs", &[]))))
             .or_else(|| {
                 let mark = file("environment.yml").or_else(|| file("environment.yaml"))?;
                 let name = name_in(&mark)?;

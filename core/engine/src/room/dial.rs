@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use greenroom_os::read_fifo;
 use greenroom_protocol::{Code, Error, Secret};
 use http::Uri;
 use hyper::rt::{Read, Write};
@@ -284,13 +285,24 @@ pub(super) fn certificates(ca: &str) -> Result<Vec<u8>, Error> {
 /// The most bytes of a file's name that are taken for one.
 const LONGEST_PATH: usize = 1024;
 
-/// The certificates of authorities, in PEM, that are in a file.
+/// The most of a named pipe with certificates, in bytes: each system's own list has less than one MiB.
+const LARGEST_CA: u64 = 16 << 20;
+
+/// The certificates of authorities, in PEM, that are in a file, or in a named pipe that something fills.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`], which names the file.
 pub fn read_ca(file: &Path) -> Result<Vec<u8>, Error> {
     let of = format!(" in {}", file.display());
-    let pem = std::fs::read(file).map_err(|error| unusable(&of, &error.to_string()))?;
+    let failed = |error: io::Error| unusable(&of, &error.to_string());
+    let kind = std::fs::metadata(file).map_err(failed)?.file_type();
+    let pem = match read_fifo(file, kind, LARGEST_CA) {
+        Some(read) => read,
+        None if kind.is_file() || kind.is_dir() => std::fs::read(file),
+        // To read a device may have no end.
+        None => return Err(unusable(&of, "it is no file")),
+    };
+    let pem = pem.map_err(failed)?;
     authorities(&pem).map_err(|why| unusable(&of, &why))?;
     Ok(pem)
 }
@@ -631,6 +643,28 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn authorities_in_a_named_pipe_are_read_within_a_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let begun = std::time::Instant::now();
+        let error = read_ca(&path).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(error.code, Code::InvalidArgument);
+        for words in ["ca.pem", "named pipe, and nothing wrote to it within 3 s"] {
+            assert!(error.message.contains(words), "{error}");
+        }
+        let pem = rcgen::generate_simple_self_signed(["livekit.test".to_owned()]).unwrap().cert.pem();
+        let (to, text) = (path.clone(), pem.clone());
+        let writer = std::thread::spawn(move || std::fs::write(to, text));
+        assert_eq!(read_ca(&path).unwrap(), pem.as_bytes());
+        writer.join().unwrap().unwrap();
+        let error = read_ca(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.message.contains("it is no file"), "{error}");
+    }
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()

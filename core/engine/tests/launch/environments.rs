@@ -433,7 +433,7 @@ fn uv_with(machine: &Machine, option: &str) {
         "bin/uv",
         &format!(
             "echo \"$*\" >> uv.args\ncase \" $* \" in *' {option} '*) echo greenroom-sdk=1.9.0 ;; *) echo greenroom-sdk= ;; esac\n\
-             echo greenroom-executable=/env/bin/python3"
+             echo greenroom-executable=/env/bin/python3\necho greenroom-environment='{{}}'"
         ),
     );
 }
@@ -530,4 +530,44 @@ async fn question_is_in_no_error() {
     let within = std::time::Duration::from_millis(200);
     let error = Plan::detect(&machine.spec(), within).await.expect_err("too slow");
     check(&error, Code::Timeout, &["bin/python3`"]);
+}
+
+#[tokio::test]
+async fn question_to_node_is_in_no_error() {
+    let machine = Machine::new();
+    machine.file("work/main.js", "");
+    machine.program("bin/node", "exec /bin/sleep 300");
+    let within = std::time::Duration::from_millis(200);
+    let error = Plan::detect(&machine.spec(), within).await.expect_err("too slow");
+    check(&error, Code::Timeout, &["bin/node`"]);
+    assert!(!error.to_string().contains("ts-nocheck") && !error.to_string().contains('\n'), "{error}");
+    // A Deno, which evaluates by a word instead of a flag.
+    machine.program("bin/node", "case $1 in --version) echo deno 2.0.0 ;; eval) exec /bin/sleep 300 ;; esac");
+    let error = Plan::detect(&machine.spec(), 3 * within).await.expect_err("too slow");
+    check(&error, Code::Timeout, &["bin/node`"]);
+    assert!(!error.to_string().contains("ts-nocheck") && !error.to_string().contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn large_environment_of_a_tool_is_kept_and_a_broken_one_refused() {
+    let machine = Machine::new();
+    machine.file("work/agent.py", "");
+    machine.file("work/uv.lock", "");
+    let uv = |environment: &str| {
+        machine.program(
+            "bin/uv",
+            &format!("echo greenroom-sdk=1.9.0\necho greenroom-executable=/env/bin/python3\n{environment}"),
+        );
+    };
+    // 1 MiB, in what the shell itself can print.
+    uv("printf 'greenroom-environment={\"FROM_TOOL\": \"'\nprintf '%01048576d' 0\necho '\"}'");
+    let plan = Plan::detect(&machine.spec(), LONG).await.expect("it is found");
+    let set = plan.env.iter().find(|(name, _)| name == "FROM_TOOL").expect("what the tool sets");
+    assert_eq!(set.1.len(), 1 << 20);
+    for broken in ["echo 'greenroom-environment={\"FROM_TOOL\": \"C4n4ry'", ""] {
+        uv(broken);
+        let error = Plan::detect(&machine.spec(), LONG).await.expect_err("it is cut off");
+        check(&error, Code::InterpreterNotFound, &["bin/uv", "4 MiB", "--python"]);
+        assert!(!error.to_string().contains("C4n4ry"), "{error}");
+    }
 }

@@ -218,7 +218,9 @@ impl Failure<'_> {
             self.tail.iter().position(|line| line.contains("SyntaxError: Invalid or unexpected token"))?;
         let source = self.tail[..at].iter().rev().find(|line| line.trim_start().starts_with('@'))?;
         self.place()?;
-        Some(format!("Node does not run decorators: {}{}", source.trim(), self.at()))
+        // Its name alone: its arguments, and what follows, may hold a secret.
+        let name = source.trim().split(|c: char| c == '(' || c.is_whitespace()).next().unwrap_or_default();
+        Some(format!("Node does not run decorators: {name}{}", self.at()))
     }
 
     /// A package whose folder is there, and whose files are not: an installation that was cut
