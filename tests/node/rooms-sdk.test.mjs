@@ -167,7 +167,7 @@ test('a send that fails raises at whoever waits for it, and ends a session that 
     assert.match(error.message, /could not send to "agent": no more of it/);
     return error instanceof greenroom.IoError;
   });
-  await assert.rejects(session.ping(), greenroom.IoError);
+  await assert.rejects(session.ping(), greenroom.AgentGone);
   await transport.close();
   await session.close();
 });
