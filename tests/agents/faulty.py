@@ -1,14 +1,18 @@
 """An agent that ends or misbehaves, each way by a word: tests say it and look at what is known of it.
 
-Its LLM is a script. A word of `TOOL_CALLS` calls tools; with `START` in the environment it fails before it is ready.
+Its LLM is a script. A word of `TOOL_CALLS` calls tools; with `START` in the environment it fails before it is ready,
+or is set up in another way.
 """
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
+import types
 from typing import Any
+from unittest.mock import MagicMock
 from uuid import uuid4
 
 from livekit.agents import (
@@ -40,6 +44,14 @@ if sys.version_info < (3, 11):
 START = os.environ.get("START", "")
 if START == "exit at import":
     sys.exit("no configuration")
+if START == "quiet":
+    # The author wants no more of the SDK's log.
+    logging.getLogger("livekit.agents").setLevel(logging.WARNING)
+if START == "other room":
+    # An SDK whose stand-in for a room has changed.
+    mock_room = types.ModuleType("mock_room")
+    vars(mock_room)["create_mock_room"] = MagicMock
+    sys.modules["livekit.agents.ipc.mock_room"] = mock_room
 
 # The words that open what the user says, and the tools that the LLM then calls.
 TOOL_CALLS = {

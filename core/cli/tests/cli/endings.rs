@@ -154,6 +154,24 @@ fn python_end_call_tool_of_the_sdk_hangs_up() {
 }
 
 #[test]
+fn python_agent_with_a_quiet_logger_hangs_up() {
+    for (text, goodbye) in [("end call", "The tool said: say goodbye"), ("tool job shutdown", "goodbye")] {
+        let Some(agent) = Agent::python() else { return };
+        agent.fails("quiet", &[]).ok();
+        let log = std::fs::read_to_string(agent.status().ok().json()["log_path"].as_str().unwrap()).unwrap();
+        assert!(!log.contains("initializing job runner"), "the logger is quiet: {log}");
+        hangs_up(&agent, text, goodbye);
+    }
+}
+
+#[test]
+fn python_agent_with_a_quiet_logger_dies_and_is_named_at_once() {
+    let Some(agent) = Agent::python() else { return };
+    agent.fails("quiet", &[]).ok();
+    dies(&agent, "tool stop loop", "event loop has ended", "RuntimeError: Event loop stopped before");
+}
+
+#[test]
 fn node_tool_that_ends_the_job_hangs_up() {
     let Some(agent) = Agent::node() else { return };
     hangs_up(&agent.started(), "tool job shutdown", "job_shutdown");
@@ -367,6 +385,14 @@ fn python_stand_in_has_what_was_given() {
     let known = "mock_user|Ada|{\"tier\": \"gold\"}|{'sip.phoneNumber': '+15550100'}|lobby|from the dispatch";
     agent.say("tool read participant").ok().printed(known);
     agent.run(&["end"]).ok();
+}
+
+#[test]
+fn python_stand_in_that_the_sdk_does_not_take_ends_the_start() {
+    let Some(agent) = Agent::python() else { return };
+    agent.fails("other room", &["--participant-name", "Ada", "--room-name", "lobby"]).code(3).told(
+        "this release of livekit-agents gives no way to set what was given for the participant and room",
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! What the SDKs log of the life of a job and its session.
+//! What is reported of the life of a job and its session.
 //!
-//! livekit-agents runs the job in a thread of the agent's process and logs at DEBUG level in console mode,
-//! so the lines are there unless the agent's author turns them off. @livekit/agents logs the end of a
-//! session at INFO level.
+//! livekit-agents runs the job in a thread of the agent's process. `prepare.py` reports from there, on
+//! lines with a mark that only the launcher knows. Where it cannot, the SDK's log is the fallback: at
+//! DEBUG level in console mode, unless the agent's author turns that off. @livekit/agents logs the end
+//! of a session at INFO level.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,15 +33,34 @@ pub struct SessionEnd {
     pub error: Option<String>,
 }
 
+/// A report of `prepare.py`.
+#[derive(Debug, Deserialize)]
+struct Report {
+    job_thread: Option<u32>,
+    job_ends: Option<String>,
+    #[serde(default)]
+    entrypoint_returned: bool,
+    session_end: Option<SessionEnd>,
+}
+
 impl Lifecycle {
+    /// Takes account of a report, as JSON. Returns whether it held anything new.
+    pub(super) fn take_report(&mut self, report: &str, is_alive: impl Fn(u32) -> bool) -> bool {
+        let Ok(report) = serde_json::from_str::<Report>(report) else { return false };
+        let is_new = [
+            fill(&mut self.job_thread, report.job_thread.filter(|thread| is_alive(*thread))),
+            fill(&mut self.job_ends, report.job_ends),
+            fill(&mut self.session_end, report.session_end),
+            report.entrypoint_returned && !std::mem::replace(&mut self.entrypoint_returned, true),
+        ];
+        is_new.contains(&true)
+    }
+
     /// Takes account of a line of the log, without terminal codes. Returns whether it told of anything. `is_alive` tells
     /// whether the system knows a thread: one that it does not is in another namespace, and says nothing.
     pub(super) fn take(&mut self, line: &str, is_alive: impl Fn(u32) -> bool) -> bool {
         if self.take_field_of_end(line) {
             return true;
-        }
-        if line == "greenroom: the entrypoint returned without a session" {
-            return !std::mem::replace(&mut self.entrypoint_returned, true);
         }
         if let Some(fields) = fields_after(line, "livekit.agents initializing job runner ") {
             return fill(&mut self.job_thread, number(&fields, "tid").filter(|thread| is_alive(*thread)));
@@ -133,6 +153,27 @@ mod tests {
         assert_eq!(lifecycle.job_thread, Some(8016));
         assert_eq!(lifecycle.job_ends.as_deref(), Some("done"));
         assert_eq!(lifecycle.session_end, end("user_initiated", None));
+    }
+
+    #[test]
+    fn reports_come_before_the_log() {
+        let mut lifecycle = Lifecycle::default();
+        let alive = |thread| thread == 8016;
+        assert!(lifecycle.take_report("{\"job_thread\": 8016}", alive));
+        assert!(
+            lifecycle
+                .take_report("{\"session_end\": {\"reason\": \"error\", \"error\": \"no model\"}}", alive)
+        );
+        assert!(lifecycle.take_report("{\"job_ends\": \"done\"}", alive));
+        assert!(lifecycle.take_report("{\"entrypoint_returned\": true}", alive));
+        assert!(!lifecycle.take_report("{\"entrypoint_returned\": true}", alive), "once");
+        assert!(!lifecycle.take_report("{broken", alive));
+        let logged = "DEBUG livekit.agents session closed {\"reason\": \"job_shutdown\", \"error\": null}";
+        assert!(!lifecycle.take(logged, alive));
+        assert_eq!(lifecycle.job_thread, Some(8016));
+        assert_eq!(lifecycle.job_ends.as_deref(), Some("done"));
+        assert!(lifecycle.entrypoint_returned);
+        assert_eq!(lifecycle.session_end, end("error", Some("no model")));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::LaunchError;
 use super::lifecycle::Lifecycle;
+use super::process::BOOTSTRAP_SAYS;
 
 /// What either SDK logs when the job cannot go on: Python's as a field of a log line (its process lives on), Node's
 /// as its last words.
@@ -73,6 +74,7 @@ impl LogFile {
 #[derive(Clone, Debug)]
 pub struct AgentLog {
     path: Arc<Path>,
+    is_temporary: bool,
     state: Arc<Mutex<State>>,
     marker: watch::Receiver<Option<&'static str>>,
     lifecycle: watch::Receiver<Lifecycle>,
@@ -124,6 +126,11 @@ impl AgentLog {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file, unless it goes with the agent.
+    pub fn kept_path(&self) -> Option<&Path> {
+        (!self.is_temporary).then_some(&*self.path)
     }
 
     /// The last lines, at most 40 and 16 KiB, as [`LogEvent::Line`] has them.
@@ -192,20 +199,28 @@ pub(super) struct LogReader {
 }
 
 impl LogReader {
-    pub(super) fn start(output: PipeReader, to: LogFile) -> io::Result<(Self, AgentLog)> {
+    /// Lines with `mark` are reports of `prepare.py`: the file has them, followers and the tail do not.
+    pub(super) fn start(output: PipeReader, to: LogFile, mark: &str) -> io::Result<(Self, AgentLog)> {
         let (stopped, stop) = io::pipe()?;
         let (marker_seen, marker) = watch::channel(None);
         let (lifecycle_seen, lifecycle) = watch::channel(Lifecycle::default());
         let (followers, _) = broadcast::channel(FOLLOWER_LINES);
         let state =
             State { tail: VecDeque::new(), tail_bytes: 0, write_error: None, followers: Some(followers) };
-        let log = AgentLog { path: to.path.into(), state: Arc::new(Mutex::new(state)), marker, lifecycle };
+        let log = AgentLog {
+            path: to.path.into(),
+            is_temporary: to.is_temporary,
+            state: Arc::new(Mutex::new(state)),
+            marker,
+            lifecycle,
+        };
         let mut pump = Pump {
             log: log.clone(),
             file: to.file,
             lines: Lines::default(),
             markers: Markers::new(),
             lifecycle: lifecycle_seen,
+            report: format!("{BOOTSTRAP_SAYS}{mark} "),
         };
         let reader = std::thread::Builder::new().name("greenroom-log".into()).stack_size(128 * 1024);
         reader.spawn(move || {
@@ -228,6 +243,8 @@ struct Pump {
     lines: Lines,
     markers: Markers,
     lifecycle: watch::Sender<Lifecycle>,
+    /// How reports begin.
+    report: String,
 }
 
 impl Pump {
@@ -264,6 +281,14 @@ impl Pump {
     }
 
     fn publish(&self, line: &str) {
+        // Behind a line that was not ended yet, too.
+        if let Some((line, report)) = line.split_once(&self.report) {
+            self.lifecycle.send_if_modified(|lifecycle| lifecycle.take_report(report, thread_exists));
+            if !line.is_empty() {
+                self.publish(line);
+            }
+            return;
+        }
         self.lifecycle.send_if_modified(|lifecycle| lifecycle.take(line, thread_exists));
         let line: Arc<str> = line.into();
         let mut state = self.log.state();

@@ -25,6 +25,9 @@ const PREPARE_VARIABLE: &str = "GREENROOM_PREPARE";
 /// Carries the stand-in for a room to the preparation, as JSON.
 const STAND_IN_VARIABLE: &str = "GREENROOM_STAND_IN";
 
+/// Carries the mark by which reports of the preparation are told from what the agent prints.
+const MARK_VARIABLE: &str = "GREENROOM_MARK";
+
 /// Runs the preparation and the bootstrap. Before that it takes the current folder, which `-c` puts first, out of the module path: nothing
 /// of the project may hide a module from the bootstrap.
 const RUN_BOOTSTRAP: &str = "import os, sys; sys.path[0] or sys.path.pop(0); \
@@ -171,7 +174,8 @@ impl Plan {
     }
 
     /// The command that [`argv`](Self::argv) tells, in the project's folder, with the agent's environment.
-    pub(super) fn command(&self, address: SocketAddr) -> Command {
+    /// `mark` stands on each report of the preparation.
+    pub(super) fn command(&self, address: SocketAddr, mark: &str) -> Command {
         let argv = self.argv(address);
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).current_dir(&self.project_dir);
@@ -181,7 +185,10 @@ impl Plan {
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         if self.kind == Kind::Python && !self.runs_a_module() {
-            command.env(BOOTSTRAP_VARIABLE, BOOTSTRAP).env(PREPARE_VARIABLE, PREPARE);
+            command
+                .env(BOOTSTRAP_VARIABLE, BOOTSTRAP)
+                .env(PREPARE_VARIABLE, PREPARE)
+                .env(MARK_VARIABLE, mark);
             if let Some(given) = self.stand_in.as_ref().and_then(|given| serde_json::to_string(given).ok()) {
                 command.env(STAND_IN_VARIABLE, given);
             }

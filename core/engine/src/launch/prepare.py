@@ -5,20 +5,30 @@ Its import hook touches what the SDK puts in place of a room, and no file of the
 - The stand-ins for participant, room and job get the values that were given.
 - Text with a lone surrogate is sent with U+FFFD in its place: the SDK fails to encode it, and with it the whole
   history.
-- An entrypoint that returns and has started nothing is told of, since nothing else ever would.
+- The job's thread, the end of the session and the end of the job are reported, whatever the agent's author does with
+  the SDK's logger.
+- An entrypoint that returns and has started nothing is reported, since nothing else ever would.
 
-Each part is left out where the SDK has changed so that it does not fit. Lines that begin with `greenroom: ` are read by
-the launcher.
+Where the SDK has changed so that a part does not fit, the part is left out. A part that given values need ends the
+start instead. Lines that begin with `greenroom: ` are read by the launcher.
 """
 
 import asyncio
 import contextlib
 import functools
 import importlib.machinery
+import importlib.util
 import inspect
 import json
 import os
 import sys
+import threading
+
+MOCK_ROOM = "livekit.agents.ipc.mock_room"
+JOB = "livekit.agents.ipc.job_proc_lazy_main"
+
+# Of an error, the report has the beginning: the launcher cuts long lines.
+ERROR_CHARS = 1000
 
 
 def clean(value):
@@ -64,40 +74,141 @@ def prepare_remote_session(module):
             setattr(host, name, tolerant(method))
 
 
-def prepare_mock_room(module, given):
-    participant, room = given.get("participant") or {}, given.get("room") or {}
-    create = module.create_mock_room
+class StandIn:
+    """The values given for participant, room and job."""
 
-    @functools.cache
-    def create_mock_room():
-        mock = create()
+    def __init__(self, given):
+        self.participant = given.get("participant") or {}
+        self.room = given.get("room") or {}
+        self.job = {"metadata": given["job_metadata"]} if "job_metadata" in given else {}
+        self.in_mock_room = named(participant=self.participant, room=self.room)
+        self.in_job = named(room=self.room, job=self.job)
+        self.has_room = False
+
+    def prepare_mock_room(self, module):
+        create = module.create_mock_room
+
+        @functools.cache
+        def create_mock_room():
+            mock = create()
+            with refusal(self.in_mock_room):
+                self.fill_mock_room(mock)
+            self.has_room = True
+            return mock
+
+        module.create_mock_room = create_mock_room
+
+    def fill_mock_room(self, mock):
         for name in ("name", "metadata"):
-            if name in room:
-                setattr(mock, name, room[name])
-        if participant:
+            if name in self.room:
+                setattr(mock, name, self.room[name])
+        if self.participant:
             (known,) = mock.remote_participants.values()
             # What is not given is as it is for a participant whose token says nothing of it.
             for name, default in (("name", ""), ("metadata", ""), ("attributes", {})):
-                setattr(known, name, participant.get(name, default))
-            known.identity = participant.get("identity", known.identity)
-        return mock
+                setattr(known, name, self.participant.get(name, default))
+            known.identity = self.participant.get("identity", known.identity)
 
-    module.create_mock_room = create_mock_room
+    def prepare_job(self, module):
+        start = module._JobProc._start_job
+
+        @functools.wraps(start)
+        def start_job(job_proc, msg):
+            with refusal(self.in_job):
+                self.fill_job(msg.running_job.job)
+            started = start(job_proc, msg)
+            if not self.has_room:
+                refuse(self.in_mock_room)
+            return started
+
+        module._JobProc._start_job = start_job
+
+    def fill_job(self, job):
+        if self.job:
+            job.metadata = self.job["metadata"]
+        if "name" in self.room:
+            job.room.name = self.room["name"]
+        if "metadata" in self.room:
+            job.room.metadata = self.room["metadata"]
+
+    def check_modules(self, _):
+        """The SDK's package is there; whether the modules are that take the values is to be seen now."""
+        for name, wanted in ((MOCK_ROOM, self.in_mock_room), (JOB, self.in_mock_room or self.in_job)):
+            with refusal(wanted):
+                if importlib.util.find_spec(name) is None:
+                    refuse(wanted)
 
 
-def prepare_job(module, given):
+def named(**parts):
+    return [name for name, part in parts.items() if part]
+
+
+@contextlib.contextmanager
+def refusal(wanted):
+    """Ends the start where what was given cannot be set, instead of going on without."""
+    try:
+        yield
+    except Exception:
+        refuse(wanted)
+        raise
+
+
+def refuse(wanted):
+    if wanted:
+        what = " and ".join(wanted)
+        tell(
+            f"unfit: this release of livekit-agents gives no way to set what was given for the {what}; leave that out, "
+            "or run the agent in a room"
+        )
+        os._exit(1)
+
+
+def prepare_session(module):
+    """The close event of a session has its reason and error, and is emitted once."""
+    session = getattr(module, "LiveSession", None) or module.AgentSession
+    emit = session.emit
+
+    @functools.wraps(emit)
+    def emit_reported(self, event, *args, **kwargs):
+        if event == "close":
+            with contextlib.suppress(Exception):
+                report(session_end=end_of(*args))
+        return emit(self, event, *args, **kwargs)
+
+    session.emit = emit_reported
+
+
+def end_of(closed):
+    reason = getattr(closed.reason, "value", closed.reason)
+    error = closed.error
+    if error is not None:
+        # The SDK's errors of its models carry the exception.
+        cause = getattr(error, "error", None) or error
+        name = f"{type(cause).__name__}: " if isinstance(cause, BaseException) else ""
+        error = f"{name}{cause}"[:ERROR_CHARS]
+    return {"reason": str(reason), "error": error}
+
+
+def prepare_exit(module):
+    """The job makes this message when it shuts down, before its callbacks."""
+    exiting = module.Exiting
+
+    @functools.wraps(exiting, updated=())
+    def exiting_reported(*args, **kwargs):
+        message = exiting(*args, **kwargs)
+        with contextlib.suppress(Exception):
+            report(job_ends=str(message.reason)[:ERROR_CHARS])
+        return message
+
+    module.Exiting = exiting_reported
+
+
+def prepare_entrypoint(module):
     start = module._JobProc._start_job
 
     @functools.wraps(start)
     def start_job(self, msg):
-        job = msg.running_job.job
-        if "job_metadata" in given:
-            job.metadata = given["job_metadata"]
-        room = given.get("room") or {}
-        if "name" in room:
-            job.room.name = room["name"]
-        if "metadata" in room:
-            job.room.metadata = room["metadata"]
+        report(job_thread=threading.get_native_id())
         self._job_entrypoint_fnc = watched(self._job_entrypoint_fnc, self)
         return start(self, msg)
 
@@ -119,7 +230,7 @@ def watched(entrypoint, job):
         has_session = getattr(ctx, "_primary_agent_session", True) is not None
         is_over = getattr(job, "_ctx_shutdown_called", False)
         if not has_session and not is_over and not asyncio.all_tasks() - before:
-            tell("the entrypoint returned without a session")
+            report(entrypoint_returned=True)
         return result
 
     return watched_entrypoint
@@ -129,6 +240,16 @@ def tell(text):
     print(f"greenroom: {text}", file=sys.stderr, flush=True)
 
 
+def report(**fields):
+    """Reports to the launcher, which believes lines with its mark alone.
+
+    One write, so that no other thread's line gets into it, and to the system's stderr, whatever `sys.stderr` is.
+    """
+    if MARK:
+        with contextlib.suppress(OSError):
+            os.write(2, f"greenroom: {MARK} {json.dumps(fields)}\n".encode())
+
+
 class Preparation:
     """Prepares a module as soon as it was imported."""
 
@@ -136,8 +257,8 @@ class Preparation:
         self.parts = parts
 
     def find_spec(self, name, path=None, target=None):
-        prepare = self.parts.get(name)
-        if prepare is None:
+        prepares = self.parts.get(name)
+        if prepares is None:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
@@ -145,22 +266,40 @@ class Preparation:
 
             def load_and_prepare(module):
                 load(module)
-                # An SDK that has changed works without.
-                with contextlib.suppress(AttributeError, TypeError):
-                    prepare(module)
+                for prepare in prepares:
+                    # An SDK that has changed works without.
+                    with contextlib.suppress(AttributeError, TypeError):
+                        prepare(module)
 
             spec.loader.exec_module = load_and_prepare
         return spec
 
 
+def needed(prepare, wanted):
+    """The same, which ends the start where it fails."""
+
+    def prepare_or_refuse(module):
+        with refusal(wanted):
+            prepare(module)
+
+    return prepare_or_refuse
+
+
 def main():
-    given = json.loads(os.environ.pop("GREENROOM_STAND_IN", None) or "{}")
     parts = {
-        "livekit.agents.voice.remote_session": prepare_remote_session,
-        "livekit.agents.ipc.mock_room": lambda module: prepare_mock_room(module, given),
-        "livekit.agents.ipc.job_proc_lazy_main": lambda module: prepare_job(module, given),
+        "livekit.agents.voice.remote_session": [prepare_remote_session],
+        "livekit.agents.voice.agent_session": [prepare_session],
+        JOB: [prepare_entrypoint, prepare_exit],
     }
+    given = StandIn(json.loads(os.environ.pop("GREENROOM_STAND_IN", None) or "{}"))
+    wanted = given.in_mock_room or given.in_job
+    parts[MOCK_ROOM] = [needed(given.prepare_mock_room, given.in_mock_room)]
+    if wanted:
+        parts[JOB].append(needed(given.prepare_job, wanted))
+        parts["livekit.agents"] = [given.check_modules]
     sys.meta_path.insert(0, Preparation(parts))
 
+
+MARK = os.environ.pop("GREENROOM_MARK", None)
 
 main()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -40,6 +41,9 @@ const NODE_AT_MOST: Duration = Duration::from_secs(5);
 pub(super) const BOOTSTRAP_SAYS: &str = "greenroom: ";
 const NOT_AN_AGENT: &str = "not an agent:";
 
+/// How the line of `prepare.py` begins where the SDK does not take a value that was given.
+const UNFIT: &str = "unfit:";
+
 /// An agent that runs, in a session and group of its own, under a guard that kills the group should this process
 /// end in whatever way.
 ///
@@ -63,9 +67,10 @@ impl AgentProcess {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(plan: &Plan, address: SocketAddr, log: LogFile) -> Result<Self, LaunchError> {
-        let spawned = Child::spawn(plan.command(address), log.to_remove());
+        let mark = random_mark()?;
+        let spawned = Child::spawn(plan.command(address, &mark), log.to_remove());
         let (child, output) = spawned.map_err(|error| not_started(&plan.program.to_string_lossy(), error))?;
-        let (reader, log) = LogReader::start(output, log)
+        let (reader, log) = LogReader::start(output, log, &mark)
             .map_err(|error| LaunchError::io("the agent's log cannot be read", error))?;
         Ok(Self {
             child,
@@ -286,8 +291,7 @@ impl Failure {
 
     /// What the bootstrap of a Python agent printed about the failure.
     fn bootstrap_says(&self) -> impl Iterator<Item = &str> {
-        let said = self.tail.iter().filter_map(|line| line.strip_prefix(BOOTSTRAP_SAYS));
-        said.filter(|line| !line.starts_with("the entrypoint returned"))
+        self.tail.iter().filter_map(|line| line.strip_prefix(BOOTSTRAP_SAYS))
     }
 
     /// The last lines, and where the rest is.
@@ -302,6 +306,9 @@ impl fmt::Display for Failure {
         let why_no_agent = self.bootstrap_says().find_map(|line| line.strip_prefix(NOT_AN_AGENT));
         if let Some(why) = why_no_agent.map(str::trim).filter(|why| !why.is_empty()) {
             return write!(f, "{entry} {why}");
+        }
+        if let Some(why) = self.bootstrap_says().find_map(|line| line.strip_prefix(UNFIT)) {
+            return write!(f, "{entry} cannot be started as asked:{why}");
         }
         if self.is_no_agent() {
             return match self.kind {
@@ -348,6 +355,14 @@ impl fmt::Display for Failure {
         }
         self.bootstrap_says().chain(self.way_out.as_deref()).try_for_each(|hint| write!(f, "; {hint}"))
     }
+}
+
+/// What an agent cannot guess.
+fn random_mark() -> Result<String, LaunchError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| LaunchError::io("the system has no random numbers", io::Error::other(error)))?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
 }
 
 /// What stands behind an error that comes of the SDK's stand-in for a room.
