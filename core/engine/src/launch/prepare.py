@@ -13,16 +13,14 @@ Where the SDK has changed so that a part does not fit, the part is left out. A p
 start instead. Lines that begin with `greenroom: ` are read by the launcher.
 """
 
-import asyncio
+# Further modules are imported where they are used, after the agent's own: one that is imported here would be found
+# although a file of the project hides it.
 import contextlib
 import functools
 import importlib.machinery
 import importlib.util
-import inspect
-import json
 import os
 import sys
-import threading
 
 MOCK_ROOM = "livekit.agents.ipc.mock_room"
 JOB = "livekit.agents.ipc.job_proc_lazy_main"
@@ -67,6 +65,8 @@ def tolerant(encode):
 
 
 def prepare_remote_session(module):
+    import inspect
+
     module.encode_chat_item = tolerant(module.encode_chat_item)
     host = module.SessionHost
     for name, method in list(vars(host).items()):
@@ -208,6 +208,8 @@ def prepare_entrypoint(module):
 
     @functools.wraps(start)
     def start_job(self, msg):
+        import threading
+
         report(job_thread=threading.get_native_id())
         self._job_entrypoint_fnc = watched(self._job_entrypoint_fnc, self)
         return start(self, msg)
@@ -220,6 +222,9 @@ def watched(entrypoint, job):
 
     The SDK itself tells of a job that was shut down.
     """
+
+    import asyncio
+    import inspect
 
     @functools.wraps(entrypoint)
     async def watched_entrypoint(ctx):
@@ -245,6 +250,8 @@ def report(**fields):
 
     One write, so that no other thread's line gets into it, and to the system's stderr, whatever `sys.stderr` is.
     """
+    import json
+
     if MARK:
         with contextlib.suppress(OSError):
             os.write(2, f"greenroom: {MARK} {json.dumps(fields)}\n".encode())
@@ -285,13 +292,20 @@ def needed(prepare, wanted):
     return prepare_or_refuse
 
 
+def parsed(text):
+    import json
+
+    return json.loads(text)
+
+
 def main():
     parts = {
         "livekit.agents.voice.remote_session": [prepare_remote_session],
         "livekit.agents.voice.agent_session": [prepare_session],
         JOB: [prepare_entrypoint, prepare_exit],
     }
-    given = StandIn(json.loads(os.environ.pop("GREENROOM_STAND_IN", None) or "{}"))
+    values = os.environ.pop("GREENROOM_STAND_IN", None)
+    given = StandIn(parsed(values) if values else {})
     wanted = given.in_mock_room or given.in_job
     parts[MOCK_ROOM] = [needed(given.prepare_mock_room, given.in_mock_room)]
     if wanted:
