@@ -51,9 +51,9 @@ impl Answer {
 pub(super) async fn ask(command: Command, deadline: Deadline) -> Result<Answer, LaunchError> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     // Without the program that it evaluates, which is ours, and the flag before that.
-    let program = words.iter().position(|word| word.as_encoded_bytes().contains(&b'\n'));
-    let shown =
-        words.iter().take(program.map_or(words.len(), |at| at - 1)).map(|word| word.to_string_lossy());
+    let question = words.iter().rposition(|word| word.as_encoded_bytes().contains(&b'\n'));
+    let end = question.filter(|at| *at > 1).map_or(words.len(), |at| at - 1);
+    let shown = words.iter().take(end).map(|word| word.to_string_lossy());
     let shown = shown.collect::<Vec<_>>().join(" ");
     let (child, output) = Child::spawn(command, None).map_err(|error| not_started(&shown, error))?;
     let reading =
