@@ -53,6 +53,7 @@ const ONLY_NODE = {
     EventListener: 'of `on`',
     EventType: 'of Event<T>',
     EventsOptions: 'keyword arguments in Python',
+    StandInParticipant: 'a mapping in Python',
     AgentSessionLike: "the SDK's own type in Python",
     AttachOptions: 'keyword arguments in Python',
     AuditDecision: 'of AuditLine',
