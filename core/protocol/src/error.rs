@@ -114,7 +114,11 @@ impl Error {
         let known = KNOWN.into_iter().find(|known| text.starts_with(known));
         // These come from our own types. A value may say `expected` too, so the last one counts.
         let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+        // A word such as `slow` is a mistyped choice, which the error names.
+        let is_word = |word: &str| word.len() <= 12 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let variant = text.strip_prefix("unknown variant `").and_then(|rest| rest.split('`').next());
         let why = match (known, expected) {
+            _ if variant.is_some_and(is_word) => text,
             // The name of a field is no value.
             _ if ["missing", "duplicate", "unknown"]
                 .iter()
@@ -168,6 +172,7 @@ mod tests {
             ("{\"port\": 48151623}", "invalid value, expected u16 at line 1"),
             ("{\"attributes\": \"k=CANARY\"}", "invalid type, expected a map"),
             ("{\"kind\": \"CANARY\"}", "unknown variant, expected `Plain`"),
+            ("{\"kind\": \"slow\"}", "unknown variant `slow`, expected `Plain`"),
             ("{\"dance\": 1}", "unknown field `dance`, expected one of `port`, `kind`, `attributes`"),
             ("CANARY", "it is no JSON at line 1 column 1"),
         ] {
