@@ -297,7 +297,8 @@ async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> Over {
             Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
         }
         () = sleep(APART) => {
-            let how = format!("the agent is gone: {how}, though its process still ran{}", why(process));
+            let (why, next) = (why(process), next_step(process));
+            let how = format!("the agent is gone: {how}, though its process still ran{why}; {next}");
             let error = Error::new(Code::AgentGone, how);
             Over { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
         }
@@ -315,7 +316,8 @@ async fn job_died(shared: &Shared, process: &AgentProcess) -> Over {
     if let Some(end) = process.shut_down() {
         return hung_up(shared, reason_of(&end), end.error);
     }
-    let how = format!("the agent's event loop has ended, though its process still runs{}", why(process));
+    let (why, next) = (why(process), next_step(process));
+    let how = format!("the agent's event loop has ended, though its process still runs{why}; {next}");
     let error = Error::new(Code::AgentGone, how);
     Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
 }
@@ -345,6 +347,14 @@ fn reason_of(end: &SessionEnd) -> SessionCloseReason {
 /// The exception that the log tells of, to stand behind what happened.
 fn why(process: &AgentProcess) -> String {
     process.headline().map(|headline| format!(": {headline}")).unwrap_or_default()
+}
+
+/// What to do about an agent that is gone.
+fn next_step(process: &AgentProcess) -> String {
+    match process.log().kept_path() {
+        Some(path) => format!("start a new session; the agent's log is {}", path.display()),
+        None => "start a new session, with a log file to keep what the agent prints".to_owned(),
+    }
 }
 
 pub(crate) fn close(shared: &Shared, over: Over) {

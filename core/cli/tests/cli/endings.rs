@@ -315,7 +315,7 @@ fn python_loop_that_stops_between_turns_ends_the_session() {
     let agent = agent.started();
     agent.say("tool stop later").ok();
     eventually("the session has ended", || agent.status().json()["state"] == "ended");
-    agent.say("hello").code(3).told("event loop has ended");
+    agent.say("hello").code(3).told("event loop has ended").told("start a new session; the agent's log is /");
 }
 
 #[test]
