@@ -147,6 +147,19 @@ class FaultyAgent(Agent):
         return "never"
 
     @function_tool
+    async def block_later(self) -> str:
+        """Block the event loop for ten seconds, after the turn."""
+        asyncio.get_running_loop().call_later(2, time.sleep, 10)
+        return "soon"
+
+    @function_tool
+    async def stop_later(self) -> str:
+        """Stop the event loop, after the turn."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(2, loop.stop)
+        return "soon"
+
+    @function_tool
     async def cancel_all(self) -> str:
         """Cancel every task of the event loop."""
         for task in asyncio.all_tasks():

@@ -22,7 +22,7 @@ use crate::voice::Recorder;
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_secs(1);
-/// How often a silent agent is looked at.
+/// How often the thread of an agent's job is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an agent may take to end that never was ready, or that does not answer: it has nothing to put in order.
 const ABRUPT_GRACE: Duration = Duration::from_millis(500);
@@ -194,13 +194,12 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
             }
             Err(over) => return over,
         };
-        let is_silent = shared.with(|state, now| state.controller.silence(now).is_some());
         let activity = tokio::select! {
             biased;
             activity = link.ready(to_write) => Some(activity),
             () = shared.wake.notified() => None,
             () = sleep_until(alarm.unwrap_or_else(tokio::time::Instant::now)), if alarm.is_some() => None,
-            () = sleep(LOOK), if is_silent => None,
+            () = sleep(LOOK), if process.job_is_visible() => None,
             _ = &mut exited, if !has_exited => {
                 has_exited = true;
                 Some(Ok(Activity::Readable))
@@ -225,8 +224,7 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
                 return gone(shared, process, &format!("its connection broke: {error}")).await;
             }
             Some(Ok(Activity::Writable)) => {}
-            // Pings wake this thread while a call waits.
-            None if process.job_has_died() => return job_died(process).await,
+            None if process.job_has_died() => return job_died(shared, process).await,
             None => {}
         }
         if let Some(error) = process.log().write_error() {
@@ -299,7 +297,8 @@ async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> Over {
             Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
         }
         () = sleep(APART) => {
-            let how = format!("the agent is gone: {how}, though its process still ran{}", why(process));
+            let (why, next) = (why(process), next_step(process));
+            let how = format!("the agent is gone: {how}, though its process still ran{why}; {next}");
             let error = Error::new(Code::AgentGone, how);
             Over { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
         }
@@ -307,10 +306,18 @@ async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> Over {
 }
 
 /// The thread that ran the agent's job has ended, and nothing closes its connection.
-async fn job_died(process: &AgentProcess) -> Over {
+async fn job_died(shared: &Shared, process: &AgentProcess) -> Over {
     // What its end printed is on its way.
     sleep(Duration::from_millis(100)).await;
-    let how = format!("the agent's event loop has ended, though its process still runs{}", why(process));
+    // A job that has ended as it should needs no loop any more.
+    if let Some((reason, error)) = shared.with(|state, _| state.controller.session_end().cloned()) {
+        return hung_up(shared, reason, error);
+    }
+    if let Some(end) = process.shut_down() {
+        return hung_up(shared, reason_of(&end), end.error);
+    }
+    let (why, next) = (why(process), next_step(process));
+    let how = format!("the agent's event loop has ended, though its process still runs{why}; {next}");
     let error = Error::new(Code::AgentGone, how);
     Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
 }
@@ -340,6 +347,14 @@ fn reason_of(end: &SessionEnd) -> SessionCloseReason {
 /// The exception that the log tells of, to stand behind what happened.
 fn why(process: &AgentProcess) -> String {
     process.headline().map(|headline| format!(": {headline}")).unwrap_or_default()
+}
+
+/// What to do about an agent that is gone.
+fn next_step(process: &AgentProcess) -> String {
+    match process.log().kept_path() {
+        Some(path) => format!("start a new session; the agent's log is {}", path.display()),
+        None => "start a new session, with a log file to keep what the agent prints".to_owned(),
+    }
 }
 
 pub(crate) fn close(shared: &Shared, over: Over) {

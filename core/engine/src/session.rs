@@ -162,6 +162,10 @@ pub(crate) struct State {
     ended: bool,
 }
 
+/// How long an agent's process may be silent between calls before it is pinged. A blocked event loop is thus
+/// reported within 5 s.
+const IDLE_PING_AFTER: Duration = Duration::from_secs(2);
+
 /// The way to the agent.
 pub(crate) enum Way {
     /// Its connection, which is written at once.
@@ -199,6 +203,8 @@ impl Session {
             voice.clock = audio.clock;
             voice.record |= audio.recording.is_some();
         }
+        // The process is ours alone, and a ping costs it nothing.
+        config.idle_ping_after.get_or_insert(IDLE_PING_AFTER);
         Self::begin(config, idle_timeout, move |shared| run::run(shared, options))
     }
 

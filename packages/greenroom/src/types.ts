@@ -269,7 +269,7 @@ export interface EventData {
   debug: { payload: unknown };
   /** The agent says that the session is over. */
   session_closed: { reason: SessionCloseReason; error?: string };
-  /** The agent does not answer while a call waits: its event loop is blocked, or the machine is very busy. */
+  /** The agent does not answer a ping: its event loop is blocked, or the machine is very busy. */
   agent_unresponsive: {
     /** For how long it has been silent. */
     silentMs: number;

@@ -285,6 +285,39 @@ fn node_blocked_loop_is_reported() {
     blocked_loop_is_reported(&agent.started());
 }
 
+/// The events of that type so far.
+fn of_type(agent: &Agent, name: &str) -> Vec<Value> {
+    agent.events().into_iter().filter(|event| event["type"] == name).collect()
+}
+
+/// A loop that a timer blocks between turns is reported while it is blocked, and again when it is back.
+fn loop_that_blocks_between_turns_is_reported(agent: &Agent) {
+    agent.say("tool block later").ok();
+    eventually("the silence is reported", || !of_type(agent, "agent_unresponsive").is_empty());
+    let first = &of_type(agent, "agent_unresponsive")[0];
+    assert!(first["silent_ms"].as_f64().unwrap() < 6_500.0, "{first}");
+    assert_eq!(first["recovered"], Value::Null);
+    eventually("the recovery is reported", || of_type(agent, "agent_unresponsive").len() == 2);
+    assert_eq!(of_type(agent, "agent_unresponsive")[1]["recovered"], true);
+    agent.say("hello").ok();
+    agent.run(&["end"]).ok();
+}
+
+#[test]
+fn python_loop_that_blocks_between_turns_is_reported() {
+    let Some(agent) = Agent::python() else { return };
+    loop_that_blocks_between_turns_is_reported(&agent.started());
+}
+
+#[test]
+fn python_loop_that_stops_between_turns_ends_the_session() {
+    let Some(agent) = Agent::python() else { return };
+    let agent = agent.started();
+    agent.say("tool stop later").ok();
+    eventually("the session has ended", || agent.status().json()["state"] == "ended");
+    agent.say("hello").code(3).told("event loop has ended").told("start a new session; the agent's log is /");
+}
+
 #[test]
 fn python_faults_that_a_session_survives() {
     let Some(agent) = Agent::python() else { return };

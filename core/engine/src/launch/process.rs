@@ -108,6 +108,17 @@ impl AgentProcess {
         self.log.lifecycle().job_thread.is_some_and(|thread| !thread_exists(thread))
     }
 
+    /// How the agent ended its session, once its job shuts down after that.
+    pub fn shut_down(&self) -> Option<SessionEnd> {
+        let lifecycle = self.log.lifecycle();
+        lifecycle.job_ends.and(lifecycle.session_end)
+    }
+
+    /// Whether the job runs in a thread that can be seen.
+    pub fn job_is_visible(&self) -> bool {
+        self.log.lifecycle().job_thread.is_some()
+    }
+
     /// Waits until the thread that runs the job has ended.
     async fn job_ended(&self) {
         while !self.job_has_died() {

@@ -136,7 +136,7 @@ pub enum EventKind {
         error: Option<String>,
     },
     /// The agent does not answer: its event loop is blocked, or the machine is very busy. Comes once
-    /// when a ping stays unanswered while a call waits, and once more when the agent is back.
+    /// when a ping stays unanswered, and once more when the agent is back.
     AgentUnresponsive {
         /// How long the agent has been silent, in milliseconds.
         silent_ms: f64,

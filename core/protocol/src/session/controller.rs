@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::host::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
-use super::liveness::{Due, Liveness, Patience};
+use super::liveness::{Due, Liveness, Watch};
 use super::spoken::{Circumstances, Over, Saying, Spoken};
 use super::told::Told;
 use super::tool_runs::ToolRuns;
@@ -58,7 +58,10 @@ pub struct Config {
     pub call_timeout: Duration,
     /// How long nothing is heard from an agent, while a call waits for it, before it is pinged. 1 s.
     pub ping_after: Duration,
-    /// How long that ping may stay unanswered before the agent is reported as unresponsive. 3 s.
+    /// How long nothing is heard from an agent, while no call waits for it, before it is pinged. `None`,
+    /// the default, never pings it then: in a room, each ping is a message to a live agent.
+    pub idle_ping_after: Option<Duration>,
+    /// How long a ping may stay unanswered before the agent is reported as unresponsive. 3 s.
     pub unresponsive_after: Duration,
 }
 
@@ -78,6 +81,7 @@ impl Default for Config {
             turn_timeout: Duration::from_secs(120),
             call_timeout: Duration::from_secs(30),
             ping_after: Duration::from_secs(1),
+            idle_ping_after: None,
             unresponsive_after: Duration::from_secs(3),
         }
     }
@@ -532,7 +536,7 @@ impl Controller {
         };
         let next_turn =
             if self.queue.is_empty() || self.active.is_some() { None } else { self.next_turn_at() };
-        let ping = self.liveness.due_at(self.waiting_since(), self.patience());
+        let ping = self.watch().and_then(|watch| self.liveness.due_at(watch));
         waiting
             .chain(starts)
             .chain(queued)
@@ -585,7 +589,7 @@ impl Controller {
             let error = Error::new(Code::Timeout, format!("timed out waiting for the agent's reply; {why}"));
             self.give_up(call, error, now);
         }
-        match self.liveness.due(self.waiting_since(), self.patience(), now) {
+        match self.watch().and_then(|watch| self.liveness.due(watch, now)) {
             Some(Due::Ping) => self.ping(),
             Some(Due::Report(silence)) => {
                 let kind = EventKind::AgentUnresponsive { silent_ms: millis(silence), recovered: false };
@@ -1038,8 +1042,14 @@ impl Controller {
         calls.chain(turn.map(|active| active.fold.asked())).min()
     }
 
-    fn patience(&self) -> Patience {
-        Patience { before_ping: self.config.ping_after, for_answer: self.config.unresponsive_after }
+    /// How the agent's silence is watched now, if it is.
+    fn watch(&self) -> Option<Watch> {
+        let for_answer = self.config.unresponsive_after;
+        if let Some(since) = self.waiting_since() {
+            return Some(Watch { since, before_ping: self.config.ping_after, for_answer });
+        }
+        let before_ping = self.config.idle_ping_after.filter(|_| self.is_ready())?;
+        Some(Watch { since: Time::ZERO, before_ping, for_answer })
     }
 
     /// The agent has ended its session, as its log tells where the wire does not.

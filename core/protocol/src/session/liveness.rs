@@ -1,4 +1,4 @@
-//! Whether the agent still answers: pings while a call waits and nothing is heard.
+//! Whether the agent still answers: pings while nothing is heard.
 
 use std::time::Duration;
 
@@ -24,9 +24,11 @@ pub(super) enum Due {
     Report(Duration),
 }
 
-/// How long nothing is heard before a ping is sent, and how long the ping may stay unanswered.
+/// Since when the agent's silence counts, how long it lasts before a ping is sent, and how long the ping may
+/// stay unanswered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Watch {
+    pub(super) since: Time,
     pub(super) before_ping: Duration,
     pub(super) for_answer: Duration,
 }
@@ -45,19 +47,18 @@ impl Liveness {
         self.is_reported.then(|| now.since(self.heard))
     }
 
-    /// Returns when something is due, where a call has waited since `waiting`.
-    pub(super) fn due_at(&self, waiting: Option<Time>, patience: Patience) -> Option<Time> {
-        let waiting = waiting?;
+    /// Returns when something is due.
+    pub(super) fn due_at(&self, watch: Watch) -> Option<Time> {
         match self.pinged {
-            None => Some(self.heard.max(waiting) + patience.before_ping),
+            None => Some(self.heard.max(watch.since) + watch.before_ping),
             Some(_) if self.is_reported => None,
-            Some(at) => Some(at + patience.for_answer),
+            Some(at) => Some(at + watch.for_answer),
         }
     }
 
     /// Returns what is due now. A ping counts as sent, a report as made.
-    pub(super) fn due(&mut self, waiting: Option<Time>, patience: Patience, now: Time) -> Option<Due> {
-        if self.due_at(waiting, patience)? > now {
+    pub(super) fn due(&mut self, watch: Watch, now: Time) -> Option<Due> {
+        if self.due_at(watch)? > now {
             return None;
         }
         Some(match self.pinged {

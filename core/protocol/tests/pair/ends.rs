@@ -4,6 +4,7 @@ use greenroom_protocol::error::{Code, Error};
 use greenroom_protocol::message::{
     Answer, CloseReason, EventKind, Item as SessionItem, Operation, SessionCloseReason,
 };
+use greenroom_protocol::session::Config;
 use greenroom_protocol::wire;
 use greenroom_protocol::wire::agent_session_event::tool_execution_updated as update;
 use greenroom_protocol::wire::agent_session_event::{
@@ -128,6 +129,54 @@ fn silent_agent_is_reported_once_and_again_when_it_is_back() {
     );
     stage.wait(secs(1.0));
     assert_eq!(stage.turn(turn).reply, "back");
+}
+
+#[test]
+fn idle_agent_that_is_silent_is_reported_once_and_again_when_it_is_back() {
+    let mut config = Config::default();
+    config.idle_ping_after = Some(secs(2.0));
+    let mut stage = Stage::ready_with(config);
+    stage.wait(secs(600.0));
+    assert!(stage.events_named("agent_unresponsive").is_empty(), "it answers every ping");
+    let turns = stage.controller.turns();
+
+    stage.answers_pings = false;
+    stage.wait(secs(5.1));
+    stage.wait(secs(60.0));
+    let reports = stage.events_named("agent_unresponsive");
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert!(
+        matches!(report.kind, EventKind::AgentUnresponsive { silent_ms, recovered: false } if silent_ms < 5_100.0)
+    );
+    assert!(stage.controller.silence(stage.now).is_some());
+    assert_eq!((stage.controller.turns(), stage.controller.in_turn()), (turns, false));
+
+    stage.answers_pings = true;
+    let turn = stage.say("hi");
+    stage.play("hi", "hello");
+    stage.wait(secs(600.0));
+    assert_eq!(stage.turn(turn).reply, "hello");
+    let reports = stage.events_named("agent_unresponsive");
+    let [_, last] = &reports[..] else { panic!("{reports:?}") };
+    assert!(matches!(last.kind, EventKind::AgentUnresponsive { recovered: true, .. }));
+    assert!(stage.controller.silence(stage.now).is_none());
+}
+
+#[test]
+fn idle_pings_leave_turns_as_they_are() {
+    let mut config = Config::default();
+    config.idle_ping_after = Some(secs(2.0));
+    let mut stage = Stage::ready_with(config);
+    for _ in 0..3 {
+        stage.wait(secs(7.0));
+        let turn = stage.say("hi");
+        stage.wait(secs(7.0));
+        stage.play("hi", "hello");
+        stage.wait(secs(1.0));
+        let turn = stage.turn(turn);
+        assert_eq!(turn.reply, "hello");
+        assert_eq!(briefs(&turn.events), ["assistant: hello"]);
+    }
 }
 
 #[test]
