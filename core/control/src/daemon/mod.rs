@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use greenroom_engine::driver::{Driver, Listener};
-use greenroom_engine::room::read_ca;
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
 use greenroom_protocol::{Code, Error, Secret};
+use greenroom_room::read_ca;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;

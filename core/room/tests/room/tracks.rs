@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use greenroom_audio::signal::{Sine, tone};
 use greenroom_audio::{Format, Frame, Sample as _};
-use greenroom_engine::Room;
-use greenroom_engine::protocol::Code;
-use greenroom_engine::room::{
+use greenroom_protocol::Code;
+use greenroom_room::Room;
+use greenroom_room::{
     AudioStream, AudioTrackOptions, LocalAudioTrack, Participant, RoomEvent, RoomEvents, RoomOptions, Track,
     TrackKind, TrackSource,
 };

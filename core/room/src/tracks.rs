@@ -411,8 +411,8 @@ mod tests {
     use str0m::{Rtc, RtcConfig};
 
     use super::*;
-    use crate::driver::lock;
-    use crate::room::audio::AudioTrackOptions;
+    use crate::audio::AudioTrackOptions;
+    use crate::lock;
 
     /// Tracks, their peer connection, and a server that answers its offers.
     struct Stage {

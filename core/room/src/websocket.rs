@@ -26,7 +26,7 @@ use url::Host;
 
 use super::dial::{Dialer, Proxy, Stream};
 use super::failure::{Deadline, Failure, Step};
-use crate::driver::lock;
+use crate::lock;
 
 /// The largest message that a server may send: a room of thousands of participants.
 const MESSAGE: usize = 16 << 20;

@@ -8,7 +8,7 @@ use livekit_protocol as proto;
 use serde::{Deserialize, Serialize};
 
 use super::event::{DisconnectReason, RoomEvent};
-use crate::driver::lock;
+use crate::lock;
 
 /// A participant of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

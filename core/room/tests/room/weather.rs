@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use greenroom_engine::Room;
-use greenroom_engine::room::{Impairment, RoomEvent, RoomEvents};
+use greenroom_room::Room;
+use greenroom_room::{Impairment, RoomEvent, RoomEvents};
 
 use crate::server::{Server, usual_config};
 use crate::venue::{Venue, carries, event, eventually, gather, within};

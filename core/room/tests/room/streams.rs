@@ -1,7 +1,7 @@
 //! Byte and text streams.
 
-use greenroom_engine::protocol::Code;
-use greenroom_engine::room::{IncomingStream, IncomingStreams, SendOptions};
+use greenroom_protocol::Code;
+use greenroom_room::{IncomingStream, IncomingStreams, SendOptions};
 use sha2::{Digest, Sha256};
 
 use crate::venue::{Venue, eventually, gather, noise, within};
@@ -112,7 +112,7 @@ async fn a_stream_that_nobody_reads_is_broken_off() {
     let (ada, _) = venue.join("ada").await;
     let mut options = venue.options(venue.token("bob"));
     options.limits.agent_message = 100_000;
-    let (bob, _) = within("a join", greenroom_engine::Room::connect(options)).await.unwrap();
+    let (bob, _) = within("a join", greenroom_room::Room::connect(options)).await.unwrap();
     venue.announce("bob");
     gather(&[&ada, &bob]).await;
     let mut to_bob = bob.receive("files").unwrap();

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
-use greenroom_engine::Room;
-use greenroom_engine::room::{RoomEvents, RoomOptions};
+use greenroom_room::Room;
+use greenroom_room::{RoomEvents, RoomOptions};
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message as Response;
 use prost::Message as _;

@@ -25,7 +25,7 @@ use super::dial::Dialer;
 use super::pipe::Pipe;
 use super::relay::{FromRelay, Relay, RelayServer};
 use super::socket::{Faults, Socket};
-use crate::driver::lock;
+use crate::lock;
 
 /// Connections that are tried at once: TCP to the server's addresses, and TURN servers.
 const AT_ONCE: usize = 8;

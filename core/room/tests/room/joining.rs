@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use greenroom_engine::protocol::Code;
-use greenroom_engine::room::{ParticipantKind, Room, RoomEvent, RoomOptions};
+use greenroom_protocol::Code;
+use greenroom_room::{ParticipantKind, Room, RoomEvent, RoomOptions};
 use livekit_protocol as proto;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 
 use crate::venue::{Venue, event, gather, knows, signed, within};
 
-async fn refused(options: RoomOptions) -> greenroom_engine::protocol::Error {
+async fn refused(options: RoomOptions) -> greenroom_protocol::Error {
     match within("a refusal", Room::connect(options)).await {
         Ok(_) => panic!("joined"),
         Err(error) => error,

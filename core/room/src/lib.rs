@@ -1,4 +1,6 @@
-//! A LiveKit room, joined from Rust without libwebrtc: LiveKit's own crates for signalling and streams over str0m.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -16,10 +18,9 @@
 //! | `audio`, `opus` | such a track as others hold it; its packets |
 //! | `participant`, `event` | who is in the room, and what happens there |
 //! | `transport` | what a session needs of a room, whoever carries it |
-//! | `session` | the session of an agent in a room |
 //! | `calls` | a room for a host language |
-//!
-//! Nothing is started or opened before [`Room::connect`] is awaited.
+
+#![forbid(unsafe_code)]
 
 mod audio;
 mod calls;
@@ -38,7 +39,6 @@ mod peer;
 mod pipe;
 mod proxies;
 mod relay;
-mod session;
 mod signal;
 mod socket;
 mod streams;
@@ -48,19 +48,18 @@ mod websocket;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use greenroom_protocol::limits::Limits;
-use greenroom_protocol::{Code, Error, Secret};
 use livekit_data_stream::api::{SendByteOptions, SendError, SendTextOptions, StreamError};
 use livekit_data_stream::backend::outgoing;
 use livekit_protocol as proto;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, oneshot, watch};
 
 pub use greenroom_audio::{Format, Frame};
+pub use greenroom_protocol::{Code, Error, Limits, Secret};
 
 pub use self::audio::{AudioStream, AudioTrackOptions, LocalAudioTrack};
 pub use self::calls::{RoomAnswer, RoomCall, RoomCalls};
@@ -74,12 +73,9 @@ pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions, Track, TrackKind, TrackSource};
 use self::peer::{Channel, PACKET};
-pub use self::session::{AttachOptions, JoinOptions};
-pub(crate) use self::session::{attach, join};
 pub use self::signal::{Address, probe_signal};
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
 pub use self::transport::{Closer, Feed, Listener, Topics, Transport, carry};
-use crate::driver::lock;
 
 /// Events that are kept for a reader that is behind.
 const EVENTS: usize = 512;
@@ -225,7 +221,7 @@ pub struct Room {
 }
 
 /// What the task of a room and its handles share.
-pub(in crate::room) struct Shared {
+pub(crate) struct Shared {
     roster: Roster,
     topics: Arc<Topics>,
     info: Mutex<RoomInfo>,
@@ -271,7 +267,7 @@ impl Room {
     }
 
     /// Joins a room on the current runtime, which has to outlive it.
-    pub(in crate::room) async fn open(
+    pub(crate) async fn open(
         options: RoomOptions,
         shared: Arc<Shared>,
     ) -> Result<(Self, RoomEvents), Failure> {
@@ -570,6 +566,30 @@ impl Room {
     }
 }
 
+/// The connection of one room on the caller's own runtime. [`Room::connect`] starts a thread instead.
+pub struct RoomTask(Arc<Shared>);
+
+impl RoomTask {
+    /// Returns a task that has not begun.
+    #[expect(clippy::new_without_default, reason = "it is used once")]
+    pub fn new() -> Self {
+        Self(Shared::new())
+    }
+
+    /// Joins a room as [`Room::connect`] does, on the current runtime, which has to outlive the room.
+    ///
+    /// # Errors
+    /// See [`Room::connect`].
+    pub async fn connect(&self, options: RoomOptions) -> Result<(Room, RoomEvents), Failure> {
+        Room::open(options, Arc::clone(&self.0)).await
+    }
+
+    /// Waits until the room is left and its sockets are closed. Returns at once where the connection was never begun.
+    pub async fn ended(self) {
+        self.0.left().await;
+    }
+}
+
 /// What happens in a room, for one reader.
 pub struct RoomEvents {
     reader: broadcast::Receiver<RoomEvent>,
@@ -600,7 +620,7 @@ impl RoomEvents {
 }
 
 impl Shared {
-    pub(in crate::room) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             roster: Roster::default(),
             topics: Arc::default(),
@@ -659,6 +679,11 @@ impl Shared {
             self.tell(RoomEvent::Disconnected(disconnected));
         }
     }
+}
+
+/// Locks, also where a panic has poisoned the mutex.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Leaves the room if nobody got to have it.

@@ -13,19 +13,19 @@ use greenroom_protocol::room::{Incoming, Outgoing, Recipient, StreamId, Switchbo
 use greenroom_protocol::session::Config;
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Secret, Time};
+use greenroom_room::{
+    Closer, Feed, Listener, Participant, ParticipantKind, RoomEvent, RoomOptions, RoomTask, SendOptions,
+    StreamInfo, Transport,
+};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
-use super::event::RoomEvent;
-use super::participant::{Participant, ParticipantKind};
-use super::transport::{Closer, Feed, Listener, Transport};
-use super::{Room, RoomOptions, SendOptions, StreamInfo};
 use crate::driver::lock;
 use crate::run::{Over, close, failed_start, take_in_hand, unless_closing};
 use crate::session::{Shared, Way};
 
 /// The topic of agent sessions.
-pub(super) const TOPIC: &str = "lk.agent.session";
+const TOPIC: &str = "lk.agent.session";
 
 /// How to join a room and drive the session of an agent in it.
 #[derive(Clone, Debug)]
@@ -105,9 +105,9 @@ fn run(shared: &Arc<Shared>, session: impl Future<Output = ()>) {
 }
 
 async fn session(shared: &Arc<Shared>, options: JoinOptions) {
-    let stay = super::Shared::new();
+    let task = RoomTask::new();
     let JoinOptions { room, agent, start_timeout, controller, idle_timeout } = options;
-    let opened = unless_closing(shared, Room::open(room, Arc::clone(&stay))).await;
+    let opened = unless_closing(shared, task.connect(room)).await;
     let over = match opened {
         Ok(Ok((room, events))) => {
             let options = AttachOptions { agent, start_timeout, controller, idle_timeout };
@@ -121,7 +121,7 @@ async fn session(shared: &Arc<Shared>, options: JoinOptions) {
         Err(over) => over,
     };
     close(shared, over);
-    stay.left().await;
+    task.ended().await;
 }
 
 async fn drive(
@@ -158,7 +158,7 @@ async fn drive(
         Err(over) => return over,
     };
     let hub = Hub::new(shared, &agent, &options.controller);
-    if let Err(error) = room.listen(TOPIC, Arc::new(Arc::clone(&hub))) {
+    if let Err(error) = room.listen(TOPIC, Arc::new(TopicListener(Arc::clone(&hub)))) {
         return failed_start(error);
     }
     shared.with(|state, now| {
@@ -386,18 +386,22 @@ struct Message {
     stream: StreamId,
 }
 
-impl Listener for Arc<Hub> {
+/// Takes the streams of the topic for the hub.
+struct TopicListener(Arc<Hub>);
+
+impl Listener for TopicListener {
     fn begin(&self, info: StreamInfo, closer: Closer) -> Option<Box<dyn Feed>> {
         if info.is_text {
             return None;
         }
         let announced = info.total_length.and_then(|length| length.try_into().ok());
-        let stream = self.with(|board, now| {
+        let hub = &self.0;
+        let stream = hub.with(|board, now| {
             let stream = board.begin(&info.from, announced, now);
-            lock(&self.closers).insert(stream, closer);
+            lock(&hub.closers).insert(stream, closer);
             stream
         });
-        Some(Box::new(Message { hub: Self::clone(self), stream }))
+        Some(Box::new(Message { hub: Arc::clone(hub), stream }))
     }
 
     fn bounds_streams(&self) -> bool {

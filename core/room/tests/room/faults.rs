@@ -1,8 +1,8 @@
 //! What ends a stay in a room, or interrupts it.
 
-use greenroom_engine::Room;
-use greenroom_engine::protocol::Code;
-use greenroom_engine::room::{DisconnectReason, RoomEvent, RoomEvents};
+use greenroom_protocol::Code;
+use greenroom_room::Room;
+use greenroom_room::{DisconnectReason, RoomEvent, RoomEvents};
 
 use crate::server::{Server, usual_config};
 use crate::told::back;
@@ -40,7 +40,7 @@ async fn what_was_sent_before_a_leave_arrives() {
     let ((ada, _), (bob, _)) = venue.pair().await;
     let mut to_bob = bob.receive("files").unwrap();
     let content = vec![7; 1 << 20];
-    let mut options = greenroom_engine::room::SendOptions::new("files");
+    let mut options = greenroom_room::SendOptions::new("files");
     options.compress = false;
     within("a send", ada.send_bytes(&content, options)).await.unwrap();
     within("a leave", ada.disconnect()).await;

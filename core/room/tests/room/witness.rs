@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use greenroom_engine::room::{Data, IncomingStreams, Room, RoomEvent, SendOptions};
+use greenroom_room::{Data, IncomingStreams, Room, RoomEvent, SendOptions};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 

@@ -33,7 +33,7 @@ use super::socket::Faults;
 use super::streams::{IncomingStreams, Inflow};
 use super::transport::Topics;
 use super::{Room, RoomOptions, Shared};
-use crate::driver::lock;
+use crate::lock;
 
 const OURS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
 const THEIRS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6_000);

@@ -12,7 +12,7 @@ use super::Room;
 use super::client::Command;
 use super::opus::{Packed, Packer, Packet, Unpacker};
 use super::participant::{Track, TrackSource};
-use crate::driver::lock;
+use crate::lock;
 
 /// Packets that wait to be sent, a second of them. Who has more waits.
 const TO_SEND: usize = 50;

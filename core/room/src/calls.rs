@@ -22,7 +22,7 @@ use super::{
     LocalAudioTrack, Participant, Room, RoomEvent, RoomEvents, RoomOptions, SendOptions, Shared, StreamInfo,
     Track, TrackSource,
 };
-use crate::driver::lock;
+use crate::lock;
 
 /// Calls of one room that may wait for their answers.
 const CALLS: usize = 1024;

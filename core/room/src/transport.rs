@@ -12,7 +12,7 @@ use futures_util::stream::{BoxStream, Stream, StreamExt};
 use greenroom_protocol::{Code, Error};
 
 use super::{Disconnected, Participant, Room, RoomEvent, RoomInfo, SendOptions, StreamInfo};
-use crate::driver::lock;
+use crate::lock;
 
 /// A room that was joined: who is there, what happens, data and byte streams both ways. It knows no tracks.
 ///

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use greenroom_engine::Room;
-use greenroom_engine::protocol::{Code, Error, Secret};
-use greenroom_engine::room::{
+use greenroom_protocol::{Code, Error, Secret};
+use greenroom_room::Room;
+use greenroom_room::{
     Address, Deadline, Dialer, Failure, IcePolicy, Impairment, Proxy, RoomOptions, Step, Way, probe_signal,
 };
 use serde_json::json;

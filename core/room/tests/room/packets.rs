@@ -1,7 +1,7 @@
 //! Data packets.
 
-use greenroom_engine::protocol::Code;
-use greenroom_engine::room::{Data, RoomEvent, RoomEvents};
+use greenroom_protocol::Code;
+use greenroom_room::{Data, RoomEvent, RoomEvents};
 use serde_json::json;
 
 use crate::venue::{Venue, event, gather, within};

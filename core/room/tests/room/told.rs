@@ -1,6 +1,6 @@
 //! What a server tells a client to do, and what it says that nobody understands.
 
-use greenroom_engine::room::{DisconnectReason, RoomEvent, RoomEvents};
+use greenroom_room::{DisconnectReason, RoomEvent, RoomEvents};
 use livekit_protocol as proto;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_response::Message as Response;

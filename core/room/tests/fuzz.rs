@@ -5,7 +5,7 @@
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
 
-use greenroom_engine::room::fuzz;
+use greenroom_room::fuzz;
 use replay::replay;
 
 #[test]

@@ -11,7 +11,7 @@ mod server;
 #[path = "room/venue.rs"]
 mod venue;
 
-use greenroom_engine::room::fuzz::join_for;
+use greenroom_room::fuzz::join_for;
 use venue::{Venue, eventually};
 
 fn count(what: &str) -> usize {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use greenroom_engine::Room;
-use greenroom_engine::room::{RoomEvent, RoomOptions, SendOptions};
+use greenroom_room::Room;
+use greenroom_room::{RoomEvent, RoomOptions, SendOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 

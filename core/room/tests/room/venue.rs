@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use greenroom_engine::room::{Participant, Room, RoomEvent, RoomEvents, RoomOptions, SendOptions};
+use greenroom_room::{Participant, Room, RoomEvent, RoomEvents, RoomOptions, SendOptions};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 
