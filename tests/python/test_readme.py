@@ -1,4 +1,4 @@
-"""README's examples that are whole files (their first line names them) run as they stand, with the example agents."""
+"""The whole files in README.md, named by their first line, run with the example agents."""
 
 import re
 import shutil
