@@ -19,7 +19,7 @@ use super::{CredentialsRequest, Secret};
 /// The grant that LiveKit's crate does not know.
 const MANAGE: &str = "canManageAgentSession";
 
-/// What a token says. Nobody has checked its signature: the server does.
+/// The content of a token. Its signature is not checked: the server does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Said {
@@ -36,8 +36,8 @@ pub struct Said {
 }
 
 impl Said {
-    /// Reads a token, as leniently as the server does: makers write times as floats and as text, and null where nothing is. What cannot be
-    /// read is left unsaid.
+    /// Reads a token, as leniently as the server does: makers write times as floats and as text,
+    /// and null where nothing is. What cannot be read is left unsaid.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`], which shows nothing of it.
@@ -112,7 +112,7 @@ pub(super) fn mint(request: &CredentialsRequest, identity: &str, keys: &Keys) ->
     if !request.grants.can_manage_agent_session {
         return Ok(Secret::new(token));
     }
-    // The same claims and one field more. The crate has told jsonwebtoken how to sign, above.
+    // The same claims and one more field. The crate has configured jsonwebtoken for signing, above.
     let mut claims = claims(&token).ok_or_else(|| failed(&"its claims cannot be read back"))?;
     claims["video"][MANAGE] = true.into();
     let key = EncodingKey::from_secret(secret.as_bytes());
@@ -120,8 +120,8 @@ pub(super) fn mint(request: &CredentialsRequest, identity: &str, keys: &Keys) ->
     Ok(Secret::new(token))
 }
 
-/// All that a token says, also what LiveKit's crate does not know; `None` for what is no token. Blanks in it count for nothing, as for
-/// the server.
+/// All that a token says, also what LiveKit's crate does not know; `None` for what is no token.
+/// Blanks in it count for nothing, as for the server.
 fn claims(token: &str) -> Option<Value> {
     let token: String = token.chars().filter(|c| !c.is_whitespace()).collect();
     let parts: Vec<&str> = token.split('.').collect();

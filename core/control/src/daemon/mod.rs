@@ -1,4 +1,5 @@
-//! The daemon: a process that holds one session, serves those who know its token, and leaves nothing behind.
+//! The daemon: a process that holds one session, serves clients that have its token, and leaves
+//! nothing behind.
 
 mod connection;
 mod door;
@@ -60,7 +61,7 @@ pub(crate) fn attempt_log(attempt: &Path) -> PathBuf {
 /// Runs this process as a daemon, to the end of its session.
 ///
 /// # Errors
-/// `invalid_argument`, when nobody has ordered one; else why there was no session.
+/// `invalid_argument` if no daemon was requested; otherwise why there was no session.
 pub fn run() -> Result<(), Error> {
     let Some(attempt) = std::env::var_os(ORDER_VARIABLE).map(PathBuf::from) else {
         return Err(by_hand());
@@ -79,7 +80,8 @@ pub fn run() -> Result<(), Error> {
     outcome
 }
 
-/// Removes what the command that started this daemon removes itself, once it has read how it went, unless it was killed.
+/// Removes what the command that started this daemon removes itself, once it has read how it went,
+/// unless it was killed.
 fn clear(attempt: &Path) {
     let is_unread = || matches!(files::read_json(&attempt.join(READY_FILE)), Ok(Some(Ready::Ready { .. })));
     let patient_until = Instant::now() + READ_WITHIN;
@@ -96,7 +98,7 @@ fn by_hand() -> Error {
     )
 }
 
-/// Tells the command that waits how far it is. It may be gone; then nobody has to know.
+/// Reports progress to the waiting command, if it still exists.
 fn tell(attempt: &Path, ready: &Ready) {
     if attempt.is_dir()
         && let Err(error) = files::write_json(&attempt.join(READY_FILE), ready)
@@ -155,7 +157,7 @@ enum End {
 
 /// Why the daemon ends.
 enum Why {
-    /// Somebody asked for it.
+    /// Requested by a client.
     Asked(Done),
     /// A signal.
     Signal(&'static str),
@@ -232,7 +234,7 @@ impl Daemon {
                 let (error, end) = match failed {
                     NoStart::Failed(error) => (error, End::Failed),
                     NoStart::GivenUp(why) => {
-                        let by = if let Why::Signal(signal) = &why { signal } else { "somebody" };
+                        let by = if let Why::Signal(signal) = &why { signal } else { "a client" };
                         let message = format!("the start was ended by {by} before the session was ready");
                         (Error::new(Code::Cancelled, message), End::GivenUp(why))
                     }
@@ -248,7 +250,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits until the session is ready. Who asks meanwhile is served.
+    /// Waits until the session is ready, and serves requests meanwhile.
     async fn wait_for_start(&mut self, attempt: &Path, signals: &mut Signals) -> Result<Started, NoStart> {
         let (sender, mut started) = oneshot::channel();
         self.session.submit(Operation::Start, None, Box::new(move |answer| drop(sender.send(answer))));
@@ -257,7 +259,7 @@ impl Daemon {
             let answer = tokio::select! {
                 answer = &mut started => Some(answer),
                 why = self.next(signals) => match why {
-                    // The answer to the start tells why.
+                    // The answer to the start has the reason.
                     Why::Closed => None,
                     why => return Err(NoStart::GivenUp(why)),
                 },
@@ -296,7 +298,7 @@ impl Daemon {
     }
 
     async fn serve(&mut self, signals: &mut Signals) -> Why {
-        // It may have closed before anybody looked here.
+        // It may have closed before this check.
         while self.session.snapshot().closed.is_none() {
             match self.next(signals).await {
                 Why::Closed => {}
@@ -332,7 +334,7 @@ impl Daemon {
         }
     }
 
-    /// Ends the session and tells everybody who waits for it. Requests are served all the while.
+    /// Ends the session and answers all waiting requests. Other requests are served meanwhile.
     async fn end(mut self, end: End) {
         // Before it is closed here, since afterwards that is the reason.
         let ended = self.epitaph(&end);
@@ -342,7 +344,7 @@ impl Daemon {
         }
         let status = self.session.status();
         match ended {
-            // Whoever asked for the end meanwhile wants nothing left.
+            // A request for the end that arrived meanwhile wants nothing left.
             Some(ended) if self.waiting_ends.is_empty() => {
                 let kept = self.kept().await;
                 let left = self.lock.keep(&kept);
@@ -363,13 +365,13 @@ impl Daemon {
         while let Some(done) = self.ends.recv().await {
             done(status.clone());
         }
-        // It fails when nobody is connected.
+        // It fails if no client is connected.
         let _ = self.finish.send(true);
         let all_told = async { while self.connections.join_next().await.is_some() {} };
         let _ = timeout(LAST_NEWS, all_told).await;
     }
 
-    /// Serves requests until `work` is done. Whoever asks for the end meanwhile is told once it has come.
+    /// Serves requests until `work` is done. Requests for the end are answered after it.
     async fn serve_during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -391,7 +393,8 @@ impl Daemon {
         Kept { events: self.session.read_events(0, usize::MAX).events, history }
     }
 
-    /// What the next command is to find: nothing, if the end was asked for, or if the agent never ran.
+    /// What the next command is to find: nothing, if the end was asked for, or if the agent never
+    /// ran.
     fn epitaph(&self, end: &End) -> Option<Ended> {
         let status = self.session.snapshot();
         let (reason, error) = match end {
@@ -492,7 +495,8 @@ impl Signals {
     }
 }
 
-/// Locks; a panic of another holder does not matter, since nothing is left half done under these locks.
+/// Locks; a panic of another holder does not matter, since nothing is left half done under these
+/// locks.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
