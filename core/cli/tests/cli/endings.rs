@@ -477,10 +477,30 @@ fn python_start_that_raises_is_named_by_its_exception() {
 #[test]
 fn node_start_that_ends_early_says_why_at_once() {
     let Some(agent) = Agent::node() else { return };
+    start_fails(&agent, "return", &["returned without starting a session"]);
+    start_fails(&agent, "return busy", &["returned without starting a session"]);
+    start_fails(&agent, "shutdown", &["was shut down before it connected", "nothing to do"]);
+    start_fails(&agent, "shutdown without a reason", &["was shut down before it connected: its"]);
     start_fails(&agent, "exit", &["exit status: 7", "said nothing of why"]);
     start_fails(&agent, "rejection", &[": RangeError: nothing waits for this"]);
     start_fails(&agent, "metadata", &[": room is not connected", "ctx.isFakeJob"]);
     start_fails(&agent, "undefined", &["undefined"]);
+}
+
+#[test]
+fn node_entrypoint_that_returns_before_its_session_starts_is_waited_for() {
+    let Some(agent) = Agent::node() else { return };
+    agent.fails("start later", &[]).ok();
+    agent.say("hello").ok().printed("echo: hello");
+    agent.run(&["end"]).ok();
+}
+
+#[test]
+fn node_preparation_is_not_seen_by_the_agent() {
+    let Some(agent) = Agent::node() else { return };
+    let agent = agent.started();
+    agent.say("tool read process").ok().printed("execArgv [], variables []");
+    agent.run(&["end"]).ok();
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl Plan {
             interpreter_version: runtime.version,
             runner: runtime.runner,
             has_loader: runtime.has_loader,
+            can_preload: runtime.can_preload,
             sdk_version: runtime.sdk_version,
             args: spec.args.clone(),
             env: spec.env.iter().cloned().chain(runtime.env).collect(),

@@ -19,6 +19,16 @@ const BOOTSTRAP_VARIABLE: &str = "GREENROOM_BOOTSTRAP";
 /// Prepares livekit-agents before anything of the agent runs.
 const PREPARE: &str = include_str!("prepare.py");
 
+/// Reports how the entrypoint of a JavaScript agent ends.
+const NODE_PREPARE: &str = include_str!("prepare.mjs");
+
+/// Has Node load the preparation. It takes itself out of the arguments that child processes of the agent inherit, and
+/// does nothing without the variable, as in the agent's workers.
+const NODE_PRELOAD: &str = "--import=data:text/javascript,\
+     const {env, execArgv} = process, code = env.GREENROOM_PREPARE; delete env.GREENROOM_PREPARE; \
+     const at = execArgv.findIndex((arg) => arg.includes('GREENROOM_PREPARE')); if (at >= 0) execArgv.splice(at, 1); \
+     if (code) await import('data:text/javascript,' + encodeURIComponent(code)).catch(() => {})";
+
 /// Carries the preparation.
 const PREPARE_VARIABLE: &str = "GREENROOM_PREPARE";
 
@@ -124,6 +134,8 @@ pub struct Plan {
     pub runner: Option<String>,
     /// Whether the interpreter reads more than its language: a loader of TypeScript, or a runtime with one.
     pub has_loader: bool,
+    /// Whether the interpreter is Node, which can load the preparation before the agent's file.
+    pub can_preload: bool,
     /// The version of the SDK; empty where the runtime fetches it only when it runs the file.
     pub sdk_version: String,
     /// The person's own arguments for the interpreter.
@@ -154,7 +166,7 @@ impl Plan {
         given.or_else(|| std::env::var_os(name)).filter(|value| !value.is_empty())
     }
 
-    /// The whole command line for an agent that is to connect to `address`.
+    /// The whole command line for an agent that is to connect to `address`, but for the preparation of Node.
     pub fn argv(&self, address: SocketAddr) -> Vec<OsString> {
         let mut argv: Vec<OsString> = vec![self.program.clone().into()];
         argv.extend(self.program_args.iter().chain(&self.args).map(OsString::from));
@@ -178,6 +190,9 @@ impl Plan {
     pub(super) fn command(&self, address: SocketAddr, mark: &str) -> Command {
         let argv = self.argv(address);
         let mut command = Command::new(&argv[0]);
+        if self.can_preload {
+            command.arg(NODE_PRELOAD).env(PREPARE_VARIABLE, NODE_PREPARE).env(MARK_VARIABLE, mark);
+        }
         command.args(&argv[1..]).current_dir(&self.project_dir);
         if self.kind == Kind::Python && std::env::var_os("PYTHONUNBUFFERED").is_none() {
             // Else what a crashing agent printed last stays in its buffers.
