@@ -439,10 +439,24 @@ fn node_stand_in_is_refused() {
 }
 
 #[test]
-fn python_stand_in_beside_a_module_of_the_interpreter_is_refused() {
+fn python_agent_is_run_by_a_module_of_the_interpreter() {
     let Some(agent) = Agent::python() else { return };
-    let more = ["--job-metadata", "x", "--timeout", "60s", "--", "-m", "trace"];
-    agent.fails("", &more).code(2).told("leave the module out");
+    let profile = agent.stage.path().join("profile");
+    let given = ["--job-metadata", "from the dispatch", "--timeout", "90s", "--", "-m", "cProfile", "-o"];
+    let agent = agent.started_with(&[&given[..], &[profile.to_str().unwrap(), "faulty.py"]].concat());
+    agent.say("tool read participant").ok().printed("|from the dispatch");
+    agent.say("tool surrogate").ok().printed("ok \u{fffd}");
+    agent.run(&["end"]).ok();
+    assert!(std::fs::metadata(profile).unwrap().len() > 0, "the module has ended well");
+}
+
+#[test]
+fn python_module_that_does_not_run_the_file_is_named() {
+    let Some(agent) = Agent::python() else { return };
+    let more = ["--timeout", "60s", "--", "-m", "compileall", "-q"];
+    agent.fails("", &more).code(2).told("ends without a call of `cli.run_app(…)`").told("-m compileall");
+    let more = ["--timeout", "60s", "--", "-m", "no_such_module"];
+    agent.fails("", &more).code(3).told("No module named no_such_module");
 }
 
 /// A start that fails does so at once, and says why.

@@ -18,9 +18,6 @@ impl Plan {
         if project.kind == Kind::Node && spec.stand_in.is_some() {
             return Err(LaunchError::StandInUnsupported { file: project.file });
         }
-        if spec.stand_in.is_some() && super::runs_a_module(&spec.args) {
-            return Err(LaunchError::StandInNeedsFile);
-        }
         let deadline = Deadline::after(within);
         let runtime = match project.kind {
             Kind::Python => python::find(spec, &project, deadline).await?,

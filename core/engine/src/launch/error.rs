@@ -116,11 +116,6 @@ pub enum LaunchError {
         /// The agent's file.
         file: PathBuf,
     },
-    /// The person's arguments have Python run a module in the place of the agent's file.
-    #[error(
-        "participant, room and job metadata cannot be given where the interpreter's arguments run a module (-m): leave the module out"
-    )]
-    StandInNeedsFile,
     /// The agent's process ended or its job crashed before it connected.
     #[error("{0}")]
     AgentFailed(Box<Failure>),
@@ -153,7 +148,7 @@ impl LaunchError {
             Self::TooSlow { .. } => Code::Timeout,
             Self::AgentFailed(failure) if failure.is_no_agent() => Code::NotAnAgent,
             Self::AgentFailed(_) => Code::AgentFailedToStart,
-            Self::Unsupported | Self::StandInUnsupported { .. } | Self::StandInNeedsFile => Code::Unsupported,
+            Self::Unsupported | Self::StandInUnsupported { .. } => Code::Unsupported,
             Self::Io { .. } => Code::Io,
         }
     }
