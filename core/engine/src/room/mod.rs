@@ -42,6 +42,7 @@ mod session;
 mod signal;
 mod socket;
 mod streams;
+mod token;
 mod tracks;
 mod transport;
 mod websocket;
@@ -78,6 +79,7 @@ pub use self::session::{AttachOptions, JoinOptions};
 pub(crate) use self::session::{attach, join};
 pub use self::signal::{Address, probe_signal};
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+pub use self::token::{token_claims, token_time};
 pub use self::transport::{Closer, Feed, Listener, Topics, Transport, carry};
 use crate::driver::lock;
 
