@@ -91,3 +91,10 @@ test('a named pipe with a writer is read', async (t) => {
   const at = token.lastIndexOf('.');
   assert.equal(token.slice(at + 1), createHmac('sha256', 'from-a-pipe').update(token.slice(0, at)).digest('base64url'));
 });
+
+test('signing looks no name up', async (t) => {
+  process.env.GREENROOM_AUDIT_LOG = join(folder(t), 'audit.jsonl');
+  const keys = { apiKey: 'key', apiSecret: 'secret' };
+  assert.equal((await credentials('demo', { url: 'wss://no-such-project.livekit.cloud', ...keys })).url, 'wss://no-such-project.livekit.cloud/');
+  await assert.rejects(async () => credentials('demo', { url: 'ws://livekit:7880', ...keys }), /allowInternalUrl/);
+});

@@ -1,4 +1,4 @@
-"""Projects as people lay them out, started through the installed package; what runs by `python FILE start` starts here."""
+"""Projects as people lay them out, through the installed package: what runs by `python FILE start` starts here."""
 
 import os
 import shlex
@@ -49,10 +49,7 @@ LAYOUTS = {
     ),
     "worker options": (
         "agent.py",
-        {
-            "agent.py": f"INSTRUCTIONS = 'x'\n{HEAD}{GUARD}"
-            "    cli.run_app(WorkerOptions(entrypoint_fnc=entrypoint))\n"
-        },
+        {"agent.py": f"INSTRUCTIONS = 'x'\n{HEAD}{GUARD}    cli.run_app(WorkerOptions(entrypoint_fnc=entrypoint))\n"},
     ),
     "a server made in main": (
         "agent.py",

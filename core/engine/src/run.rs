@@ -22,8 +22,8 @@ use crate::voice::Recorder;
 
 /// How long the end of a link may be apart from the end of the process that caused it.
 const APART: Duration = Duration::from_secs(1);
-/// How often the thread of an agent's job is looked for.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the thread of an agent's job is looked for: its end is reported within a second.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long an agent may take to end that never was ready, or that does not answer: it has nothing to put in order.
 const ABRUPT_GRACE: Duration = Duration::from_millis(500);
 /// Connections that are told apart at once; more wait in the system's queue.

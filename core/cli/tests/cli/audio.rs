@@ -251,7 +251,8 @@ isolated!(devices_are_listed_with_the_number_by_which_they_are_opened, |folder| 
     for device in document["devices"].as_array().unwrap() {
         let number = device["number"].to_string();
         let id = device["id"].as_str().unwrap();
-        let row = listed.lines().find(|line| line.ends_with(&format!(" {id}"))).expect(id);
+        let is_its = |line: &&str| line.split_whitespace().next_back() == Some(id);
+        let row = listed.lines().find(is_its).unwrap_or_else(|| panic!("no {id} in {listed}"));
         assert!(row.split_whitespace().any(|word| word == number), "{row}");
         if device["direction"] == "input" {
             let args = ["record", "a.wav", "--device", &number, "--duration", "100ms"];

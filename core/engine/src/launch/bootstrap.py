@@ -1,10 +1,10 @@
 """Runs an agent's file as `python FILE console` does, with the console of the SDK connected to a session of Greenroom.
 
-Started as `python -c … FILE console --connect-addr HOST:PORT [--record] [-m MODULE …]`. The file is executed as a script, unmodified.
-Its call of `cli.run_app(…)`, wherever it is made, opens the SDK's TCP console instead of the one for terminals. A file
-that never mentions `run_app` only has to define an `AgentServer`, as for `python -m livekit.agents console FILE`; code
-under its `__main__` guard then runs only if there is no other server. With a module, such as `coverage run`, the module
-executes the file, as `python -m MODULE … FILE console` does.
+Started as `python -c … FILE console --connect-addr HOST:PORT [--record] [-m MODULE …]`. The file is executed as a
+script, unmodified. Its call of `cli.run_app(…)`, wherever it is made, opens the SDK's TCP console instead of the one
+for terminals. A file that never mentions `run_app` only has to define an `AgentServer`, as for `python -m
+livekit.agents console FILE`; code under its `__main__` guard then runs only if there is no other server. With a
+module, such as `coverage run`, the module executes the file, as `python -m MODULE … FILE console` does.
 
 Lines that begin with `greenroom: ` are read by the launcher.
 """

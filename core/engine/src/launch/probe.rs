@@ -55,6 +55,15 @@ pub(super) async fn ask(command: Command, deadline: Deadline) -> Result<Answer, 
     let end = question.filter(|at| *at > 1).map_or(words.len(), |at| at - 1);
     let shown = words.iter().take(end).map(|word| word.to_string_lossy());
     let shown = shown.collect::<Vec<_>>().join(" ");
+    ask_as(command, shown, deadline).await
+}
+
+/// The same, with the command's line as errors show it.
+pub(super) async fn ask_as(
+    command: Command,
+    shown: String,
+    deadline: Deadline,
+) -> Result<Answer, LaunchError> {
     let (child, output) = Child::spawn(command, None).map_err(|error| not_started(&shown, error))?;
     let reading =
         Reading::start(output).map_err(|error| LaunchError::io("a thread cannot be started", error))?;

@@ -1,5 +1,7 @@
 //! How a JavaScript project says that it is run, and what is run then.
 
+use std::time::Duration;
+
 use greenroom_engine::launch::{AgentSpec, LaunchError, Origin, Plan};
 use greenroom_protocol::Code;
 
@@ -422,6 +424,19 @@ async fn runtime_that_fails_is_told_with_its_own_words() {
         "echo \"Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'tsx' imported from /p/\" >&2; exit 1",
     );
     let spec = AgentSpec { args: vec!["--import".to_owned(), "tsx".to_owned()], ..machine.spec() };
-    let words = ["node --import tsx` cannot run JavaScript", "Cannot find package 'tsx'", "npm i -D tsx"];
+    let words = ["node …` cannot run JavaScript", "Cannot find package 'tsx'", "npm i -D tsx"];
     refused(&spec, Code::InterpreterNotFound, &words).await;
+}
+
+#[tokio::test]
+async fn arguments_of_the_person_are_in_no_error_of_a_runtime() {
+    let machine = machine();
+    machine.program("bin/node", "echo Error: broken >&2; exit 1");
+    let spec = AgentSpec { args: vec!["--token=canary-of-the-person".to_owned()], ..machine.spec() };
+    let error = refused(&spec, Code::InterpreterNotFound, &["Error: broken"]).await;
+    assert!(!format!("{error} {:?}", error.detail()).contains("canary"), "{error}");
+    machine.program("bin/node", "exec /bin/sleep 300");
+    let error = Plan::detect(&spec, Duration::from_millis(500)).await.expect_err("too slow");
+    assert_eq!(error.code(), Code::Timeout);
+    assert!(!error.to_string().contains("canary"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::script::{is_observer, is_runner, node_options};
-use crate::launch::probe::{Answer, Deadline, ask};
+use crate::launch::probe::{Answer, Deadline, ask_as};
 use crate::launch::project::Project;
 use crate::launch::{AgentSpec, Kind, LaunchError};
 
@@ -120,13 +120,16 @@ impl Candidate {
         let mut words: Vec<&str> = own.iter().chain(persons).map(String::as_str).collect();
         words.retain(|word| !is_observer(word));
         words.extend(["-e", QUESTION]);
-        let answer = ask(self.command(spec, project, &words), deadline).await?;
+        let shown = self.shown(own, persons);
+        let ask =
+            async |words: &[&str]| ask_as(self.command(spec, project, words), shown.clone(), deadline).await;
+        let answer = ask(&words).await?;
         if let Some(facts) = facts(&answer) {
             return Ok(facts);
         }
-        let version = ask(self.command(spec, project, &["--version"]), deadline).await?;
+        let version = ask(&["--version"]).await?;
         if version.value("deno ").is_some() {
-            let evaluated = ask(self.command(spec, project, &["eval", QUESTION]), deadline).await?;
+            let evaluated = ask(&["eval", QUESTION]).await?;
             if let Some(facts) = facts(&evaluated) {
                 return Ok(facts);
             }
@@ -135,11 +138,7 @@ impl Candidate {
         // a version like Node's.
         let is_runner = version.success
             && (is_runner(&self.program)
-                || (!answer.success
-                    && ask(self.command(spec, project, &["-vv"]), deadline)
-                        .await?
-                        .value("ts-node v")
-                        .is_some()));
+                || (!answer.success && ask(&["-vv"]).await?.value("ts-node v").is_some()));
         if (answer.success || is_runner) && version.success {
             let is_version = |text: &&str| text.starts_with(|c: char| c.is_ascii_digit());
             let named = version.value("v").filter(is_version).map(str::to_owned);
@@ -154,7 +153,7 @@ impl Candidate {
                 console: false,
             });
         }
-        Err(self.unfit(&answer, &own.iter().chain(persons).cloned().collect::<Vec<_>>()))
+        Err(unfit(&answer, &shown))
     }
 
     fn command(&self, spec: &AgentSpec, project: &Project, words: &[&str]) -> Command {
@@ -176,26 +175,30 @@ impl Candidate {
         command
     }
 
-    /// The error of a command that cannot run JavaScript.
-    fn unfit(&self, answer: &Answer, args: &[String]) -> LaunchError {
-        let output = answer.text.trim();
-        let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
-        let says = |line: &&str| line.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"));
-        let reason = lines().find(says).or_else(|| lines().next()).unwrap_or("it printed nothing");
-        let program = self.program.display().to_string();
-        let shown = std::iter::once(program).chain(args.iter().cloned()).collect::<Vec<_>>().join(" ");
-        let fix = match missing_package(reason) {
-            Some(package) => format!("run `npm i -D {package}`, or leave it out"),
-            None if reason.starts_with("node: ") && reason.ends_with("not found") => {
-                "make that file, or leave it out".to_owned()
-            }
-            None => "name another runtime: Node, Bun, Deno, tsx or ts-node".to_owned(),
-        };
-        LaunchError::InterpreterUnfit {
-            what: format!("`{shown}` cannot run JavaScript ({reason})"),
-            fix,
-            output: Some(output.to_owned()),
+    /// The command as errors show it: with the project's arguments, and without the person's, which may be secrets.
+    fn shown(&self, own: &[String], persons: &[String]) -> String {
+        let words = std::iter::once(self.program.display().to_string()).chain(own.iter().cloned());
+        words.chain((!persons.is_empty()).then(|| "…".to_owned())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The error of a command that cannot run JavaScript.
+fn unfit(answer: &Answer, shown: &str) -> LaunchError {
+    let output = answer.text.trim();
+    let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let says = |line: &&str| line.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"));
+    let reason = lines().find(says).or_else(|| lines().next()).unwrap_or("it printed nothing");
+    let fix = match missing_package(reason) {
+        Some(package) => format!("run `npm i -D {package}`, or leave it out"),
+        None if reason.starts_with("node: ") && reason.ends_with("not found") => {
+            "make that file, or leave it out".to_owned()
         }
+        None => "name another runtime: Node, Bun, Deno, tsx or ts-node".to_owned(),
+    };
+    LaunchError::InterpreterUnfit {
+        what: format!("`{shown}` cannot run JavaScript ({reason})"),
+        fix,
+        output: Some(output.to_owned()),
     }
 }
 
