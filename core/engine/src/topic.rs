@@ -15,6 +15,7 @@ use greenroom_protocol::room::{
 };
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Limits, Time};
+use serde::Deserialize;
 
 use crate::driver::lock;
 use crate::pipe::{Pipe, room_lost};
@@ -22,7 +23,8 @@ use crate::room::AttachOptions;
 use crate::session::Session;
 
 /// The room and our place in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LocalParticipant {
     /// Whether the room is connected.
     pub is_connected: bool,
@@ -32,6 +34,23 @@ pub struct LocalParticipant {
     pub identity: String,
     /// Whether it holds the grant `canManageAgentSession`.
     pub can_manage_agent_session: bool,
+}
+
+impl LocalParticipant {
+    /// Checks that agents can be driven from here.
+    ///
+    /// # Errors
+    /// When the room is not connected, or the local participant lacks the grant.
+    pub fn check(&self) -> Result<(), Error> {
+        if !self.is_connected {
+            let message = "the Room is not connected; `await room.connect(url, token)` first";
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        if !self.can_manage_agent_session {
+            return Err(lacks_grant(&self.identity, &self.room));
+        }
+        Ok(())
+    }
 }
 
 /// One for each room that a host language has joined.
@@ -171,13 +190,7 @@ impl RoomTopic {
     /// When the room is not connected, the local participant lacks the grant, or no thread can be
     /// started.
     pub fn attach(&self, local: &LocalParticipant, options: AttachOptions) -> Result<Session, Error> {
-        if !local.is_connected {
-            let message = "the Room is not connected; await room.connect(url, token) first";
-            return Err(Error::new(Code::InvalidArgument, message));
-        }
-        if !local.can_manage_agent_session {
-            return Err(lacks_grant(&local.identity, &local.room));
-        }
+        local.check()?;
         let within = in_words(options.start_timeout).to_string();
         let wanted = options.agent.clone();
         let (session, pipe) = Session::carried(options)?;
@@ -214,6 +227,12 @@ impl RoomTopic {
             lock(&self.state).present.values().map(|one| one.identity.clone()).collect();
         present.sort();
         no_agent(wanted, &present, room, &in_words(within).to_string())
+    }
+
+    /// The number of attached sessions that are not closed.
+    pub fn sessions(&self) -> usize {
+        self.change(|_, _| {});
+        lock(&self.state).attached.len()
     }
 
     /// Returns what came in for the host language.
