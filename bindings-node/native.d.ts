@@ -40,47 +40,6 @@ export interface Completion {
   json: string
 }
 
-/**
- * The controller's side of one session. `now` is milliseconds on a monotonic clock of the caller's, which also says
- * when to call `handleTimeout`. What a method causes queues up: drain it after each.
- */
-export declare class Controller {
-  /**
-   * A controller whose link is not there yet. `textMode` is whether the agent's audio is turned off at the start;
-   * `idPrefix` what the ids of its requests begin with, where several controllers share an agent.
-   */
-  constructor(textMode: boolean, now: number, idPrefix?: string | undefined | null)
-  /** The link is there. */
-  open(now: number): void
-  /**
-   * Takes an operation, which is JSON; `timeout` is milliseconds, or null for the operation's default. Returns its
-   * number: its answer is drained under it.
-   */
-  submit(json: string, timeout: number | undefined | null, now: number): number
-  /** Gives a call up. It is answered all the same, with the code `cancelled` if nothing else. */
-  cancel(call: number, now: number): void
-  /** Takes one message from the agent. */
-  receive(message: Buffer, now: number): void
-  /** A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes. */
-  receiveSkipped(announced: number, head: Buffer, now: number): void
-  /** The next message for the agent, or null. */
-  pollTransmit(): Buffer | null
-  /** Takes all answers. */
-  drain(): Array<Completion>
-  /** Reads up to `most` events from place `from` on; 0 is the beginning of what is kept. */
-  readEvents(from: number, most: number): EventsRead
-  /** The place after the last event. */
-  endOfEvents(): number
-  /** When to call `handleTimeout`, or null while nothing is awaited. */
-  pollTimeout(): number | null
-  /** Lets pass what is due. */
-  handleTimeout(now: number): void
-  /** The link is gone: `reason` is one of the close event's, `error` the JSON of what every call gets from now on. */
-  closed(reason: string, error: string, now: number): void
-  /** How the session stands, as JSON: the fields of the engine's status that hold without a process. */
-  status(): string
-}
-
 /** A session. It ends when it is closed, or garbage-collected. */
 export declare class Driver {
   /**
@@ -174,6 +133,25 @@ export interface Outgoing {
   message?: Buffer
 }
 
+/** Messages of the agent in, messages for it out. Take them after each call, and when the session wakes. */
+export declare class Pipe {
+  /**
+   * Makes a session over a pipe; `json` is `{start_timeout_ms, text_mode, sdk_version}`, and `wake`
+   * is as in `start`.
+   */
+  constructor(json: string, wake: () => void)
+  /** The session. Once only. */
+  takeDriver(): Driver
+  /** The agent can be reached. */
+  open(): void
+  /** Takes one message from the agent. */
+  receive(message: Buffer): void
+  /** Returns the next message for the agent, or null. */
+  pollTransmit(): Buffer | null
+  /** The agent cannot be reached any more; `reason` is one of the event `closed`. */
+  closed(reason: string, message: string): void
+}
+
 /** Playing. It is closed when it is garbage-collected. */
 export declare class PlaybackDriver {
   /** What it is, as JSON, once it is open: `{device, rate, channels}`. */
@@ -255,6 +233,67 @@ export declare class RoomDriver {
   unref(): void
 }
 
+/** One for each Room. `now` is milliseconds on a monotonic clock of the caller's. */
+export declare class RoomTopic {
+  /** A topic that is not used yet. */
+  constructor(now: number)
+  /** An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number. */
+  openHost(json: string): number
+  /** The agent's session host is gone: what waits for it is answered with an error. */
+  closeHost(host: number): void
+  /** A controller is addressed at this agent. */
+  listen(agent: string): void
+  /** A controller is addressed at this agent no more. */
+  unlisten(agent: string): void
+  /**
+   * The room announces a participant, or changes of one: whether it is of the kind agent, and
+   * whether it publishes on behalf of one.
+   */
+  setParticipant(sid: string, identity: string, canManageAgentSession: boolean | undefined | null, isAgentKind: boolean, publishesOnBehalf: boolean, now: number): void
+  /** A participant left. */
+  removeParticipant(sid: string, now: number): void
+  /** Ends or restarts sessions whose agent is not in the room any more. */
+  checkAgents(isConnected: boolean): void
+  /**
+   * Opens a session with an agent in the room; `json` is `{agent, start_timeout_ms, local}`, and
+   * `wake` is as in `start`.
+   */
+  attach(json: string, wake: () => void): Driver
+  /** The number of attached sessions that are not closed. */
+  sessions(): number
+  /** Returns the identity of the agent that is named, or of the only one; null while it is not there. */
+  findAgent(room: string, wanted?: string | undefined | null): string | null
+  /** Throws the error for an agent that was not there within so many milliseconds. */
+  throwNoAgent(room: string, wanted: string | undefined | null, within: number): void
+  /**
+   * A byte stream begins, of `announced` bytes if its sender said so. A hidden sender has no
+   * identity and makes a claim. Returns the stream's number.
+   */
+  begin(identity: string, claim: string, announced: number | undefined | null, now: number): number
+  /** More of a stream. Whether to go on reading it. */
+  chunk(stream: number, data: Buffer, now: number): boolean
+  /** A stream is complete. */
+  end(stream: number, now: number): void
+  /** A stream was broken off. */
+  abort(stream: number, now: number): void
+  /** An agent's session host sends a message, to `destination` alone if there is one. Returns a ticket. */
+  fromAgent(host: number, message: Buffer, destination: string | undefined | null, now: number): number
+  /** A controller sends a message to its agent. Returns a ticket. */
+  send(message: Buffer, agent: string, now: number): number
+  /** What came in, or null. */
+  poll(): Incoming | null
+  /** What to send next, or null. Who may have it is decided in this moment: send it before asking for the next. */
+  pollSend(now: number): Outgoing | null
+  /** The message of a ticket could not be sent. Returns whether it was a session's, which ends then. */
+  sendFailed(ticket: number, why: string): boolean
+  /** When to call `handleTimeout`, or null while nothing is awaited. */
+  pollTimeout(): number | null
+  /** Lets pass what is due. */
+  handleTimeout(now: number): void
+  /** What a host has counted, as JSON: `{requests, answered, denied, dropped, waiting, cut, peers}`. */
+  status(host: number): string
+}
+
 /** Something that was odd about a sound. */
 export interface SoundNote {
   /** A stable name. */
@@ -275,51 +314,14 @@ export declare class SpeechStream {
   finish(): Buffer
 }
 
-/** One for each Room. `now` is milliseconds on a monotonic clock of the caller's. */
-export declare class Switchboard {
-  /** A switchboard that nobody uses yet. */
-  constructor(now: number)
-  /** An agent's session host uses the room. `json` is that of a `HostConfig` of the protocol. Returns its number. */
-  openHost(json: string): number
-  /** The agent's session host is gone: what waits for it is answered with an error. */
-  closeHost(host: number): void
-  /** A controller is addressed at this agent. */
-  listen(agent: string): void
-  /** A controller is addressed at this agent no more. */
-  unlisten(agent: string): void
-  /** The room announces a participant, or new permissions of one. */
-  setPeer(sid: string, identity: string, canManageAgentSession: boolean | undefined | null, now: number): void
-  /** A participant left. */
-  removePeer(sid: string, now: number): void
-  /** A byte stream begins, of `announced` bytes if its sender said so. Returns its number. */
-  begin(identity: string, announced: number | undefined | null, now: number): number
-  /** More of a stream. Whether to go on reading it. */
-  chunk(stream: number, data: Buffer, now: number): boolean
-  /** A stream is complete. */
-  end(stream: number, now: number): void
-  /** A stream was broken off. */
-  abort(stream: number, now: number): void
-  /** An agent's session host sends a message, to `destination` alone if there is one. Returns a ticket. */
-  fromAgent(host: number, message: Buffer, destination: string | undefined | null, now: number): number
-  /** A controller sends a message to its agent. Returns a ticket. */
-  send(message: Buffer, agent: string, now: number): number
-  /** What came in, or null. */
-  poll(): Incoming | null
-  /** What to send next, or null. Who may have it is decided in this moment: send it before asking for the next. */
-  pollSend(): Outgoing | null
-  /** When to call `handleTimeout`, or null while nothing is awaited. */
-  pollTimeout(): number | null
-  /** Lets pass what is due. */
-  handleTimeout(now: number): void
-  /** What a host has counted, as JSON: `{requests, answered, denied, dropped, waiting, cut, peers}`. */
-  status(host: number): string
-}
-
 /**
  * Begins to record from a device, which is a function where `isFunction` says so; `options` is JSON. `wake` is called when it is time to
  * ask again for what was null.
  */
 export declare function capture(options: string, isFunction: boolean, wake: () => void): CaptureDriver
+
+/** Throws unless agents can be driven by this local participant; `local` is JSON. */
+export declare function checkLocal(local: string): void
 
 /** Credentials for a room, as JSON, made on a thread of Node's pool since an env file may be a named pipe. `request` is JSON. */
 export declare function credentials(request: string): Promise<string>

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 const require = createRequire(join(process.cwd(), 'package.json'));
 // The SDK's own copy of its codec, which need not be installed beside it.
 const { AgentSession: pb } = createRequire(require.resolve('@livekit/agents'))('@livekit/protocol');
-const { Controller } = createRequire(require.resolve('greenroom'))('./native.js').native;
+const { Pipe } = createRequire(require.resolve('greenroom'))('./native.js').native;
 
 const PREFIX = 4;
 const SAMPLE_US = 5000;
@@ -54,11 +54,13 @@ function converse(received, texts) {
 }
 
 function throughBinding(received) {
-  const controller = new Controller(true, 0);
-  controller.open(0);
-  for (const message of messages(received)) controller.receive(message, 0);
-  controller.drain();
-  controller.readEvents(0, 1024);
+  const pipe = new Pipe('{"start_timeout_ms":60000,"text_mode":true}', () => {});
+  const driver = pipe.takeDriver();
+  pipe.open();
+  for (const message of messages(received)) pipe.receive(message);
+  driver.drain();
+  driver.readEvents(0, 1024);
+  driver.close(0);
 }
 
 function processorTime() {

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 const require = createRequire(join(process.cwd(), 'package.json'));
-const { Switchboard } = createRequire(require.resolve('greenroom'))('./native.js').native;
+const { RoomTopic } = createRequire(require.resolve('greenroom'))('./native.js').native;
 
 const CONTROLLERS = 50;
 const SAMPLE_US = 5000;
@@ -27,13 +27,13 @@ function answer(request) {
 /** Takes requests in and their answers out. The clock stands beside, so that the bucket of messages stays full. */
 function passes(board, host, count) {
   for (let now = 0; now < count * 1000; now += 1000) {
-    const stream = board.begin('controller-7', PING.length, now);
+    const stream = board.begin('controller-7', '', PING.length, now);
     board.chunk(stream, PING, now);
     board.end(stream, now);
     for (let incoming = board.poll(); incoming; incoming = board.poll()) {
       if (incoming.kind === 'host') board.fromAgent(host, answer(incoming.message), null, now);
     }
-    while (board.pollSend());
+    while (board.pollSend(now));
   }
 }
 
@@ -42,10 +42,10 @@ function cpuUs() {
   return user + system;
 }
 
-const board = new Switchboard(0);
+const board = new RoomTopic(0);
 const host = board.openHost('{}');
 for (let number = 0; number < CONTROLLERS; number++) {
-  board.setPeer(`PA_${String(number).padStart(12, '0')}`, `controller-${number}`, true, 0);
+  board.setParticipant(`PA_${String(number).padStart(12, '0')}`, `controller-${number}`, true, false, false, 0);
 }
 const samples = [];
 const end = cpuUs() + Number(process.argv[2]) * 1000;

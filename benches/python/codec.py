@@ -19,7 +19,7 @@ from typing import Any
 
 from livekit.protocol.agent_pb import agent_session as pb
 
-from greenroom._native import Controller
+from greenroom._native import over_pipe
 
 PREFIX = struct.Struct(">I")
 SAMPLE_S = 0.005
@@ -138,12 +138,13 @@ READERS: dict[str, Callable[[Any], object]] = {
 
 def through_binding(received: bytes) -> None:
     """What our package does with the conversation."""
-    controller = Controller("{}", 0.0)
-    controller.open(0.0)
+    driver, pipe = over_pipe('{"start_timeout": 60, "text_mode": true, "sdk_version": null}')
+    pipe.open()
     for message in messages(received):
-        controller.receive(message, 0.0)
-    controller.drain()
-    controller.read_events(0, 1024)
+        pipe.receive(message)
+    driver.drain()
+    driver.read_events(0, 1024)
+    driver.close(0)
 
 
 def per_pass(work: Callable[[], object], total_s: float) -> float:

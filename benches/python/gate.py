@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-from greenroom._native import Switchboard
+from greenroom._native import RoomTopic
 
 CONTROLLERS = 50
 SAMPLE_S = 0.005
@@ -24,26 +24,26 @@ def answer(request: bytes) -> bytes:
     return bytes((0x2A, length + 4, 0x0A, length)) + head + b"\x1a\x00"
 
 
-def passes(board: Switchboard, host: int, count: int) -> None:
+def passes(board: RoomTopic, host: int, count: int) -> None:
     """Takes requests in and their answers out. The clock stands beside, so that the bucket of messages stays full."""
     for number in range(count):
         now = float(number)
-        stream = board.begin("controller-7", len(PING), now)
+        stream = board.begin("controller-7", "", len(PING), now)
         board.chunk(stream, PING, now)
         board.end(stream, now)
         while (incoming := board.poll()) is not None:
             if incoming[0] == "host":
                 board.from_agent(host, answer(incoming[2]), None, now)
-        while board.poll_send() is not None:
+        while board.poll_send(now) is not None:
             pass
 
 
 def main(total_s: float) -> float:
     """The median processor time of one round, in nanoseconds."""
-    board = Switchboard(0.0)
+    board = RoomTopic(0.0)
     host = board.open_host("{}")
     for number in range(CONTROLLERS):
-        board.set_peer(f"PA_{number:012}", f"controller-{number}", True, 0.0)
+        board.set_participant(f"PA_{number:012}", f"controller-{number}", True, False, False, 0.0)
     samples = []
     end = time.process_time() + total_s
     while time.process_time() < end or len(samples) < 5:

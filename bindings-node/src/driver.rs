@@ -144,7 +144,7 @@ impl Driver {
 }
 
 impl Driver {
-    fn new(engine: Arc<dyn Engine>, wake: Wake) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, wake: Wake) -> Self {
         let wake = Arc::new(Mutex::new(wake));
         let waker = Arc::clone(&wake);
         let outbox = Outbox::new(Box::new(move || {

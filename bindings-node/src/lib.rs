@@ -9,14 +9,14 @@
 #![allow(unsafe_code)]
 
 pub mod audio;
-pub mod controller;
 pub mod credentials;
 pub mod driver;
 pub mod exchange;
 mod options;
+pub mod pipe;
 pub mod room;
 pub mod speech;
-pub mod switchboard;
+pub mod topic;
 
 use std::process::Command;
 

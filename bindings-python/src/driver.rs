@@ -59,8 +59,8 @@ pub(crate) fn start(py: Python<'_>, options: &str) -> PyResult<Driver> {
     let options: Options = json::parse("start", options)?;
     let mut start = StartOptions::new(options.agent);
     start.port = options.port;
-    start.start_timeout = json::seconds("timeout", options.start_timeout)?;
-    start.idle_timeout = json::maybe_seconds("idle_timeout", options.idle_timeout)?;
+    start.start_timeout = json::timeout("timeout", options.start_timeout)?;
+    start.idle_timeout = json::maybe_timeout("idle_timeout", options.idle_timeout)?;
     start.log = options.log.map_or(LogTarget::Temporary, LogTarget::File);
     let recording = options.recording;
     start.audio = options.audio.then(|| AudioOptions { recording, ..AudioOptions::default() });
@@ -103,8 +103,8 @@ pub(crate) fn join(py: Python<'_>, options: &str) -> PyResult<Driver> {
     let reached = join.room.reached_by(options.ca.as_ref(), options.proxy.as_ref());
     join.room = reached.map_err(|error| raise(&error))?;
     join.agent = options.agent;
-    join.start_timeout = json::seconds("timeout", options.start_timeout)?;
-    join.idle_timeout = json::maybe_seconds("idle_timeout", options.idle_timeout)?;
+    join.start_timeout = json::timeout("timeout", options.start_timeout)?;
+    join.idle_timeout = json::maybe_timeout("idle_timeout", options.idle_timeout)?;
     Driver::new(py, || Ok(Arc::new(Session::join(join)?)))
 }
 
@@ -120,7 +120,7 @@ impl Driver {
     fn submit(&self, py: Python<'_>, operation: &str, timeout: Option<f64>, token: u64) -> PyResult<u64> {
         let held = self.held()?;
         let operation = json::operation(operation)?;
-        let timeout = json::maybe_seconds("timeout", timeout)?;
+        let timeout = json::maybe_timeout("timeout", timeout)?;
         Ok(py.detach(|| held.outbox.submit(&*held.session, token, operation, timeout).0))
     }
 
@@ -180,7 +180,7 @@ impl Driver {
 }
 
 impl Driver {
-    fn new(
+    pub(crate) fn new(
         py: Python<'_>,
         make: impl FnOnce() -> Result<Arc<dyn Drives>, greenroom_protocol::Error> + Send,
     ) -> PyResult<Self> {

@@ -31,14 +31,19 @@ pub(crate) fn seconds(what: &str, seconds: f64) -> PyResult<Duration> {
         .map_err(|_| invalid(format!("{what} is {seconds} s; it must be a number of seconds from 0 on")))
 }
 
+/// Reads a timeout in seconds, which must be above 0.
+pub(crate) fn timeout(what: &str, seconds: f64) -> PyResult<Duration> {
+    greenroom_protocol::time::timeout(what, seconds).map_err(|error| crate::error::raise(&error))
+}
+
+/// Reads a timeout that may be left out.
+pub(crate) fn maybe_timeout(what: &str, given: Option<f64>) -> PyResult<Option<Duration>> {
+    given.map(|given| timeout(what, given)).transpose()
+}
+
 /// Reads a time on the caller's clock.
 pub(crate) fn time(now: f64) -> PyResult<Time> {
     Ok(Time::from_origin(seconds("now", now)?))
-}
-
-/// Reads seconds that may be left out.
-pub(crate) fn maybe_seconds(what: &str, given: Option<f64>) -> PyResult<Option<Duration>> {
-    given.map(|given| seconds(what, given)).transpose()
 }
 
 /// Writes an answer or an error.

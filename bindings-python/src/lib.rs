@@ -9,22 +9,22 @@
 //! | `room` | a room that was joined, and its calls |
 //! | `audio` | capture and playback |
 //! | `credentials` | tokens for rooms |
-//! | `controller` | the protocol alone, for a link that lives in Python |
-//! | `switchboard` | all use of the topic in a Room that lives in Python |
+//! | `topic` | all use of the topic in a Room that lives in Python |
+//! | `pipe` | the caller's end of a session whose agent is in this process |
 //! | `wake` | how a native thread wakes a Python event loop without the GIL |
 //! | `speech` | speech from files and samples, in noise, and into files |
 //! | `json` | arguments in, answers and events out |
 //! | `error` | how an error crosses |
 
 mod audio;
-mod controller;
 mod credentials;
 mod driver;
 mod error;
 mod json;
+mod pipe;
 mod room;
 mod speech;
-mod switchboard;
+mod topic;
 mod wake;
 
 /// The native half of the package `greenroom`; the classes that people use are in the package itself.
@@ -37,19 +37,19 @@ mod _native {
     #[pymodule_export]
     use crate::audio::{CaptureDriver, PlaybackDriver, devices, is_virtual_device};
     #[pymodule_export]
-    use crate::controller::Controller;
-    #[pymodule_export]
     use crate::credentials::credentials;
     #[pymodule_export]
     use crate::driver::{Driver, join, open, start};
     #[pymodule_export]
     use crate::error::NativeError;
     #[pymodule_export]
+    use crate::pipe::{Pipe, over_pipe};
+    #[pymodule_export]
     use crate::room::RoomDriver;
     #[pymodule_export]
     use crate::speech::{SpeechStream, noisy, speech_from_pcm, speech_from_wav, write_wav};
     #[pymodule_export]
-    use crate::switchboard::Switchboard;
+    use crate::topic::{RoomTopic, check_local};
 
     /// The kind, `"request"` or `"response"`, and id of a message of which only the first bytes are known; None if they do not tell.
     #[pyfunction]

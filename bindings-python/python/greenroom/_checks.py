@@ -32,6 +32,12 @@ def seconds(what: str, value: object) -> None:
         raise InvalidArgument(f"{what} is {shown(value)}; it must be a number of seconds, 0 or more")
 
 
+def timeout(what: str, value: object) -> None:
+    """Raise unless it is a number; whether it is above 0 is for the native half to say."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise InvalidArgument(f"{what} is {shown(value)}; it must be a number of seconds above 0")
+
+
 def whole(what: str, value: object) -> None:
     """Raise unless it is an int."""
     if not isinstance(value, int) or isinstance(value, bool):

@@ -1,7 +1,7 @@
 """What a `Session` stands on: a link that takes operations as JSON and wakes an event loop when it has something.
 
-`NativeLink` leads to a session whose thread is native. `ControllerLink` runs the protocol on the event loop itself, for
-an agent that is reached through Python.
+`NativeLink` leads to a session whose link is native. `CarriedLink` leads to one whose messages the event loop carries,
+for an agent that is reached through Python.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import json
 import os
 import socket
 import time
@@ -19,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenroom._asyncio import running_loop
-from greenroom._native import Controller, Driver, NativeError
+from greenroom._native import Driver, NativeError
 
 if TYPE_CHECKING:
     from greenroom.events import CloseReason
@@ -186,119 +185,78 @@ class Receiver(Protocol):
         """There is no way to the agent any more: the reason, one of `greenroom.CloseReason`, and the same in words."""
 
 
-class Peer(Protocol):
-    """The agent's end of a link that lives in Python."""
+class Carrier(Protocol):
+    """Carries the messages of a session between its native half and the agent."""
 
-    async def start(self, link: Receiver) -> None:
-        """From now on pass to `link` what comes from the agent. Back when the agent can be asked."""
+    async def start(self) -> None:
+        """Begin to carry. Raises what keeps the agent from being reached."""
 
-    def send(self, message: bytes) -> None:
-        """Take a message for the agent."""
+    def carry(self) -> None:
+        """Carry the messages that wait."""
 
     async def close(self) -> None:
         """Let go of the agent."""
 
 
-class ControllerLink:
-    """The protocol, run by the event loop: its clock is the loop's, its deadlines are the loop's timers."""
+class CarriedLink(NativeLink):
+    """A native session whose messages the event loop carries."""
 
-    def __init__(self, peer: Peer, **options: Any) -> None:
-        self._loop = running_loop()
-        self._peer = peer
-        self._controller = Controller(json.dumps(options), self._loop.time())
+    def __init__(self, driver: Driver, carrier: Carrier) -> None:
+        super().__init__(driver)
+        self._native = driver
+        self._carrier = carrier
         self._wake: Callable[[], None] | None = None
-        self._wake_is_due = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._tokens: dict[int, int] = {}
         self._done: list[Completion] = []
         self._closing: asyncio.Task[None] | None = None
+        self.submit = self._submit
+        self.cancel = self._cancel
+        self.drain = self._drain
+        self.close = self._close
 
     async def attach(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        await self._peer.start(self)
-        self._controller.open(self._loop.time())
-        self._pump()
+        await super().attach(self._on_wake)
+        await self._carrier.start()
 
     def detach(self) -> None:
         self._wake = None
+        super().detach()
 
     def abandon(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.close, 0)
+        super().abandon()
+        if os.getpid() == self._process and self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._release)
 
-    def submit(self, operation: str, timeout: float | None, token: int) -> int:
-        call = self._controller.submit(operation, timeout, self._loop.time())
-        self._tokens[call] = token
-        self._carry()
-        # Not at once: who submits has to learn the number of the call first.
-        if not self._wake_is_due:
-            self._wake_is_due = True
-            self._loop.call_soon(self._call_wake)
+    def _submit(self, operation: str, timeout: float | None, token: int) -> int:
+        call = self._native.submit(operation, timeout, token)
+        self._carrier.carry()
         return call
 
-    def cancel(self, call: int) -> None:
-        self._controller.cancel(call, self._loop.time())
-        self._pump()
+    def _cancel(self, call: int) -> None:
+        self._native.cancel(call)
+        self._carrier.carry()
 
-    def drain(self) -> list[Completion]:
-        answers = [(self._tokens.pop(call, 0), ok, text) for call, ok, text in self._controller.drain()]
+    def _drain(self) -> list[Completion]:
         done, self._done = self._done, []
-        return answers + done
+        return self._native.drain() + done
 
-    def read_events(self, start: int, most: int) -> tuple[list[str], int]:
-        return self._controller.read_events(start, most)
+    def _close(self, token: int) -> None:
+        # What is pending fails now; the end is told once the carrier has let go.
+        self._native.close(0)
+        self._release().add_done_callback(lambda _: self._closed(token))
 
-    def end_of_events(self) -> int:
-        return self._controller.end_of_events()
+    def _release(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = running_loop().create_task(self._carrier.close())
+        return self._closing
 
-    def status(self) -> str:
-        return self._controller.status()
-
-    def close(self, token: int) -> None:
-        self.ended("closed", "the session was closed")
-        self._closing = self._loop.create_task(self._close(token, self._closing))
-
-    async def _close(self, token: int, earlier: asyncio.Task[None] | None) -> None:
-        if earlier is not None:
-            await earlier
-        else:
-            await self._peer.close()
+    def _closed(self, token: int) -> None:
         self._done.append((token, True, '{"answer":"done"}'))
-        self._pump()
+        self._on_wake()
 
-    def receive(self, message: bytes) -> None:
-        self._controller.receive(message, self._loop.time())
-        self._pump()
-
-    def receive_skipped(self, announced: int, head: bytes) -> None:
-        self._controller.receive_skipped(announced, head, self._loop.time())
-        self._pump()
-
-    def ended(self, reason: CloseReason, message: str) -> None:
-        self._controller.closed(reason, message, self._loop.time())
-        self._pump()
-
-    def _due(self) -> None:
-        self._timer = None
-        self._controller.handle_timeout(self._loop.time())
-        self._pump()
-
-    def _pump(self) -> None:
-        """Hand on whatever the last step has caused."""
-        self._carry()
-        self._call_wake()
-
-    def _carry(self) -> None:
-        while (message := self._controller.poll_transmit()) is not None:
-            self._peer.send(message)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if (at := self._controller.poll_timeout()) is not None:
-            self._timer = self._loop.call_at(at, self._due)
-
-    def _call_wake(self) -> None:
-        self._wake_is_due = False
+    def _on_wake(self) -> None:
+        self._carrier.carry()
         if self._wake is not None:
             self._wake()
 

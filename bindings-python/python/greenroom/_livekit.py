@@ -20,12 +20,14 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import re
 from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from greenroom._link import Receiver
+from greenroom._link import CarriedLink
+from greenroom._native import Pipe, over_pipe
 from greenroom.errors import GreenroomError, InvalidArgument, SdkMissing, SdkTooOld, Unsupported
 
 _T = TypeVar("_T")
@@ -97,12 +99,16 @@ def tells_of_permissions() -> bool:
         return False
 
 
-def is_agent(participant: Any) -> bool:
-    """Whether a participant is an agent of its own, and not one that lends an agent its face."""
+def is_agent_kind(participant: Any) -> bool:
+    """Whether a participant is of the kind agent."""
     from livekit import rtc
 
-    is_agent = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
-    return is_agent and "lk.publish_on_behalf" not in participant.attributes
+    return bool(participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT)
+
+
+def publishes_on_behalf(participant: Any) -> bool:
+    """Whether a participant publishes in place of an agent, as the worker of an avatar does."""
+    return "lk.publish_on_behalf" in participant.attributes
 
 
 @cache
@@ -213,33 +219,43 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release[0].split(".")) if release else ()
 
 
-class InProcess:
-    """An `AgentSession` of this process as the peer of a link."""
+def in_process(agent_session: Any, timeout: float, text_mode: bool) -> CarriedLink:
+    """The link of a session with an `AgentSession` of this process."""
+    from greenroom._session import _ask
 
-    def __init__(self, agent_session: Any) -> None:
-        check_agent_session(agent_session)
-        try:
-            _ = agent_session.current_agent
-        except RuntimeError:
-            raise InvalidArgument(
-                "the AgentSession is not running: `await agent_session.start(agent)` before greenroom.in_process"
-            ) from None
+    check_agent_session(agent_session)
+    try:
+        _ = agent_session.current_agent
+    except RuntimeError:
+        raise InvalidArgument(
+            "the AgentSession is not running: `await agent_session.start(agent)` before greenroom.in_process"
+        ) from None
+    check_sdk()
+    options = {"start_timeout": timeout, "text_mode": text_mode, "sdk_version": _installed("livekit-agents")}
+    driver, pipe = _ask(over_pipe, json.dumps(options))
+    return CarriedLink(driver, _InProcess(agent_session, pipe))
+
+
+class _InProcess:
+    """Carries messages between a session and an `AgentSession` of this process."""
+
+    def __init__(self, agent_session: Any, pipe: Pipe) -> None:
         self._agent_session: Any = agent_session
-        self._transport: _MemoryTransport | None = None
+        self._pipe = pipe
+        self._transport = _MemoryTransport(self._receive)
         self._host: Any = None
-        self._link: Receiver | None = None
         self._ending: asyncio.Task[None] | None = None
 
-    async def start(self, link: Receiver) -> None:
-        self._link = link
-        self._transport = _MemoryTransport(link.receive)
+    async def start(self) -> None:
         self._host = sdk_session_host(self._transport)
         self._host.register_session(self._agent_session)
         self._agent_session.on("close", self._on_close)
         await self._host.start()
+        self._pipe.open()
+        self.carry()
 
-    def send(self, message: bytes) -> None:
-        if self._transport is not None:
+    def carry(self) -> None:
+        while (message := self._pipe.poll_transmit()) is not None:
             self._transport.feed(message)
 
     async def close(self) -> None:
@@ -251,6 +267,10 @@ class InProcess:
         else:
             await self._host.aclose()
 
+    def _receive(self, message: bytes) -> None:
+        self._pipe.receive(message)
+        self.carry()
+
     def _on_close(self, event: Any) -> None:
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end(event))
@@ -258,10 +278,9 @@ class InProcess:
     async def _end(self, event: Any) -> None:
         """The AgentSession closes: what it still answers comes first, then the link ends."""
         await self._host.aclose()
-        if self._link is not None:
-            reason = getattr(event.reason, "value", event.reason)
-            error = f": {event.error}" if getattr(event, "error", None) else ""
-            self._link.ended("agent_disconnected", f"the AgentSession closed ({reason}){error}")
+        reason = getattr(event.reason, "value", event.reason)
+        error = f": {event.error}" if getattr(event, "error", None) else ""
+        self._pipe.closed("agent_disconnected", f"the AgentSession closed ({reason}){error}")
 
 
 class _MemoryTransport:

@@ -4,14 +4,15 @@ from typing import Literal, final
 
 __all__ = [
     "CaptureDriver",
-    "Controller",
     "Driver",
     "NativeError",
+    "Pipe",
     "PlaybackDriver",
     "RoomDriver",
+    "RoomTopic",
     "SpeechStream",
-    "Switchboard",
     "_panic",
+    "check_local",
     "credentials",
     "devices",
     "error_codes",
@@ -19,6 +20,7 @@ __all__ = [
     "join",
     "noisy",
     "open",
+    "over_pipe",
     "peek_id",
     "speech_from_pcm",
     "speech_from_wav",
@@ -194,55 +196,27 @@ class PlaybackDriver:
         """Close it and block until it is closed, for `timeout` seconds at most. For the interpreter's exit."""
 
 @final
-class Controller:
-    """The protocol alone, for a link that lives in Python. Every `now` is seconds on one monotonic clock."""
+class Pipe:
+    """The caller's end of a session whose messages it carries. Take them after each call, and on each wake."""
 
-    def __new__(cls, options: str, now: float) -> Controller: ...
-    def open(self, now: float) -> None:
-        """The link is there."""
+    def open(self) -> None:
+        """The agent can be reached."""
 
-    def submit(self, operation: str, timeout: float | None, now: float) -> int:
-        """Submit an operation, as JSON. Gives the number of the call."""
-
-    def cancel(self, call: int, now: float) -> None:
-        """Give a call up, by its number."""
-
-    def receive(self, message: bytes, now: float) -> None:
+    def receive(self, message: bytes) -> None:
         """Take one message from the agent."""
-
-    def receive_skipped(self, announced: int, head: bytes, now: float) -> None:
-        """A message of `announced` bytes was over the link's cap and went by; `head` are its first bytes."""
-
-    def closed(self, reason: str, message: str, now: float) -> None:
-        """The link is gone: what is pending fails at once, and so will every later call."""
 
     def poll_transmit(self) -> bytes | None:
         """The next message for the agent."""
 
-    def drain(self) -> list[tuple[int, bool, str]]:
-        """Take the answers: the call's number, whether it succeeded, and JSON of the answer or the error."""
-
-    def read_events(self, start: int, most: int) -> tuple[list[str], int]:
-        """Read events, as JSON, from place `start` on, and get the place to read on from. 0 is the beginning."""
-
-    def end_of_events(self) -> int:
-        """The place after the last event."""
-
-    def poll_timeout(self) -> float | None:
-        """When to call `handle_timeout`; None while nothing is awaited."""
-
-    def handle_timeout(self, now: float) -> None:
-        """Let pass what is due."""
-
-    def status(self) -> str:
-        """How the session stands, as JSON: what does not depend on the link."""
+    def closed(self, reason: str, message: str) -> None:
+        """The agent cannot be reached any more; `reason` is one of the event `closed`."""
 
 @final
-class Switchboard:
+class RoomTopic:
     """All use of the topic of agent sessions in one Room. Every `now` is seconds on one monotonic clock."""
 
-    def __new__(cls, now: float) -> Switchboard:
-        """A switchboard that nobody uses yet: every stream is cut."""
+    def __new__(cls, now: float) -> RoomTopic:
+        """A topic that is not used yet: every stream is cut."""
 
     def open_host(self, options: str) -> int:
         """An agent's session host uses the room; `options` is JSON, see the native code. Gives its number."""
@@ -256,14 +230,34 @@ class Switchboard:
     def unlisten(self, agent: str) -> None:
         """A controller is addressed at this agent no more."""
 
-    def set_peer(self, sid: str, identity: str, can_manage_agent_session: bool | None, now: float) -> None:
-        """The room announces a participant, or new permissions of one."""
+    def set_participant(
+        self,
+        sid: str,
+        identity: str,
+        can_manage_agent_session: bool | None,
+        is_agent_kind: bool,
+        publishes_on_behalf: bool,
+        now: float,
+    ) -> None:
+        """The room announces a participant, or changes of one."""
 
-    def remove_peer(self, sid: str, now: float) -> None:
+    def remove_participant(self, sid: str, now: float) -> None:
         """A participant left."""
 
-    def begin(self, identity: str, announced: int | None, now: float) -> int:
-        """A byte stream begins, of `announced` bytes if its sender said so. Gives its number."""
+    def check_agents(self, is_connected: bool) -> None:
+        """End or restart sessions whose agent is not in the room any more."""
+
+    def attach(self, options: str) -> Driver:
+        """Open a session with an agent in the room; `options` is JSON, see the native code."""
+
+    def find_agent(self, room: str, wanted: str | None) -> str | None:
+        """The identity of the agent that is named, or of the only one; None while it is not there."""
+
+    def raise_no_agent(self, room: str, wanted: str | None, within: float) -> None:
+        """Raise the error for an agent that was not there within so many seconds."""
+
+    def begin(self, identity: str, claim: str, announced: int | None, now: float) -> int:
+        """A byte stream begins. A hidden sender has no identity and makes a claim. Gives the stream's number."""
 
     def chunk(self, stream: int, data: bytes, now: float) -> bool:
         """More of a stream. Whether to go on reading it."""
@@ -292,13 +286,16 @@ class Switchboard:
     ):
         """What came in: (kind, host, message, sender), (…, identity, message), (…, identity, announced, head), …"""
 
-    def has_outgoing(self) -> bool:
+    def has_outgoing(self, now: float) -> bool:
         """Whether `poll_send` has something to do."""
 
     def poll_send(
-        self,
+        self, now: float
     ) -> tuple[Literal["send"], int, list[tuple[str, str]], bytes] | tuple[Literal["done"], int] | None:
         """What to send next, decided now: (kind, ticket, [(identity, sid)], message), or that a ticket is done."""
+
+    def send_failed(self, ticket: int, why: str) -> bool:
+        """The message of a ticket could not be sent. Whether it was a session's, which ends then."""
 
     def poll_timeout(self) -> float | None:
         """When to call `handle_timeout`; None while nothing is awaited."""
@@ -308,6 +305,12 @@ class Switchboard:
 
     def status(self, host: int) -> str:
         """What a host has counted, as JSON."""
+
+def check_local(local: str) -> None:
+    """Raise unless agents can be driven by this local participant; `local` is JSON."""
+
+def over_pipe(options: str) -> tuple[Driver, Pipe]:
+    """Make a session over a pipe; `options` is JSON, see the native code."""
 
 def start(options: str) -> Driver:
     """Start an agent, as JSON tells. Returns at once; the operation `start` waits until the session is ready."""

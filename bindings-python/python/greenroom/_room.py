@@ -1,7 +1,7 @@
 """One LiveKit Room, and all of the session protocol that goes through it.
 
 There is one `Exchange` for each Room, however many hosts and controllers use it: it holds the Room's only handler of
-the topic and its only line of sends. What may pass is decided by the native `Switchboard`; here its messages are
+the topic and its only line of sends. What may pass is decided by the native `RoomTopic`; here its messages are
 carried.
 
 Of the SDK, only what is public is used, long messages apart (see `_targeted`), and a test watches it:
@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom._asyncio import running_loop
 from greenroom._eager import start
-from greenroom._link import Receiver, weak
-from greenroom._livekit import check_room, is_connected, tells_of_permissions
-from greenroom._native import Switchboard
+from greenroom._link import CarriedLink, Receiver, weak
+from greenroom._livekit import check_room, is_agent_kind, is_connected, publishes_on_behalf, tells_of_permissions
+from greenroom._native import Driver, RoomTopic, check_local
 from greenroom._policy import Audit
 from greenroom._session import _ask
 from greenroom._targeted import Addresses, send_stream
@@ -63,7 +63,7 @@ class Exchange:
         self._register = room.register_byte_stream_handler
         self._unregister = room.unregister_byte_stream_handler
         self._loop = running_loop()
-        self._switchboard = Switchboard(self._loop.time())
+        self._topic = RoomTopic(self._loop.time())
         self._users = 0
         self._hosts: dict[int, tuple[Callable[[bytes, str], None], Audit | None]] = {}
         self._listeners: dict[str, list[Receiver]] = {}
@@ -119,7 +119,7 @@ class Exchange:
         """Open a session host: requests that may pass go to `receive`, with their sender's identity. Gives a number."""
         self.enter()
         try:
-            host = _ask(self._switchboard.open_host, options)
+            host = _ask(self._topic.open_host, options)
         except BaseException:
             self.leave()
             raise
@@ -129,7 +129,7 @@ class Exchange:
 
     def close_host(self, host: int) -> None:
         """Close a session host: what still waits for its answer is answered with an error."""
-        _ask(self._switchboard.close_host, host)
+        _ask(self._topic.close_host, host)
         self._pump()
         del self._hosts[host]
         self.leave()
@@ -142,11 +142,11 @@ class Exchange:
         """
         if len(self._peers) != len(self.room.remote_participants):
             self._sync()
-        return self._out(_ask(self._switchboard.from_agent, host, message, destination, self._loop.time()))
+        return self._out(_ask(self._topic.from_agent, host, message, destination, self._loop.time()))
 
     def status(self, host: int) -> dict[str, int]:
         """What a session host has counted."""
-        counts: dict[str, int] = json.loads(_ask(self._switchboard.status, host))
+        counts: dict[str, int] = json.loads(_ask(self._topic.status, host))
         return counts
 
     # ---- the controller's side -------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Exchange:
     def listen(self, identity: str, listener: Receiver) -> None:
         """From now on pass what comes from the agent `identity` to `listener`."""
         self.enter()
-        _ask(self._switchboard.listen, identity)
+        _ask(self._topic.listen, identity)
         self._listeners.setdefault(identity, []).append(listener)
         self._sync()
 
@@ -166,14 +166,14 @@ class Exchange:
         listeners.remove(listener)
         if not listeners:
             del self._listeners[identity]
-        _ask(self._switchboard.unlisten, identity)
+        _ask(self._topic.unlisten, identity)
         self._pump()
         self.leave()
 
     def send(self, identity: str, message: bytes) -> asyncio.Future[None]:
         """Send a message to the agent `identity`. Gives a future, as `from_agent` does."""
         self._announce(self.room.remote_participants.get(identity))
-        return self._out(_ask(self._switchboard.send, message, identity, self._loop.time()))
+        return self._out(_ask(self._topic.send, message, identity, self._loop.time()))
 
     def news(self) -> asyncio.Future[None]:
         """Done once somebody comes, goes or is changed, or the connection is, from this call on."""
@@ -181,6 +181,57 @@ class Exchange:
         self._news.add(waiter)
         waiter.add_done_callback(self._news.discard)
         return waiter
+
+    def attach(self, agent: str | None, timeout: float) -> Driver:
+        """Open a native session with an agent in the Room, which is carried from the next `enter` on.
+
+        Raises:
+            PermissionDenied: We may not drive agents.
+            InvalidArgument: The Room is not connected.
+        """
+        self._sync()
+        options = {"agent": agent, "start_timeout": timeout, "local": self._local()}
+        return _ask(self._topic.attach, json.dumps(options))
+
+    async def find_agent(self, wanted: str | None, timeout: float) -> str:
+        """The identity of the agent that is named, or of the only one; wait until it is in the room.
+
+        The exchange must be entered.
+
+        Raises:
+            PermissionDenied: We may not drive agents.
+            InvalidArgument: The Room is not connected, or there are several agents and none is named.
+            SessionTimeout: The agent was not there in time.
+        """
+        deadline = self._loop.time() + timeout
+        while True:
+            self.check_local()
+            news = self.news()
+            found = _ask(self._topic.find_agent, self._room_name(), wanted)
+            if found is not None:
+                return found
+            try:
+                await asyncio.wait_for(news, deadline - self._loop.time())
+            except asyncio.TimeoutError:
+                _ask(self._topic.raise_no_agent, self._room_name(), wanted, timeout)
+
+    def check_local(self) -> None:
+        """Raise unless the Room is connected and its own participant may drive agents."""
+        _ask(check_local, json.dumps(self._local()))
+
+    def _local(self) -> dict[str, Any]:
+        if not self.room.isconnected():
+            return {"is_connected": False, "room": "", "identity": "", "can_manage_agent_session": False}
+        local = self.room.local_participant
+        return {
+            "is_connected": True,
+            "room": self._room_name(),
+            "identity": local.identity,
+            "can_manage_agent_session": bool(local.permissions.can_manage_agent_session),
+        }
+
+    def _room_name(self) -> str:
+        return str(getattr(self.room, "name", "") or "")
 
     # ---- the Room --------------------------------------------------------------------------------------------------
 
@@ -217,6 +268,10 @@ class Exchange:
         self._cut_streams()
         self._pump()
 
+    def carry(self) -> None:
+        """Send what sessions have to say."""
+        self._pump()
+
     def resync(self) -> None:
         """Learn anew who is in the room."""
         self._sync()
@@ -236,8 +291,15 @@ class Exchange:
         grant = getattr(participant.permissions, "can_manage_agent_session", None)
         self._peers[participant.sid] = participant.identity
         self._grants[participant.sid] = grant is True
-        now = self._loop.time()
-        _ask(self._switchboard.set_peer, participant.sid, participant.identity, grant is True, now)
+        _ask(
+            self._topic.set_participant,
+            participant.sid,
+            participant.identity,
+            grant is True,
+            is_agent_kind(participant),
+            publishes_on_behalf(participant),
+            self._loop.time(),
+        )
 
     def _reread_grants(self) -> None:
         """Learn of grants that were given or taken away without an event."""
@@ -251,7 +313,8 @@ class Exchange:
         self._grants.pop(sid, None)
         if identity is None:
             return
-        _ask(self._switchboard.remove_peer, sid, self._loop.time())
+        _ask(self._topic.remove_participant, sid, self._loop.time())
+        self._topic.check_agents(is_connected(self.room))
         if is_connected(self.room):
             self._end(identity, "agent_left", f"the agent {identity!r} left the room")
         else:
@@ -280,9 +343,12 @@ class Exchange:
         self._sync()
         for identity in list(self._listeners):
             self._end(identity, "room_disconnected", "the room was disconnected")
+        self._topic.check_agents(False)
         self._give_up("the room was disconnected")
 
     def _changed(self) -> None:
+        if is_connected(self.room):
+            self._topic.check_agents(True)
         self._pump()
         for waiter in self._news:
             if not waiter.done():
@@ -291,12 +357,9 @@ class Exchange:
     # ---- in --------------------------------------------------------------------------------------------------------
 
     def _on_stream(self, reader: Any, identity: str) -> None:
-        if not identity:
-            # The server tells nobody who it is that is hidden, and whoever is not hidden cannot come without a name.
-            claimed = (reader.info.attributes or {}).get(_CLAIM, "")
-            identity = "" if claimed in self.room.remote_participants else claimed
+        claim = (reader.info.attributes or {}).get(_CLAIM, "")
         self._announce(self.room.remote_participants.get(identity))
-        stream = _ask(self._switchboard.begin, identity, reader.info.size or None, self._loop.time())
+        stream = _ask(self._topic.begin, identity, claim, reader.info.size or None, self._loop.time())
         self._streams[stream] = reader
         # At once: a stream that is not wanted is not read at all, if it can be closed.
         self._pump()
@@ -313,14 +376,14 @@ class Exchange:
                     if self._reads_all:
                         continue
                     break
-                if not _ask(self._switchboard.chunk, stream, chunk, self._loop.time()):
+                if not _ask(self._topic.chunk, stream, chunk, self._loop.time()):
                     self._cut(stream)
                 self._pump()
         except Exception as error:
             logger.debug("a stream of the topic %s broke off: %s", TOPIC, error)
-            finish = self._switchboard.abort
+            finish = self._topic.abort
         else:
-            finish = self._switchboard.end
+            finish = self._topic.end
         if self._streams.pop(stream, None) is not None:
             if not tells_of_permissions():
                 self._reread_grants()
@@ -335,7 +398,7 @@ class Exchange:
 
     def _cut_streams(self) -> None:
         for stream in list(self._streams):
-            _ask(self._switchboard.abort, stream, self._loop.time())
+            _ask(self._topic.abort, stream, self._loop.time())
             self._cut(stream)
         if self._reads_all:
             # Nothing else ends them.
@@ -349,11 +412,11 @@ class Exchange:
             return
         self._is_draining = True
         try:
-            while (result := self._switchboard.poll()) is not None:
+            while (result := self._topic.poll()) is not None:
                 self._take(*result)
         finally:
             self._is_draining = False
-        if not self._has_sender and self._switchboard.has_outgoing():
+        if not self._has_sender and self._topic.has_outgoing(self._loop.time()):
             self._has_sender = True
             # At once: in a round of the loop the SDK's native threads would go to sleep and have to be woken.
             task = start(self._loop, self._send_all())
@@ -387,7 +450,7 @@ class Exchange:
 
     def _arm(self) -> None:
         """Be woken in time. A timer that is too early stays, as most of what has a deadline is done long before."""
-        at = self._switchboard.poll_timeout()
+        at = self._topic.poll_timeout()
         if self._timer is not None:
             if self._users and (at is None or self._timer.when() <= at):
                 return
@@ -398,7 +461,7 @@ class Exchange:
 
     def _due(self) -> None:
         self._timer = None
-        _ask(self._switchboard.handle_timeout, self._loop.time())
+        _ask(self._topic.handle_timeout, self._loop.time())
         self._pump()
 
     # ---- out -------------------------------------------------------------------------------------------------------
@@ -422,7 +485,7 @@ class Exchange:
                     await self._send_to(to, message)
                 except IoError as error:
                     logger.debug("%s", error)
-                    if ticket:
+                    if ticket and not self._topic.send_failed(ticket, str(error)):
                         self._failed[ticket] = error
         finally:
             self._has_sender = False
@@ -433,7 +496,7 @@ class Exchange:
         """What is to be sent next. Who may have it is decided now."""
         if not tells_of_permissions():
             self._reread_grants()
-        return self._switchboard.poll_send()
+        return self._topic.poll_send(self._loop.time())
 
     async def _send_to(self, to: list[tuple[str, str]], message: bytes) -> None:
         addresses = self._addresses_of(to)
@@ -503,6 +566,32 @@ class Exchange:
             waiter.set_result(None)
         else:
             waiter.set_exception(error)
+
+
+class RoomCarrier:
+    """Carries the messages of one session through an exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._has_entered = False
+        self.carry = exchange.carry
+
+    async def start(self) -> None:
+        self._exchange.enter()
+        self._has_entered = True
+        self.carry()
+
+    async def close(self) -> None:
+        if self._has_entered:
+            self._has_entered = False
+            self._exchange.carry()
+            self._exchange.leave()
+
+
+def attach(room: Any, agent: str | None, timeout: float) -> CarriedLink:
+    """The link of a session with an agent in a Room."""
+    exchange = Exchange.of(room)
+    return CarriedLink(exchange.attach(agent, timeout), RoomCarrier(exchange))
 
 
 # The Room itself keeps its exchange alive, through its handlers.

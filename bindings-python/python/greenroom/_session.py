@@ -120,7 +120,8 @@ class Session:
             raise InvalidArgument(f"the text to say holds half a character (a lone surrogate): {error}") from None
         _checks.optional(_checks.function, tts=tts)
         _checks.optional(_checks.whole, rate=rate)
-        _checks.optional(_checks.seconds, interrupt_after=interrupt_after, timeout=timeout)
+        _checks.optional(_checks.seconds, interrupt_after=interrupt_after)
+        _checks.optional(_checks.timeout, timeout=timeout)
         if tts is not None:
             sound = tts(text)
             if inspect.isawaitable(sound):
@@ -172,7 +173,8 @@ class Session:
         _checks.text("text", text)
         _checks.optional(_checks.whole, rate=rate)
         _checks.optional(_checks.number, duration=duration)
-        _checks.optional(_checks.seconds, interrupt_after=interrupt_after, timeout=timeout)
+        _checks.optional(_checks.seconds, interrupt_after=interrupt_after)
+        _checks.optional(_checks.timeout, timeout=timeout)
         arguments: dict[str, Any] = {"text": text}
         if interrupt_after is not None:
             arguments["interrupt_after_ms"] = interrupt_after * 1000
@@ -389,7 +391,7 @@ class Session:
                 raise from_json(text)
 
     async def _call(self, timeout: float | None, operation: str, **arguments: Any) -> dict[str, Any]:
-        _checks.optional(_checks.seconds, timeout=timeout)
+        _checks.optional(_checks.timeout, timeout=timeout)
         self._check_loop()
         if self._is_detached and (closed := self.closed) is not None:
             raise closed

@@ -61,7 +61,7 @@ def start(
         cwd: The folder to start from. This process's by default.
         port: The loopback port to listen on. Any free one by default.
         timeout: Seconds until the session must be ready, all included: to find the interpreter, which may sync a uv
-            project, to connect, to answer (10 s at most once it is connected). An agent that still greets by then is
+            project, to connect, to answer. An agent that still greets by then is
             ready all the same.
         log: A file for the agent's log, which is appended to and kept. By default the log is a temporary file, gone
             with the session; `session.status().log_path` names it.
@@ -85,8 +85,8 @@ def start(
     if python is not None and node is not None and entry is None:
         raise InvalidArgument("python= and node= were both given, and no file that tells which is meant; name the file")
     _checks.optional(_checks.path, entry=entry, python=python, node=node, cwd=cwd, log=log, recording=recording)
-    _checks.seconds("timeout", timeout)
-    _checks.optional(_checks.seconds, idle_timeout=idle_timeout)
+    _checks.timeout("timeout", timeout)
+    _checks.optional(_checks.timeout, idle_timeout=idle_timeout)
     _checks.optional(_checks.whole, port=port)
     _checks.each(_checks.flag, sync=sync, audio=audio)
     _checks.texts("args", args)
@@ -176,7 +176,7 @@ def open(name: str = "default", *, timeout: float = 10.0) -> Opening:  # noqa: A
     """
 
     _checks.text("name", name)
-    _checks.seconds("timeout", timeout)
+    _checks.timeout("timeout", timeout)
 
     async def connect() -> Link:
         # A daemon that is stuck would block for seconds.
@@ -206,16 +206,16 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
         SessionTimeout: It was not ready in time.
     """
 
-    _checks.seconds("timeout", timeout)
+    _checks.timeout("timeout", timeout)
     _checks.flag("text_mode", text_mode)
 
     async def connect() -> Link:
-        from greenroom._link import ControllerLink
-        from greenroom._livekit import InProcess
+        from greenroom import _livekit
 
-        return ControllerLink(InProcess(agent_session), text_mode=text_mode)
+        return _livekit.in_process(agent_session, timeout, text_mode)
 
-    return Opening(connect, timeout)
+    # The native half keeps the deadline and tells what it waited for.
+    return Opening(connect, None)
 
 
 def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Opening:
@@ -241,16 +241,16 @@ def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Op
         SessionTimeout: There was no agent, or it did not answer in time.
         SdkMissing, SdkTooOld, Unsupported: livekit is not installed, or lacks what this needs.
     """
-    _checks.seconds("timeout", timeout)
+    _checks.timeout("timeout", timeout)
     _checks.optional(_checks.text, agent=agent)
 
     async def connect() -> Link:
-        from greenroom._attach import RoomAgent, random_prefix
-        from greenroom._link import ControllerLink
+        from greenroom import _room
 
-        return ControllerLink(RoomAgent(room, agent, timeout), text_mode=False, id_prefix=random_prefix())
+        return _room.attach(room, agent, timeout)
 
-    return Opening(connect, timeout)
+    # The native half keeps the deadline and tells what it waited for.
+    return Opening(connect, None)
 
 
 def join(
@@ -293,8 +293,8 @@ def join(
     """
     _checks.each(_checks.text, url=url, token=token)
     _checks.optional(_checks.text, agent=agent)
-    _checks.seconds("timeout", timeout)
-    _checks.optional(_checks.seconds, idle_timeout=idle_timeout)
+    _checks.timeout("timeout", timeout)
+    _checks.optional(_checks.timeout, idle_timeout=idle_timeout)
     options = {
         "url": url,
         "token": token,

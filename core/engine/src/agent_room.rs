@@ -9,8 +9,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use greenroom_protocol::gate::Peer;
 use greenroom_protocol::message::CloseReason;
-use greenroom_protocol::room::{Incoming, Outgoing, Recipient, StreamId, Switchboard};
-use greenroom_protocol::session::Config;
+use greenroom_protocol::room::{
+    AgentSearch, CLAIMED_IDENTITY, Candidate, Incoming, Outgoing, PUBLISHES_ON_BEHALF, Recipient, StreamId,
+    Switchboard, ambiguous_agent, find_agent, lacks_grant, no_agent,
+};
+use greenroom_protocol::session::{AgentPlace, Config};
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Secret, Time};
 use greenroom_room::{
@@ -23,6 +26,7 @@ use tokio::time::sleep_until;
 use crate::driver::lock;
 use crate::run::{Over, close, failed_start, take_in_hand, unless_closing};
 use crate::session::{Shared, Way};
+use crate::topic::AttachOptions;
 
 /// The topic of agent sessions.
 const TOPIC: &str = "lk.agent.session";
@@ -48,28 +52,6 @@ impl JoinOptions {
     pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         let AttachOptions { agent, start_timeout, controller, idle_timeout } = AttachOptions::default();
         Self { room: RoomOptions::new(url, token), agent, start_timeout, controller, idle_timeout }
-    }
-}
-
-/// How to drive the session of an agent in a room that was joined.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct AttachOptions {
-    /// The identity of the agent; `None` is the only participant of the room that is an agent.
-    pub agent: Option<String>,
-    /// From the call until the session is ready: to wait for the agent, to have its first answer. 60 s.
-    pub start_timeout: Duration,
-    /// How the protocol behaves. The agent's audio is left as it is: it may be talking to people.
-    pub controller: Config,
-    /// After how long without any call the session ends by itself; `None` is never.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Default for AttachOptions {
-    fn default() -> Self {
-        let mut controller = Config::default();
-        controller.text_mode = false;
-        Self { agent: None, start_timeout: Duration::from_secs(60), controller, idle_timeout: None }
     }
 }
 
@@ -137,92 +119,72 @@ async fn drive(
         state.status.identity = Some(local.identity.clone());
     });
     if !local.can_manage_agent_session() {
-        let message = format!(
-            "{:?} may not manage agent sessions in the room {name:?}: its token has to grant canManageAgentSession, and the server to be 1.12 or newer",
-            local.identity
-        );
-        return failed_start(Error::new(Code::PermissionDenied, message));
+        return failed_start(lacks_grant(&local.identity, &name));
     }
     let ready_by = Time::ZERO + options.start_timeout;
-    let wait = find_agent(&**room, events, options.agent.as_deref(), shared.instant(ready_by));
-    let agent = match unless_closing(shared, wait).await {
-        Ok(Ok(agent)) => agent,
-        Ok(Err(Wait::Deadline(who))) => {
-            let within = in_words(options.start_timeout);
-            let message = format!(
-                "{who} within {within}; start the agent or dispatch it into the room {name:?}, or give more time with a longer start timeout"
-            );
-            return failed_start(Error::new(Code::Timeout, message));
+    let within = in_words(options.start_timeout).to_string();
+    loop {
+        let wait = agent_of(&**room, events, options.agent.as_deref(), shared.instant(ready_by), &within);
+        let agent = match unless_closing(shared, wait).await {
+            Ok(Ok(agent)) => agent,
+            Ok(Err(over)) | Err(over) => return over,
+        };
+        let hub = Hub::new(shared, &agent, &options.controller);
+        if let Err(error) = room.listen(TOPIC, Arc::new(TopicListener(Arc::clone(&hub)))) {
+            return failed_start(error);
         }
-        Ok(Err(Wait::Over(over))) => return over,
-        Err(over) => return over,
-    };
-    let hub = Hub::new(shared, &agent, &options.controller);
-    if let Err(error) = room.listen(TOPIC, Arc::new(TopicListener(Arc::clone(&hub)))) {
-        return failed_start(error);
+        shared.with(|state, now| {
+            state.status.agent = Some(agent.identity.clone());
+            state.last_call = now;
+            state.outgoing = Some(Way::Room(VecDeque::new()));
+            state.controller.open_by(ready_by, now);
+        });
+        let over = pump(shared, room, events, &hub, &agent, options.idle_timeout).await;
+        room.unlisten(TOPIC);
+        // An agent that leaves before its session has started may come again, or another may come.
+        let starts_again = over.reason == CloseReason::AgentLeft
+            && shared.with(|state, _| state.controller.closed().is_none() && state.controller.unlink());
+        if !starts_again {
+            return over;
+        }
     }
-    shared.with(|state, now| {
-        state.status.agent = Some(agent.identity.clone());
-        state.last_call = now;
-        state.outgoing = Some(Way::Room(VecDeque::new()));
-        state.controller.open_by(ready_by, now);
-    });
-    let over = pump(shared, room, events, &hub, &agent, options.idle_timeout).await;
-    room.unlisten(TOPIC);
-    over
 }
 
-/// Why there is no agent.
-enum Wait {
-    Deadline(String),
-    Over(Over),
-}
-
-/// Waits until the agent is there and can be reached.
-async fn find_agent(
+/// Waits until the agent is in the room and messages can reach it.
+async fn agent_of(
     room: &dyn Transport,
     events: &mut BoxStream<'static, RoomEvent>,
     wanted: Option<&str>,
     until: tokio::time::Instant,
-) -> Result<Participant, Wait> {
+    within: &str,
+) -> Result<Participant, Over> {
+    let name = room.info().name;
     loop {
-        let is_meant = |participant: &Participant| match wanted {
-            Some(identity) => participant.identity == identity,
-            None => participant.kind == ParticipantKind::Agent,
+        let candidates: Vec<Candidate> = room.participants().iter().map(candidate).collect();
+        let present = match find_agent(wanted, &candidates) {
+            AgentSearch::Found(identity) => match room.participant(&identity) {
+                Some(agent) => return Ok(agent),
+                None => continue,
+            },
+            AgentSearch::Ambiguous(agents) => return Err(failed_start(ambiguous_agent(&agents, &name))),
+            AgentSearch::Waiting(present) => present,
         };
-        let mut agents = room.participants();
-        let others: Vec<String> = agents.iter().map(|participant| participant.identity.clone()).collect();
-        agents.retain(is_meant);
-        match agents.as_slice() {
-            [agent] if agent.is_active => return Ok(agent.clone()),
-            [_] | [] => {}
-            several => {
-                let names: Vec<String> =
-                    several.iter().map(|agent| format!("{:?}", agent.identity)).collect();
-                let message = format!(
-                    "the room {:?} has {} agents: {}; name the one that is meant",
-                    room.info().name,
-                    several.len(),
-                    names.join(", ")
-                );
-                return Err(Wait::Over(failed_start(Error::new(Code::InvalidArgument, message))));
-            }
-        }
         let event = tokio::select! {
             event = events.next() => event,
-            () = sleep_until(until) => {
-                let who = match (wanted, others.as_slice()) {
-                    (Some(identity), []) => format!("{identity:?} did not come into the room, in which nobody else is,"),
-                    (Some(identity), others) => format!("{identity:?} did not come into the room, in which are {others:?},"),
-                    (None, []) => "no agent came into the room, in which nobody else is,".to_owned(),
-                    (None, others) => format!("no agent came into the room, in which are {others:?},"),
-                };
-                return Err(Wait::Deadline(who));
-            }
+            () = sleep_until(until) => return Err(failed_start(no_agent(wanted, &present, &name, within))),
         };
         if let Some(RoomEvent::Disconnected(_)) | None = event {
-            return Err(Wait::Over(room_gone(room)));
+            return Err(room_gone(room));
         }
+    }
+}
+
+fn candidate(participant: &Participant) -> Candidate {
+    Candidate {
+        identity: participant.identity.clone(),
+        is_agent_kind: participant.kind == ParticipantKind::Agent,
+        publishes_on_behalf: participant.attributes.contains_key(PUBLISHES_ON_BEHALF),
+        is_active: participant.is_active,
     }
 }
 
@@ -397,7 +359,11 @@ impl Listener for TopicListener {
         let announced = info.total_length.and_then(|length| length.try_into().ok());
         let hub = &self.0;
         let stream = hub.with(|board, now| {
-            let stream = board.begin(&info.from, announced, now);
+            let claim = info.attributes.get(CLAIMED_IDENTITY).map_or("", String::as_str);
+            let stream = match info.from.as_str() {
+                "" => board.begin_hidden(claim, announced, now),
+                from => board.begin(from, announced, now),
+            };
             lock(&hub.closers).insert(stream, closer);
             stream
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, Event, EventKind, Operation};
 use greenroom_protocol::session::CallId;
+use greenroom_protocol::time::check_timeout;
 use greenroom_protocol::{Code, Error};
 
 /// Takes the answer to one operation; it is called exactly once.
@@ -133,6 +134,7 @@ pub async fn call(
     operation: Operation,
     timeout: Option<Duration>,
 ) -> Result<Answer, Error> {
+    check_timeout("timeout", timeout)?;
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let call = driver.submit(operation, timeout, Box::new(move |answer| drop(sender.send(answer))));
     let guard = CancelOnDrop { driver, call: Some(call) };

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use greenroom_protocol::journal::Read;
 use greenroom_protocol::message::{Answer, CloseReason, Operation};
 use greenroom_protocol::session::{CallId, Config, Controller};
-use greenroom_protocol::time::WallClock;
+use greenroom_protocol::time::{WallClock, check_timeout};
 use greenroom_protocol::voice::Losses;
 use greenroom_protocol::{Code, Error, Time};
 #[cfg(feature = "room")]
@@ -24,12 +24,14 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 #[cfg(feature = "room")]
-use crate::agent_room::{self, AttachOptions, JoinOptions};
+use crate::agent_room::{self, JoinOptions};
 use crate::driver::{Driver, Events, Listener, Reply, lock};
 use crate::launch::AgentSpec;
+use crate::pipe::{self, Pipe, PipeOptions};
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
 use crate::tcp::Outgoing;
+use crate::topic::AttachOptions;
 use crate::voice::{AudioOptions, Recorder};
 
 /// Takes a loopback connection that began with [`CONTROL_PREAMBLE`], which is consumed. Called on the session's thread: hand it on.
@@ -159,6 +161,10 @@ pub(crate) struct State {
     pub(crate) last_call: Time,
     /// What goes to the agent, once there is a way.
     pub(crate) outgoing: Option<Way>,
+    /// Whether there are new messages for the caller to carry, of which listeners do not know yet.
+    has_messages: bool,
+    /// The error of a start that finds no agent in time, where the agent is looked for.
+    pub(crate) no_agent: Option<Error>,
     /// When the session's thread wakes by itself.
     alarm: Option<Time>,
     pub(crate) recorder: Option<Recorder>,
@@ -179,6 +185,8 @@ pub(crate) enum Way {
     /// The room, into which the session's thread sends what waits here.
     #[cfg(feature = "room")]
     Room(VecDeque<Bytes>),
+    /// The caller, which takes what waits here.
+    Pipe(VecDeque<Bytes>),
 }
 
 impl StartOptions {
@@ -202,7 +210,7 @@ impl Session {
     /// Starts a session and returns at once; [`Operation::Start`] waits until it is ready, or tells why it never will be.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When a timeout is 0, or no thread can be started.
     pub fn start(options: StartOptions) -> Result<Self, Error> {
         let (mut config, idle_timeout) = (options.controller.clone(), options.idle_timeout);
         if let Some(audio) = &options.audio {
@@ -212,36 +220,77 @@ impl Session {
         }
         // The process is ours alone, and a ping costs it nothing.
         config.idle_ping_after.get_or_insert(IDLE_PING_AFTER);
-        Self::begin(config, idle_timeout, move |shared| run::run(shared, options))
+        Self::begin(config, options.start_timeout, idle_timeout, move |shared| run::run(shared, options))
     }
 
     /// Joins a room and drives the session of an agent in it. Returns at once; [`Operation::Start`] waits until it is ready, or tells why
     /// it never will be.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When a timeout is 0, or no thread can be started.
     #[cfg(feature = "room")]
     pub fn join(options: JoinOptions) -> Result<Self, Error> {
         let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
-        Self::begin(config, idle_timeout, move |shared| agent_room::join(shared, options))
+        Self::begin(config, options.start_timeout, idle_timeout, move |shared| {
+            agent_room::join(shared, options)
+        })
     }
 
     /// Drives the session of an agent in a room that was joined, by whatever client. The room stays the caller's: closing the session
     /// leaves it as it is. Returns as [`join`](Self::join) does.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When a timeout is 0, or no thread can be started.
     #[cfg(feature = "room")]
     pub fn attach(room: Arc<dyn Transport>, options: AttachOptions) -> Result<Self, Error> {
         let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
-        Self::begin(config, idle_timeout, move |shared| agent_room::attach(shared, room, options))
+        Self::begin(config, options.start_timeout, idle_timeout, move |shared| {
+            agent_room::attach(shared, room, options)
+        })
+    }
+
+    /// Drives an agent whose messages the caller carries through the [`Pipe`]. The session starts with
+    /// [`Pipe::open`]. Returns as [`join`](Self::join) does.
+    ///
+    /// # Errors
+    /// When an option is invalid, or no thread can be started.
+    pub fn over_pipe(options: PipeOptions) -> Result<(Self, Pipe), Error> {
+        let PipeOptions { start_timeout, controller, idle_timeout, kind, sdk_version } = options;
+        let (session, pipe) = Self::piped(controller, start_timeout, idle_timeout)?;
+        session.0.shared.with(|state, _| {
+            state.status.pid = kind.map(|_| process::id());
+            state.status.kind = kind;
+            state.status.sdk_version = sdk_version;
+        });
+        Ok((session, pipe))
+    }
+
+    /// Drives an agent of a room through a pipe.
+    pub(crate) fn carried(options: AttachOptions) -> Result<(Self, Pipe), Error> {
+        Self::piped(among_others(&options.controller), options.start_timeout, options.idle_timeout)
+    }
+
+    fn piped(
+        config: Config,
+        start_timeout: Duration,
+        idle_timeout: Option<Duration>,
+    ) -> Result<(Self, Pipe), Error> {
+        let ready_by = Time::ZERO + start_timeout;
+        let session = Self::begin(config, start_timeout, idle_timeout, move |shared| {
+            pipe::run(shared, ready_by, idle_timeout)
+        })?;
+        let pipe = Pipe::new(Arc::clone(&session.0.shared), ready_by);
+        Ok((session, pipe))
     }
 
     fn begin(
         config: Config,
+        start_timeout: Duration,
         idle_timeout: Option<Duration>,
         body: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> Result<Self, Error> {
+        check_timeout("timeout", Some(start_timeout))?;
+        check_timeout("idle_timeout", idle_timeout)?;
         let origin = Instant::now();
         let wall = SystemTime::now();
         let clock = WallClock::new(Time::ZERO, wall);
@@ -259,6 +308,8 @@ impl Session {
                 closing: false,
                 last_call: Time::ZERO,
                 outgoing: None,
+                has_messages: false,
+                no_agent: None,
                 alarm: None,
                 recorder: None,
                 replies: HashMap::new(),
@@ -425,12 +476,14 @@ impl Shared {
                 answers.push((reply, answer));
             }
         }
-        let listeners: Vec<Arc<dyn Listener>> = if state.controller.journal().end() == events_before {
-            Vec::new()
-        } else {
-            state.listeners.iter().filter_map(Weak::upgrade).collect()
-        };
         state.send();
+        let has_messages = std::mem::take(&mut state.has_messages);
+        let listeners: Vec<Arc<dyn Listener>> =
+            if has_messages || state.controller.journal().end() != events_before {
+                state.listeners.iter().filter_map(Weak::upgrade).collect()
+            } else {
+                Vec::new()
+            };
         let wake = state.needs_thread();
         drop(state);
         if wake {
@@ -464,7 +517,12 @@ impl State {
     /// Writes what there is to send, as far as the system takes it now.
     pub(crate) fn send(&mut self) {
         if let Some(outgoing) = &mut self.outgoing {
-            outgoing.send(|| self.controller.poll_transmit());
+            outgoing.send(|| {
+                let message = self.controller.poll_transmit()?;
+                self.has_messages = true;
+                Some(message)
+            });
+            self.has_messages &= matches!(outgoing, Way::Pipe(_));
         }
     }
 
@@ -532,6 +590,7 @@ impl Way {
             Self::Link(outgoing) => outgoing.send(next),
             #[cfg(feature = "room")]
             Self::Room(waiting) => waiting.extend(std::iter::from_fn(next)),
+            Self::Pipe(waiting) => waiting.extend(std::iter::from_fn(next)),
         }
     }
 
@@ -540,6 +599,7 @@ impl Way {
             Self::Link(outgoing) => outgoing.needs_thread(),
             #[cfg(feature = "room")]
             Self::Room(waiting) => !waiting.is_empty(),
+            Self::Pipe(_) => false,
         }
     }
 
@@ -549,6 +609,7 @@ impl Way {
             Self::Link(outgoing) => outgoing.outlook(),
             #[cfg(feature = "room")]
             Self::Room(_) => Ok(false),
+            Self::Pipe(_) => Ok(false),
         }
     }
 }

@@ -145,8 +145,7 @@ async fn agent_that_never_connects() {
 
 #[tokio::test]
 async fn agent_that_connects_and_says_nothing() {
-    let scripted =
-        start_with("mute", |options| options.controller.ready_timeout = Duration::from_millis(300));
+    let scripted = start_with("mute", |options| options.start_timeout = Duration::from_secs(4));
     let error = within(scripted.session.ready(None)).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
     assert!(error.message.contains("ping"), "{error}");

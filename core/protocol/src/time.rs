@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use crate::error::{Code, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point on the caller's monotonic clock, measured from an origin that the caller picks once.
@@ -109,6 +110,33 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// Checks a timeout that may be left out.
+///
+/// # Errors
+/// [`Code::InvalidArgument`] if it is 0.
+pub fn check_timeout(name: &str, timeout: Option<Duration>) -> Result<(), Error> {
+    match timeout {
+        Some(Duration::ZERO) => Err(invalid_timeout(name, 0.0)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a timeout in seconds.
+///
+/// # Errors
+/// [`Code::InvalidArgument`] unless it is a number above 0.
+pub fn timeout(name: &str, seconds: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| invalid_timeout(name, seconds))
+}
+
+fn invalid_timeout(name: &str, seconds: f64) -> Error {
+    let message = format!("{name} is {seconds} s; it must be above 0. Leave it out for the default");
+    Error::new(Code::InvalidArgument, message)
 }
 
 /// A deadline in words, such as `1m 30s`: whole milliseconds read best.

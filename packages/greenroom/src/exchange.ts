@@ -1,6 +1,6 @@
 /**
  * All that this package does on one Room. A Room takes one handler for the topic of agent sessions: it is here, once for
- * all hosts, gates and controllers on that Room object. What may go where is decided by the addon's `Switchboard`; here
+ * all hosts, gates and controllers on that Room object. What may go where is decided by the addon's `RoomTopic`; here
  * only bytes are carried.
  */
 
@@ -12,8 +12,11 @@ import {
   Addresses,
   checkRoom,
   claimIn,
+  isAgentKind,
   isReconnecting,
+  localOf,
   mayManage,
+  publishesOnBehalf,
   sendMessage,
   type LocalParticipant,
   type Participant,
@@ -83,9 +86,11 @@ const NEWS = ['participantConnected', 'participantDisconnected', 'connectionStat
 /** @internal */
 export class Exchange {
   readonly room: RoomLike;
-  readonly #switchboard = new native.Switchboard(performance.now());
-  readonly #timer = new Timer(() => this.#act((now) => this.#switchboard.handleTimeout(now)));
-  readonly #peers = new Map<string, { identity: string; may: boolean | null }>();
+  readonly #topic = new native.RoomTopic(performance.now());
+  readonly #timer = new Timer(() => this.#act((now) => this.#topic.handleTimeout(now)));
+  readonly #peers = new Map<string, { identity: string; may: boolean | null; isAgent: boolean; onBehalf: boolean }>();
+  /** Who waits for changes of the room. */
+  readonly #waiting = new Set<() => void>();
   readonly #streams = new Map<number, Reader>();
   readonly #hosts = new Map<number, HostUser>();
   readonly #controllers = new Map<string, Map<ControllerUser, string>>();
@@ -167,36 +172,96 @@ export class Exchange {
   listen(identity: string, user: ControllerUser): void {
     const users = this.#controllers.get(identity) ?? new Map<ControllerUser, string>();
     this.#controllers.set(identity, users.set(user, this.#sidOf(identity) ?? ''));
-    this.#act(() => this.#switchboard.listen(identity));
+    this.#act(() => this.#topic.listen(identity));
   }
 
   async unlisten(identity: string, user: ControllerUser): Promise<void> {
     const users = this.#controllers.get(identity);
     if (!users?.delete(user)) return;
     if (users.size === 0) this.#controllers.delete(identity);
-    this.#act(() => this.#switchboard.unlisten(identity));
+    this.#act(() => this.#topic.unlisten(identity));
     if (!this.#isUsed()) await this.#release();
+  }
+
+  /** Opens a session with an agent in the room, see the addon's `attach`. Throws what the addon does. */
+  attach(json: string, wake: () => void): InstanceType<typeof native.Driver> {
+    try {
+      return this.#act(() => this.#topic.attach(json, wake));
+    } catch (error) {
+      void this.#release();
+      throw error;
+    }
+  }
+
+  /** Sends what sessions have to say. */
+  carry(): void {
+    if (!this.#isClosed) this.#act(() => {});
+  }
+
+  /** Lets go of the Room if nobody needs it any more. */
+  async settle(): Promise<void> {
+    this.carry();
+    if (!this.#isUsed()) await this.#release();
+  }
+
+  /**
+   * The identity of the agent that is named, or of the only one, as soon as it is in the room. Rejects at once if the Room
+   * is not connected, if this participant lacks the grant, or if the room has several agents and none is named; with
+   * `SessionTimeout` if there is none within so many milliseconds.
+   */
+  async findAgent(wanted: string | undefined, timeout: number, signal: AbortSignal): Promise<string> {
+    const deadline = performance.now() + timeout;
+    const name = this.room.name ?? '';
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        if (!isReconnecting(this.room)) checkLocal(this.room);
+        this.carry();
+        const found = ask(() => this.#topic.findAgent(name, wanted ?? null));
+        if (found !== null) return found;
+        if (performance.now() >= deadline) ask(() => this.#topic.throwNoAgent(name, wanted ?? null, timeout));
+        await this.#news(deadline, signal);
+      }
+    } catch (error) {
+      await this.settle();
+      throw error;
+    }
+  }
+
+  /** Waits until the room changes, or until then. */
+  #news(deadline: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(deadline - performance.now(), 0));
+      signal.addEventListener('abort', done, { once: true });
+      this.#waiting.add(done);
+    });
   }
 
   /** Sends for a host what its agent says, where the gate lets it. Resolves once it is sent. */
   fromAgent(host: number, message: Uint8Array, destination: string | null): Promise<void> {
-    return this.#sent((now) => this.#switchboard.fromAgent(host, bufferOf(message), destination, now));
+    return this.#sent((now) => this.#topic.fromAgent(host, bufferOf(message), destination, now));
   }
 
   /** Sends to an agent. Resolves once it is sent. */
   send(message: Uint8Array, identity: string): Promise<void> {
-    return this.#sent((now) => this.#switchboard.send(bufferOf(message), identity, now));
+    return this.#sent((now) => this.#topic.send(bufferOf(message), identity, now));
   }
 
   /** The counters of a host, as JSON. */
   status(host: number): string {
     this.#sync(performance.now());
-    return this.#switchboard.status(host);
+    return this.#topic.status(host);
   }
 
   #open(options: string, user: HostUser): number {
     try {
-      const host = this.#act(() => this.#switchboard.openHost(options));
+      const host = this.#act(() => this.#topic.openHost(options));
       this.#hosts.set(host, user);
       return host;
     } catch (error) {
@@ -206,7 +271,7 @@ export class Exchange {
   }
 
   #close(host: number): void {
-    this.#act(() => this.#switchboard.closeHost(host));
+    this.#act(() => this.#topic.closeHost(host));
     this.#hosts.delete(host);
   }
 
@@ -227,7 +292,7 @@ export class Exchange {
     const result = step(now);
     this.#deliver();
     this.#worker ??= this.#sendAll();
-    this.#timer.at(this.#switchboard.pollTimeout());
+    this.#timer.at(this.#topic.pollTimeout());
     return result;
   }
 
@@ -243,7 +308,7 @@ export class Exchange {
   }
 
   #deliverAll(): void {
-    const poll = () => this.#switchboard.poll() as Incoming | null;
+    const poll = () => this.#topic.poll() as Incoming | null;
     for (let it = poll(); it; it = poll()) {
       switch (it.kind) {
         case 'host':
@@ -276,7 +341,7 @@ export class Exchange {
     try {
       this.#sync(performance.now());
       for (;;) {
-        const next = this.#switchboard.pollSend() as Outgoing | null;
+        const next = this.#topic.pollSend(performance.now()) as Outgoing | null;
         this.#deliver();
         if (next === null) break;
         const ticket = this.#tickets.get(next.ticket);
@@ -284,7 +349,8 @@ export class Exchange {
           if (next.to !== undefined) this.#audience = { recipients: next.to, addresses: new Addresses(next.to) };
           const error = await this.#send(next.message);
           this.#sync(performance.now());
-          if (ticket !== undefined) ticket.error ??= error;
+          const isSessions = error !== undefined && this.#topic.sendFailed(next.ticket, error.message);
+          if (ticket !== undefined && !isSessions) ticket.error ??= error;
         } else {
           this.#tickets.delete(next.ticket);
           if (ticket?.error !== undefined) ticket.reject(ticket.error);
@@ -295,7 +361,7 @@ export class Exchange {
       this.#failAll(errorFromNative(error));
     } finally {
       this.#worker = undefined;
-      this.#timer.at(this.#switchboard.pollTimeout());
+      this.#timer.at(this.#topic.pollTimeout());
     }
   }
 
@@ -323,18 +389,12 @@ export class Exchange {
   }
 
   readonly #onStream = (reader: Reader, { identity }: { identity: string }) => {
-    quiet(this.#read(reader, identity || this.#hiddenSender(reader)));
+    quiet(this.#read(reader, identity));
   };
-
-  /** Who is hidden is nobody whom we know by name. */
-  #hiddenSender(reader: Reader): string {
-    const claim = claimIn(reader);
-    return this.room.remoteParticipants.has(claim) || this.#controllers.has(claim) ? '' : claim;
-  }
 
   async #read(reader: Reader, identity: string): Promise<void> {
     const stream = this.#act((now) => {
-      const stream = this.#switchboard.begin(identity, reader.info.totalSize ?? null, now);
+      const stream = this.#topic.begin(identity, claimIn(reader), reader.info.totalSize ?? null, now);
       this.#streams.set(stream, reader);
       return stream;
     });
@@ -342,13 +402,13 @@ export class Exchange {
       for await (const chunk of reader) {
         // What is not wanted is read all the same, and dropped, where the SDK would keep what is not read.
         const isWanted =
-          this.#streams.has(stream) && this.#act((now) => this.#switchboard.chunk(stream, bufferOf(chunk), now));
+          this.#streams.has(stream) && this.#act((now) => this.#topic.chunk(stream, bufferOf(chunk), now));
         if (!isWanted && reader.close !== undefined) return;
       }
-      if (this.#streams.has(stream)) this.#act((now) => this.#switchboard.end(stream, now));
+      if (this.#streams.has(stream)) this.#act((now) => this.#topic.end(stream, now));
     } catch {
       // The room or the sender broke it off.
-      this.#act((now) => this.#switchboard.abort(stream, now));
+      this.#act((now) => this.#topic.abort(stream, now));
     } finally {
       this.#streams.delete(stream);
     }
@@ -365,15 +425,17 @@ export class Exchange {
       known += 1;
       const may = mayManage(participant);
       const peer = this.#peers.get(sid);
-      if (peer?.may === may && peer.identity === identity) continue;
-      this.#peers.set(sid, { identity, may });
-      this.#switchboard.setPeer(sid, identity, may, now);
+      const [isAgent, onBehalf] = [isAgentKind(participant), publishesOnBehalf(participant)];
+      const isSame = peer?.may === may && peer.isAgent === isAgent && peer.onBehalf === onBehalf;
+      if (isSame && peer.identity === identity) continue;
+      this.#peers.set(sid, { identity, may, isAgent, onBehalf });
+      this.#topic.setParticipant(sid, identity, may, isAgent, onBehalf, now);
     }
     if (known === this.#peers.size) return;
     for (const [sid, { identity }] of this.#peers) {
       if (present.get(identity)?.sid === sid) continue;
       this.#peers.delete(sid);
-      this.#switchboard.removePeer(sid, now);
+      this.#topic.removeParticipant(sid, now);
     }
   }
 
@@ -383,7 +445,11 @@ export class Exchange {
 
   readonly #onNews = () => {
     if (!this.room.isConnected) this.#sending?.abort(notConnected());
-    this.#act(() => {});
+    this.#act(() => {
+      if (!this.room.isConnected && !isReconnecting(this.room)) this.#topic.checkAgents(false);
+      else if (this.room.isConnected) this.#topic.checkAgents(true);
+    });
+    for (const done of [...this.#waiting]) done();
     // A Room that reconnects forgets everybody for a while.
     if (isReconnecting(this.room)) return;
     for (const [identity, users] of this.#controllers) {
@@ -425,7 +491,9 @@ export class Exchange {
   }
 
   #isUsed(): boolean {
-    return this.#hosts.size > 0 || this.#controllers.size > 0;
+    return (
+      this.#hosts.size > 0 || this.#controllers.size > 0 || this.#waiting.size > 0 || this.#topic.sessions() > 0
+    );
   }
 
   /** Lets go of the Room when nobody needs it any more, and what is to be sent is sent. */
@@ -446,6 +514,21 @@ export class Exchange {
   #failAll(error: Error): void {
     for (const { reject } of this.#tickets.values()) reject(error);
     this.#tickets.clear();
+  }
+}
+
+/** @internal Throws unless the Room is connected and its own participant may drive agents. */
+export function checkLocal(room: RoomLike): void {
+  const local = JSON.stringify(localOf(room));
+  ask(() => native.checkLocal(local));
+}
+
+/** Asks the addon; its errors become those of this package. */
+function ask<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw errorFromNative(error);
   }
 }
 

@@ -1,11 +1,12 @@
 /** The link in memory to an agent of this process. */
 
+import { CarriedDriver, type Carrier } from './carried.js';
 import { checkOptions, millis } from './checks.js';
 import { START_TIMEOUT_MS, TEXT_MODE } from './defaults.js';
 import { errorFromSdk, errorOf, invalid } from './failures.js';
 import type { AgentSessionLike, InProcessOptions } from './in-process.js';
-import { MachineDriver, type Link } from './machine.js';
 import { native } from './native.js';
+import { quiet } from './promises.js';
 import { loadSdk, type Host, type Message, type Sdk, type Transport } from './sdk.js';
 import { Session } from './session.js';
 import { bounded } from './timer.js';
@@ -24,10 +25,16 @@ export async function attach(agentSession: AgentSessionLike, options: InProcessO
     throw errorFromSdk(error);
   });
   signal?.throwIfAborted();
-  const link = new MemoryLink(sdk, agentSession, textMode);
-  const session = new Session((wake) => link.driver.handle(wake), logger);
-  await link.open();
-  return session.ready({ signal, timeout: deadline });
+  const link = new MemoryLink(sdk, agentSession);
+  const json = JSON.stringify({ start_timeout_ms: deadline, text_mode: textMode, sdk_version: sdk.version });
+  const session = new Session((wake) => new CarriedDriver((both) => link.drive(json, both), link, wake), logger);
+  try {
+    await link.open();
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+  return session.ready({ signal });
 }
 
 function check(agentSession: AgentSessionLike): void {
@@ -46,48 +53,60 @@ function check(agentSession: AgentSessionLike): void {
 }
 
 /** The SDK's host at the other end of the link. */
-class MemoryLink implements Link {
-  readonly driver: MachineDriver;
+class MemoryLink implements Carrier {
   readonly #sdk: Sdk;
   readonly #agentSession: AgentSessionLike;
   readonly #host: Host;
   readonly #transport: MemoryTransport;
+  #pipe: InstanceType<typeof native.Pipe> | undefined;
+  #closing: Promise<void> | undefined;
 
-  constructor(sdk: Sdk, agentSession: AgentSessionLike, textMode: boolean) {
-    this.driver = new MachineDriver(new native.Controller(textMode, performance.now()), this);
+  constructor(sdk: Sdk, agentSession: AgentSessionLike) {
     this.#sdk = sdk;
     this.#agentSession = agentSession;
-    this.#transport = new MemoryTransport((message) => this.driver.receive(message));
+    this.#transport = new MemoryTransport((message) => {
+      this.#pipe?.receive(message);
+      this.carry();
+    });
     this.#host = sdk.newHost(this.#transport);
+  }
+
+  /** Makes the native session. */
+  drive(json: string, wake: () => void): InstanceType<typeof native.Driver> {
+    this.#pipe = new native.Pipe(json, wake);
+    return this.#pipe.takeDriver();
   }
 
   async open(): Promise<void> {
     this.#agentSession.on('close', this.#onAgentClose);
     this.#host.registerSession(this.#agentSession);
     await this.#host.start();
-    this.driver.open();
+    this.#pipe?.open();
+    this.carry();
   }
 
-  send(message: Buffer): void {
-    this.#transport.deliver(this.#sdk.decode(message));
+  carry(): void {
+    for (let message = this.#pipe?.pollTransmit(); message; message = this.#pipe?.pollTransmit()) {
+      this.#transport.deliver(this.#sdk.decode(message));
+    }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= quiet(this.#close());
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#agentSession.off('close', this.#onAgentClose);
     await bounded(this.#host.close(), HOST_CLOSE_MS);
     await this.#transport.close();
   }
 
-  status(): object {
-    return { pid: process.pid, kind: 'node', sdk_version: this.#sdk.version };
-  }
-
   readonly #onAgentClose = (event?: { reason?: unknown }) => {
     const reason = event?.reason === undefined ? '' : ` (${String(event.reason)})`;
     // What the agent still answers comes first.
-    void this.driver
-      .detach()
-      .then(() => this.driver.closed('agent_disconnected', 'agent_gone', `the AgentSession was closed${reason}`));
+    const closed = () => this.#pipe?.closed('agent_disconnected', `the AgentSession was closed${reason}`);
+    void this.close().then(closed);
   };
 }
 

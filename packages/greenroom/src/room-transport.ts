@@ -1,9 +1,8 @@
 /** Sessions that go through a Room: the agent's side and the controller's. */
 
-import { findAgent } from './agents.js';
 import { checkOptions, millis, shown } from './checks.js';
 import { START_TIMEOUT_MS } from './defaults.js';
-import { Exchange, type ControllerUser, type HostUser } from './exchange.js';
+import { checkLocal, Exchange, type ControllerUser, type HostUser } from './exchange.js';
 import { errorOf, invalid } from './failures.js';
 import { auditTo, GATE_OPTIONS, gateJson, gateStatus, type GateOptions, type GateStatus } from './policy.js';
 import { quiet } from './promises.js';
@@ -193,9 +192,14 @@ class ControllerSide implements ControllerUser {
   async open(): Promise<void> {
     checkRoom(this.#room);
     const { signal } = this.#abort;
-    const identity = await findAgent(this.#room, { agent: this.#wanted, timeout: this.#timeout, signal });
     signal.throwIfAborted();
+    checkLocal(this.#room);
     const exchange = Exchange.of(this.#room);
+    const identity = await exchange.findAgent(this.#wanted, this.#timeout, signal);
+    if (signal.aborted) {
+      await exchange.settle();
+      throw signal.reason;
+    }
     this.#agent = { identity, exchange };
     exchange.listen(identity, this);
   }

@@ -28,6 +28,7 @@ export interface RoomLike {
   readonly connectionState: number;
   readonly remoteParticipants: ReadonlyMap<string, any>;
   localParticipant?: any;
+  readonly name?: string | undefined;
   registerByteStreamHandler(topic: string, callback: (...args: any[]) => void): void;
   unregisterByteStreamHandler(topic: string): void;
   on(event: any, listener: (...args: any[]) => void): unknown;
@@ -91,9 +92,27 @@ const CONNECTION_RECONNECTING = 2;
 /** What a participant has that lends an agent its face, and is none itself. */
 const ON_BEHALF = 'lk.publish_on_behalf';
 
-/** @internal Whether a participant is an agent of its own. */
-export function isAgent({ kind, attributes }: Participant): boolean {
-  return kind === KIND_AGENT && !(ON_BEHALF in (attributes ?? {}));
+/** @internal Whether a participant is of the kind agent. */
+export function isAgentKind({ kind }: Participant): boolean {
+  return kind === KIND_AGENT;
+}
+
+/** @internal Whether a participant publishes in place of an agent, as the worker of an avatar does. */
+export function publishesOnBehalf({ attributes }: Participant): boolean {
+  return ON_BEHALF in (attributes ?? {});
+}
+
+/** @internal The Room and our place in it, as the addon takes it. */
+export function localOf(room: RoomLike): object {
+  const local = room.localParticipant as LocalParticipant | undefined;
+  const mayDrive = local === undefined || mayManage(local) === true;
+  if (room.isConnected && local !== undefined && !mayDrive) checkPermissions(local);
+  return {
+    is_connected: room.isConnected,
+    room: room.name ?? '',
+    identity: local?.identity ?? '',
+    can_manage_agent_session: mayDrive,
+  };
 }
 
 /** @internal Whether a Room was connected and will be again. */

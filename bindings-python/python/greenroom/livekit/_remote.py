@@ -327,15 +327,13 @@ class _AgentTransport(RoomSessionTransport):
         self._timeout = timeout
 
     async def start(self) -> None:
-        from greenroom._attach import check_grant, find_agent
         from greenroom._room import Exchange
 
         exchange = Exchange.of(self._agent_room)
-        check_grant(self._agent_room)
+        exchange.check_local()
         exchange.enter()
         try:
-            deadline = running_loop().time() + self._timeout
-            self.remote_identity = await find_agent(exchange, self.remote_identity, deadline)
+            self.remote_identity = await exchange.find_agent(self.remote_identity, self._timeout)
             await super().start()
         finally:
             exchange.leave()

@@ -52,7 +52,13 @@ impl Agent {
 
     /// Joins with a token of this identity.
     pub(crate) async fn join_with(venue: &Venue<'_>, identity: &str, token: String) -> Self {
-        let (room, mut events) = venue.join_with(token).await;
+        let (room, _) = venue.join_with(token).await;
+        Self::host(venue, identity, room).await
+    }
+
+    /// Starts the agent's session in a room that was joined under this identity.
+    pub(crate) async fn host(venue: &Venue<'_>, identity: &str, room: Room) -> Self {
+        let mut events = room.events();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let process = Command::new(greenroom_test_peer::binary())
             .args(["--connect-addr", &listener.local_addr().unwrap().to_string()])

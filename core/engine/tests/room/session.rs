@@ -13,7 +13,7 @@ use greenroom_room::{
 };
 
 use crate::host::Agent;
-use crate::venue::{Venue, gather, within};
+use crate::venue::{Venue, gather, knows, within};
 
 fn join(venue: &Venue<'_>, token: String, change: impl FnOnce(&mut JoinOptions)) -> Session {
     let mut options = JoinOptions::new(venue.server.url(), token);
@@ -173,6 +173,49 @@ async fn an_agent_that_comes_later_is_waited_for() {
     let (_other, _) = venue.join("somebody").await;
     let _agent = Agent::join(&venue, "agent").await;
     within("ready", session.ready(None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn avatar_worker_is_not_taken_for_the_agent() {
+    let venue = Venue::new();
+    let (avatar, _) = venue.join_with(venue.agent_token("avatar")).await;
+    let on_behalf = [("lk.publish_on_behalf".to_owned(), "agent".to_owned())];
+    within("attributes", avatar.set_attributes(on_behalf)).await.unwrap();
+    let agent = Agent::join(&venue, "agent").await;
+    knows(&agent.room, "avatar", |avatar| !avatar.attributes.is_empty()).await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    within("ready", session.ready(None)).await.unwrap();
+    assert_eq!(session.snapshot().agent.as_deref(), Some("agent"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_whose_session_starts_later_is_pinged_until_it_answers() {
+    let venue = Venue::new();
+    let (early, _) = venue.join_with(venue.agent_token("agent")).await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    let mut requests = early.receive("lk.agent.session").unwrap();
+    // The first ping, three other requests of the start, and three more pings; all are lost.
+    for _ in 0..7 {
+        within("a request", requests.next()).await.unwrap();
+    }
+    drop(requests);
+    let _agent = Agent::host(&venue, "agent", early).await;
+    within("ready", session.ready(None)).await.unwrap();
+    let turn = within("a turn", session.say("hello", None)).await.unwrap();
+    assert_eq!(turn.reply, "echo: hello");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_that_leaves_before_its_session_starts_may_come_again() {
+    let venue = Venue::new();
+    let (early, _) = venue.join_with(venue.agent_token("early")).await;
+    let session = join(&venue, venue.manager_token("ada"), |_| {});
+    let mut requests = early.receive("lk.agent.session").unwrap();
+    within("a request", requests.next()).await.unwrap();
+    within("the end", early.disconnect()).await;
+    let _agent = Agent::join(&venue, "agent").await;
+    within("ready", session.ready(None)).await.unwrap();
+    assert_eq!(session.snapshot().agent.as_deref(), Some("agent"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@
 //! What may leave is decided when it leaves: [`Switchboard::poll_send`] gives one message at a time, to be sent before the next is
 //! asked for. What comes in is drained with [`Switchboard::poll`] after every call, this one included.
 
+mod agent;
 mod bucket;
 mod intake;
 
@@ -15,6 +16,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::agent::{
+    AgentSearch, Candidate, PUBLISHES_ON_BEHALF, ambiguous_agent, find_agent, lacks_grant, no_agent,
+};
 use self::intake::{Intake, Refusal, Role, Standing, Taken};
 use crate::gate::{Audit, Peer};
 use crate::limits::Limits;
@@ -24,6 +28,10 @@ use crate::session::{
     unannounced_identity,
 };
 use crate::time::Time;
+
+/// The attribute of a byte stream in which a hidden controller names its identity: the server does
+/// not name hidden senders.
+pub const CLAIMED_IDENTITY: &str = "greenroom.identity";
 
 /// The number of a host that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,6 +267,25 @@ impl Switchboard {
         self.now = now;
         let standing = self.standing(identity);
         let stream = self.intake.begin(identity, announced, standing, now);
+        self.take();
+        StreamId(stream)
+    }
+
+    /// Begins a byte stream whose sender the server does not name: the sender is hidden and claims
+    /// the identity `claim` (see [`CLAIMED_IDENTITY`]).
+    ///
+    /// A claim to the identity of a participant in the room, or of an agent that a controller listens
+    /// to, is refused. A hidden sender is never announced, so a claim that no policy lists is not held.
+    pub fn begin_hidden(&mut self, claim: &str, announced: Option<usize>, now: Time) -> StreamId {
+        if claim.is_empty() || self.sids.contains_key(claim) || self.agents.contains_key(claim) {
+            return self.begin("", announced, now);
+        }
+        self.now = now;
+        let standing = match self.standing(claim) {
+            Standing::Unannounced => Standing::Refused { sid: unannounced(claim).into() },
+            standing => standing,
+        };
+        let stream = self.intake.begin(claim, announced, standing, now);
         self.take();
         StreamId(stream)
     }

@@ -42,8 +42,15 @@ pub struct Config {
     pub voice: Option<VoiceConfig>,
     /// Whether the history is fetched at the start, for what was said before the link was there.
     pub fetch_history: bool,
-    /// How long the first ping may take. 10 s.
+    /// Where the agent runs, for errors about an agent that does not answer.
+    pub agent_place: AgentPlace,
+    /// How long an agent opened with [`Controller::open`] may take to answer a start ping. 60 s.
     pub ready_timeout: Duration,
+    /// How often the start ping is repeated until the agent answers one. 0.5 s.
+    pub start_ping_every: Duration,
+    /// How long the agent may take, after its first pong, to answer the other requests of a start.
+    /// The session starts without the answers that are missing then. 10 s.
+    pub start_details_timeout: Duration,
     /// How long a greeting may take before the session counts as ready all the same. 10 s.
     pub greeting_timeout: Duration,
     /// How long nothing must happen at the start before the session counts as ready. 150 ms.
@@ -73,7 +80,10 @@ impl Default for Config {
             text_mode: true,
             voice: None,
             fetch_history: true,
-            ready_timeout: Duration::from_secs(10),
+            agent_place: AgentPlace::default(),
+            ready_timeout: Duration::from_secs(60),
+            start_ping_every: Duration::from_millis(500),
+            start_details_timeout: Duration::from_secs(10),
             greeting_timeout: Duration::from_secs(10),
             start_settle: Duration::from_millis(150),
             introduction_timeout: Duration::from_secs(4),
@@ -85,6 +95,18 @@ impl Default for Config {
             unresponsive_after: Duration::from_secs(3),
         }
     }
+}
+
+/// Where the agent of a session runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AgentPlace {
+    /// In a process that this library started.
+    #[default]
+    Process,
+    /// In a LiveKit room, as another participant.
+    Room,
+    /// In the caller's process.
+    SameProcess,
 }
 
 /// The number of an operation that was submitted.
@@ -160,8 +182,14 @@ enum Phase {
 #[derive(Debug)]
 struct Starting {
     began: Time,
-    /// When the ping has to be answered.
+    /// Deadline for the first pong.
     answered_by: Time,
+    /// When the next ping is sent; `None` once the agent has answered one.
+    next_ping: Option<Time>,
+    /// Requests that carry a ping, oldest first.
+    pings: VecDeque<u64>,
+    /// How many pings were sent.
+    pings_sent: usize,
     /// When a greeting is waited for no longer.
     greeted_by: Time,
     last_event: Time,
@@ -181,8 +209,31 @@ struct Waiting {
 enum Purpose {
     Call(CallId, &'static str),
     StartPing,
-    StartDetail,
+    StartDetail(StartDetail),
 }
+
+/// What a start asks besides the ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StartDetail {
+    TextMode,
+    FrameworkInfo,
+    SessionState,
+    History,
+}
+
+impl StartDetail {
+    fn operation(self) -> Operation {
+        match self {
+            Self::TextMode => Operation::UpdateIo(IoUpdate::text_mode()),
+            Self::FrameworkInfo => Operation::FrameworkInfo,
+            Self::SessionState => Operation::SessionState,
+            Self::History => Operation::History,
+        }
+    }
+}
+
+/// How many start pings may wait for an answer. An answer to an older one is ignored.
+const START_PINGS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Queued {
@@ -282,37 +333,61 @@ impl Controller {
         }
     }
 
-    /// The link is there: asks the agent whether it answers, sets its inputs and outputs, learns what was said before.
+    /// Starts the session over a link that is there: pings the agent, turns its audio off in text
+    /// mode, and fetches what was said before. [`Config::ready_timeout`] is the start deadline.
     pub fn open(&mut self, now: Time) {
-        self.open_by(Time::from_origin(Duration::MAX), now);
+        self.open_by(now + self.config.ready_timeout, now);
     }
 
-    /// The same, where the session is to be ready by then: an agent that has not answered a ping has failed to start, and no greeting
-    /// is waited for any longer. The config's own bounds hold too.
+    /// Does the same as [`Controller::open`] with `ready_by` as the start deadline. The ping is
+    /// repeated until then; the session closes if the agent has not answered one. A greeting is not
+    /// waited for beyond the deadline.
     pub fn open_by(&mut self, ready_by: Time, now: Time) {
         if !matches!(self.phase, Phase::Unlinked) {
             return;
         }
-        let answered_by = ready_by.min(now + self.config.ready_timeout);
         self.phase = Phase::Starting(Starting {
             began: now,
-            answered_by,
+            answered_by: ready_by,
+            next_ping: Some(now),
+            pings: VecDeque::new(),
+            pings_sent: 0,
             greeted_by: ready_by.min(now + self.config.greeting_timeout),
             last_event: now,
-            open_requests: 0,
+            open_requests: 1,
             history: None,
         });
         self.voice = self.config.voice.clone().map(|config| Voice::new(config, now));
-        self.start_request(Operation::Ping, Purpose::StartPing, answered_by);
+        self.ping_start(now);
         if self.config.text_mode && self.voice.is_none() {
-            let update = Operation::UpdateIo(IoUpdate::text_mode());
-            self.start_request(update, Purpose::StartDetail, answered_by);
+            self.start_request(StartDetail::TextMode);
         }
-        self.start_request(Operation::FrameworkInfo, Purpose::StartDetail, answered_by);
-        self.start_request(Operation::SessionState, Purpose::StartDetail, answered_by);
+        self.start_request(StartDetail::FrameworkInfo);
+        self.start_request(StartDetail::SessionState);
         if self.config.fetch_history {
-            self.start_request(Operation::History, Purpose::StartDetail, answered_by);
+            self.start_request(StartDetail::History);
         }
+    }
+
+    /// Takes the link back from a session that has not started: its agent left before it answered.
+    /// Queued turns and calls of [`Operation::Start`] keep waiting for the next [`Controller::open_by`].
+    /// Returns whether the session was starting; otherwise nothing changes.
+    pub fn unlink(&mut self) -> bool {
+        if !matches!(self.phase, Phase::Starting(_)) {
+            return false;
+        }
+        self.phase = Phase::Unlinked;
+        self.started = Started::default();
+        self.agent_state = None;
+        self.voice = None;
+        self.transmits.clear();
+        let error = Error::new(Code::AgentGone, "the agent left before its session had started");
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            if let Purpose::Call(call, _) = waiting.purpose {
+                self.answers.push_back((call, Err(error.clone())));
+            }
+        }
+        true
     }
 
     /// Takes an operation. Its answer comes from [`Controller::poll_answer`] within `timeout`, or within the default where it is `None`.
@@ -532,6 +607,7 @@ impl Controller {
         let lost = self.lost.iter().map(|lost| lost.report_at);
         let starting = match &self.phase {
             Phase::Starting(starting) if starting.open_requests == 0 => Some(self.started_at(starting)),
+            Phase::Starting(starting) => starting.next_ping,
             _ => None,
         };
         let next_turn =
@@ -561,10 +637,15 @@ impl Controller {
             if let Some(waiting) = self.waiting.remove(&request) {
                 let error = match waiting.purpose {
                     Purpose::Call(_, name) => self.timed_out(name, now),
-                    Purpose::StartPing | Purpose::StartDetail => self.unanswered_ping(),
+                    Purpose::StartPing | Purpose::StartDetail(_) => self.unanswered_ping(),
                 };
                 self.fail(waiting.purpose, error, now);
             }
+        }
+        if let Phase::Starting(Starting { next_ping: Some(at), .. }) = self.phase
+            && at <= now
+        {
+            self.ping_start(now);
         }
         let starts: Vec<CallId> =
             self.starts.iter().filter(|(_, deadline)| *deadline <= now).map(|(call, _)| *call).collect();
@@ -809,14 +890,72 @@ impl Controller {
         Ok(())
     }
 
-    fn start_request(&mut self, operation: Operation, purpose: Purpose, deadline: Time) {
-        let request = self.next_request;
-        if self.request(operation).is_ok()
+    fn start_request(&mut self, detail: StartDetail) {
+        if self.send_start_request(detail.operation(), Purpose::StartDetail(detail)).is_some()
             && let Phase::Starting(starting) = &mut self.phase
         {
-            self.waiting.insert(request, Waiting { purpose, since: starting.began, deadline });
             starting.open_requests += 1;
         }
+    }
+
+    /// Sends a request of the start and returns its number.
+    fn send_start_request(&mut self, operation: Operation, purpose: Purpose) -> Option<u64> {
+        let Phase::Starting(Starting { began: since, answered_by: deadline, .. }) = self.phase else {
+            return None;
+        };
+        let request = self.next_request;
+        self.request(operation).ok()?;
+        self.waiting.insert(request, Waiting { purpose, since, deadline });
+        Some(request)
+    }
+
+    /// Sends a start ping. An agent that has joined the room but whose session has not begun drops
+    /// it, so it is repeated until one is answered.
+    fn ping_start(&mut self, now: Time) {
+        let request = self.send_start_request(Operation::Ping, Purpose::StartPing);
+        let Phase::Starting(starting) = &mut self.phase else { return };
+        starting.next_ping = Some(now + self.config.start_ping_every);
+        starting.pings_sent += 1;
+        starting.pings.extend(request);
+        if starting.pings.len() > START_PINGS
+            && let Some(oldest) = starting.pings.pop_front()
+        {
+            self.waiting.remove(&oldest);
+        }
+    }
+
+    /// The agent answered a start ping. Requests of the start that were sent before it and have no
+    /// answer yet may have been dropped like the earlier pings, so they are sent again.
+    fn start_pong(&mut self, ping: u64, now: Time) {
+        let details_by = now + self.config.start_details_timeout;
+        let greeted_by = now + self.config.greeting_timeout;
+        let Phase::Starting(starting) = &mut self.phase else { return };
+        if starting.next_ping.take().is_none() {
+            return;
+        }
+        starting.greeted_by = starting.answered_by.min(greeted_by);
+        starting.answered_by = starting.answered_by.min(details_by);
+        let is_repeated = starting.pings_sent > 1;
+        for ping in std::mem::take(&mut starting.pings) {
+            self.waiting.remove(&ping);
+        }
+        let details_by = starting.answered_by;
+        let mut lost = Vec::new();
+        for (request, waiting) in &mut self.waiting {
+            if let Purpose::StartDetail(detail) = waiting.purpose {
+                waiting.deadline = details_by;
+                if is_repeated && *request < ping {
+                    lost.push((*request, detail));
+                }
+            }
+        }
+        for (request, detail) in lost {
+            self.waiting.remove(&request);
+            if self.send_start_request(detail.operation(), Purpose::StartDetail(detail)).is_none() {
+                self.start_step();
+            }
+        }
+        self.start_step();
     }
 
     /// Sends a request under the next number.
@@ -889,7 +1028,7 @@ impl Controller {
     fn fail(&mut self, purpose: Purpose, error: Error, now: Time) {
         match purpose {
             Purpose::Call(call, _) => self.answers.push_back((call, Err(error))),
-            Purpose::StartDetail => self.start_step(),
+            Purpose::StartDetail(_) => self.start_step(),
             Purpose::StartPing => self.close(CloseReason::StartFailed, error, now),
         }
     }
@@ -1145,7 +1284,8 @@ impl Controller {
                 {
                     self.fail(Purpose::StartPing, refused, now);
                 }
-                Purpose::StartPing | Purpose::StartDetail => {
+                Purpose::StartPing => self.start_pong(request, now),
+                Purpose::StartDetail(_) => {
                     self.start_detail(response.payload);
                     self.start_step();
                 }
@@ -1481,13 +1621,21 @@ impl Controller {
             Phase::Starting(starting) => starting.answered_by.since(starting.began),
             _ => self.config.ready_timeout,
         };
-        Error::new(
-            Code::Timeout,
-            format!(
-                "the agent connected but did not answer a ping within {}; its log may tell why",
-                in_words(within)
+        let within = in_words(within);
+        let message = match self.config.agent_place {
+            AgentPlace::Process => {
+                format!("the agent connected but did not answer a ping within {within}; its log may tell why")
+            }
+            AgentPlace::Room => format!(
+                "the agent is in the room but did not answer a ping within {within}: its session has not \
+                 started, or was started without a session host, or its host does not accept this participant"
             ),
-        )
+            AgentPlace::SameProcess => format!(
+                "the agent's session did not answer a ping within {within}: the event loop is blocked, or \
+                 the session has ended"
+            ),
+        };
+        Error::new(Code::Timeout, message)
     }
 
     fn agent_is_busy(&self) -> bool {

@@ -7,7 +7,7 @@ mod spoken;
 mod told;
 mod tool_runs;
 
-pub use self::controller::{CallId, Config, Controller};
+pub use self::controller::{AgentPlace, CallId, Config, Controller};
 pub use self::host::{
     Counts, Destination, HOST_CLOSED, Host, HostConfig, Overlap, PERMISSION_DENIED, Refused,
     TOO_MANY_REQUESTS, TURN_IN_PROGRESS, Transmit, UNANSWERED_REQUEST, UNSUPPORTED_REQUEST,

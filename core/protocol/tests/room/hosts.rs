@@ -156,6 +156,52 @@ fn a_hidden_supervisor_gets_in_by_name_and_only_while_it_is_hidden() {
     assert_eq!(stage.event(event()), [""; 0]);
 }
 
+/// Sends a whole message from a hidden sender that claims an identity.
+fn send_hidden(stage: &mut Stage, claim: &str, message: &[u8]) {
+    let stream = stage.board.begin_hidden(claim, Some(message.len()), stage.now);
+    stage.chunk(stream, message);
+    stage.end(stream);
+}
+
+#[test]
+fn hidden_sender_with_a_listed_claim_is_let_in() {
+    let mut stage = Stage::with(|_| {}, hidden(&["boss"]));
+    send_hidden(&mut stage, "boss", &ping("p-1"));
+    let (id, sender) = stage.asked.remove(0);
+    assert_eq!(sender, "boss");
+    stage.answer(&id);
+    assert_eq!(stage.sent(), [answered("boss", "p-1")]);
+}
+
+#[test]
+fn hidden_sender_that_claims_a_participant_is_refused() {
+    let mut stage = Stage::with(|_| {}, hidden(&["boss"]));
+    stage.peer("boss", Some(true));
+    send_hidden(&mut stage, "boss", &ping("p-1"));
+    assert_eq!((stage.asked.len(), stage.sent().len(), stage.cut.len()), (0, 0, 1));
+    assert_eq!(stage.decisions(), [Decision::DenyUnknown]);
+}
+
+#[test]
+fn hidden_sender_that_claims_the_agent_we_listen_to_is_refused() {
+    let mut stage = Stage::with(|_| {}, hidden(&["agent"]));
+    stage.board.listen("agent");
+    send_hidden(&mut stage, "agent", &ping("p-1"));
+    send_hidden(&mut stage, "agent", &event());
+    assert_eq!((stage.asked.len(), stage.heard.len(), stage.sent().len()), (0, 0, 0));
+    assert_eq!(stage.cut.len(), 2);
+}
+
+#[test]
+fn hidden_sender_is_not_taken_for_a_participant_that_joins_later() {
+    let mut stage = Stage::new();
+    send_hidden(&mut stage, "ann", &ping("p-1"));
+    stage.peer("ann", Some(true));
+    stage.board.listen("ann");
+    assert_eq!((stage.asked.len(), stage.heard.len()), (0, 0), "a claim is not held until it is true");
+    assert_eq!(stage.sent(), [denied("ann", "p-1")]);
+}
+
 #[test]
 fn scopes_narrow_what_the_grant_allows() {
     let mut config = HostConfig::default();
