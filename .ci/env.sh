@@ -39,5 +39,16 @@ if command -v rustc >/dev/null; then
     mkdir -p "$NAPI_TYPE_DEF_TMP_FOLDER"
 fi
 
+# Selects what cargo builds: `shipped` is the command, the addon and, for tests, their agent, and
+# `tested` is every crate with Rust tests. Both and the wheel share one set of compiled crates, see
+# .ci/build-set/Cargo.toml. A release build enables only the features that it needs.
+shipped=(--package greenroom-cli --package greenroom-node)
+wheel_features=()
+if [ "$profile" != release ]; then
+    shipped+=(--package greenroom-test-peer --features greenroom-node/_build-set)
+    wheel_features=(--features _build-set)
+fi
+tested=(--workspace --exclude greenroom-python --exclude greenroom-node)
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -1,0 +1,1 @@
+//! Empty: the manifest lists the features that every build of the workspace shares.
