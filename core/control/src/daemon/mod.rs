@@ -530,7 +530,7 @@ mod tests {
         to.write_all(b"half").unwrap();
         let error = read_token(from, Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.code, Code::Timeout);
-        assert_eq!(error.message, "the token of the room did not come within 50 ms");
+        assert_eq!(error.message, "the token of the room did not come within 50ms");
     }
 
     #[test]

@@ -357,7 +357,8 @@ impl Agent<'_> {
         let can_preload = engine == Some(Engine::Node)
             && has_import(facts)
             && [&candidate.args, &self.spec.args].iter().all(|args| is_flags(args))
-            && options::takes_data(&options);
+            && options::takes_data(&options)
+            && options::takes_data(&candidate.args);
         let sdk_version = self.check_sdk(engine, facts)?;
         let runner = self.describe(&candidate.program, engine, facts, &options, said_by, origin);
         let Candidate { program, args, env } = candidate;
