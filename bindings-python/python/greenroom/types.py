@@ -187,9 +187,9 @@ Item: TypeAlias = Message | ToolCall | Handoff | ConfigUpdate | UnknownItem
 class Voice:
     """Speech and timing of one turn in a session with audio. Durations are seconds.
 
-        turn = await session.say("hello", tts=tts)
-        assert turn.voice.response < 0.8  # the agent answers within 800 ms
-        turn.voice.audio.save("reply.wav")
+    turn = await session.say("hello", tts=tts)
+    assert turn.voice.response < 0.8  # the agent answers within 800 ms
+    turn.voice.audio.save("reply.wav")
     """
 
     user: float = field(metadata={"json": "user_ms"})
@@ -374,7 +374,7 @@ class Verdict:
 class Status:
     """The status of a session. Fields that don't apply to its kind are None.
 
-        if session.status().turn_in_progress: ...
+    if session.status().turn_in_progress: ...
     """
 
     state: Literal["starting", "ready", "in_turn", "closed"]
