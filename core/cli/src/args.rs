@@ -1,5 +1,6 @@
 //! Command line arguments.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -662,6 +663,20 @@ pub(crate) fn without_secret(error: &clap::Error, args: &[OsString]) -> Option<S
             text(ContextKind::InvalidSubcommand).filter(|given| !is_plain_word(given))?;
             Some("unrecognized subcommand (not shown, it may be a secret)".to_owned())
         }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let option = text(ContextKind::InvalidArg)?;
+            let given = text(ContextKind::InvalidValue).filter(|given| !given.is_empty())?;
+            let expected = match (error.get(ContextKind::ValidValue), error.source()) {
+                (Some(ContextValue::Strings(values)), _) => format!("it is one of {}", values.join(", ")),
+                // clap's own words for a number begin with it.
+                (_, Some(reason)) => match reason.to_string() {
+                    reason if reason.starts_with(given) => format!("it{}", &reason[given.len()..]),
+                    reason => reason,
+                },
+                _ => "see `--help`".to_owned(),
+            };
+            Some(format!("'{option}' does not take that value (not shown, it may be a secret): {expected}"))
+        }
         ErrorKind::TooManyValues => {
             let option = text(ContextKind::InvalidArg)?;
             Some(format!("a value too many for '{option}' (not shown, it may be a secret)"))
@@ -686,10 +701,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| {
-        let error = error.to_string();
-        format!("{error}; write a duration such as 500ms, 90s, 2m or 1h30m")
-    })?;
+    // humantime's words would quote the value.
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "it is a duration such as 500ms, 90s, 2m or 1h30m, in digits and a unit".to_owned())?;
     if duration > LONGEST {
         return Err("it is more than a year".to_owned());
     }

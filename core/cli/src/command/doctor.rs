@@ -6,8 +6,8 @@ use anstyle::AnsiColor;
 use greenroom_control::audit::AuditLog;
 use greenroom_control::credentials::{self, CredentialsRequest, Secret, Sources};
 use greenroom_control::doctor::{self, Checkup, Outcome, Step};
-use greenroom_engine::room::Address;
 use greenroom_protocol::Error;
+use greenroom_room::Address;
 
 use super::reach;
 use super::token::signed_by;

@@ -23,9 +23,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use greenroom_engine::room::Proxy;
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error};
+use greenroom_room::Proxy;
 use serde::{Deserialize, Serialize};
 
 pub use greenroom_protocol::Secret;

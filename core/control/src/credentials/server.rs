@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use greenroom_engine::room::{Address, Dialer, Proxy};
 use greenroom_protocol::{Code, Error, Secret};
+use greenroom_room::{Address, Dialer, Proxy};
 use url::Host;
 
 use super::sources::{Found, Sources};

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use greenroom_engine::driver::{Driver, Listener};
-use greenroom_engine::room::read_ca;
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
+use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Secret};
+use greenroom_room::read_ca;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -430,10 +431,7 @@ impl Daemon {
 
 /// Joins the room, with the token that comes on standard input.
 fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
-    let mut token = String::new();
-    std::io::stdin()
-        .read_to_string(&mut token)
-        .map_err(|error| Error::new(Code::Io, format!("the token of the room cannot be read: {error}")))?;
+    let token = read_token(std::io::stdin(), launch.start_timeout())?;
     let mut options = JoinOptions::new(&room.url, token);
     options.room.ca = room.ca.as_deref().map(read_ca).transpose()?;
     let proxy = room.proxy.as_deref().map(Secret::from);
@@ -442,6 +440,22 @@ fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
     options.start_timeout = launch.start_timeout();
     options.idle_timeout = launch.idle_timeout();
     Session::join(options)
+}
+
+/// Reads the token that the process which started this one writes at once.
+fn read_token(mut from: impl Read + Send + 'static, within: Duration) -> Result<String, Error> {
+    let (sender, token) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        // It fails when the wait is over, and the daemon with it.
+        let _ = sender.send(from.read_to_string(&mut text).map(|_| text));
+    });
+    let failed = |code, how: String| Error::new(code, format!("the token of the room {how}"));
+    match token.recv_timeout(within) {
+        Ok(Ok(token)) => Ok(token),
+        Ok(Err(error)) => Err(failed(Code::Io, format!("cannot be read: {error}"))),
+        Err(_) => Err(failed(Code::Timeout, format!("did not come within {}", in_words(within)))),
+    }
 }
 
 /// Wakes the daemon at every event: one of them is the last.
@@ -499,4 +513,31 @@ impl Signals {
 /// locks.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use greenroom_protocol::Code;
+
+    use super::read_token;
+
+    #[test]
+    fn token_that_never_ends_is_waited_for_until_the_deadline() {
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(b"half").unwrap();
+        let error = read_token(from, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.code, Code::Timeout);
+        assert_eq!(error.message, "the token of the room did not come within 50 ms");
+    }
+
+    #[test]
+    fn token_that_ends_is_read() {
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(b"whole").unwrap();
+        drop(to);
+        assert_eq!(read_token(from, Duration::from_secs(60)).unwrap(), "whole");
+    }
 }

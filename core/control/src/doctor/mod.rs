@@ -12,8 +12,8 @@ mod room;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom_engine::room::{Address, Dialer, Failure, Proxy};
 use greenroom_protocol::{Code, Error};
+use greenroom_room::{Address, Dialer, Failure, Proxy};
 use serde::Serialize;
 
 use crate::credentials::Secret;

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use greenroom_engine::RoomOptions;
-use greenroom_engine::room::{Failure, IcePolicy, Room, Step, Way};
 use greenroom_protocol::Code;
+use greenroom_room::RoomOptions;
+use greenroom_room::{Failure, IcePolicy, Room, Step, Way};
 
 use super::{Checkup, Notes, StepName};
 use crate::credentials::Said;
