@@ -6,7 +6,8 @@ import base64
 import os
 import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from greenroom import _checks, _native
 from greenroom._audio_frame import Frame, samples_of
@@ -71,7 +72,42 @@ class Speech:
         return f"<greenroom.Speech of {self.duration:.2f} s>"
 
 
-Sound: TypeAlias = Any
+class SupportsBuffer(Protocol):
+    """Bytes, or another object with the buffer protocol."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class SupportsArray(Protocol):
+    """An array of numpy, whose types have the buffer protocol from Python 3.12 on."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+class SupportsFrame(Protocol):
+    """A frame of livekit, or another object with its properties."""
+
+    @property
+    def data(self) -> Any: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def num_channels(self) -> int: ...
+
+
+Samples: TypeAlias = SupportsBuffer | SupportsArray | SupportsFrame | Frame
+"""Samples or a frame of them."""
+
+Sound: TypeAlias = (
+    Speech
+    | str
+    | os.PathLike[str]
+    | Samples
+    | Iterable[Samples]
+    | AsyncIterable[Samples]
+    | AbstractAsyncContextManager[AsyncIterable[Samples]]
+)
 """Sound in any of these shapes:
 
 - a `Speech`;
