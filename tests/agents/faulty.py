@@ -55,7 +55,6 @@ if START == "other room":
     sys.modules["livekit.agents.ipc.mock_room"] = mock_room
 
 
-
 def note_end(*_: Any) -> None:
     """Writes down when the end begins, into the file that `MOMENT` names."""
     if moment := os.environ.get("MOMENT"):

@@ -50,10 +50,7 @@ LAYOUTS = {
     ),
     "worker options": (
         "agent.py",
-        {
-            "agent.py": f"INSTRUCTIONS = 'x'\n{HEAD}{GUARD}"
-            "    cli.run_app(WorkerOptions(entrypoint_fnc=entrypoint))\n"
-        },
+        {"agent.py": f"INSTRUCTIONS = 'x'\n{HEAD}{GUARD}    cli.run_app(WorkerOptions(entrypoint_fnc=entrypoint))\n"},
     ),
     "a server made in main": (
         "agent.py",
