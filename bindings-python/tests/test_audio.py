@@ -215,7 +215,7 @@ async def test_all_that_holds_samples_can_be_written():
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (numpy.zeros(480), "format 'd'; give 16-bit integers or 32-bit floats"),
+        (numpy.zeros(480), "format 'd'; pass 16-bit integers or 32-bit floats"),
         (numpy.zeros(480, numpy.int32), "format 'i'"),
         (b"123", "3 bytes are no whole number of 16-bit samples"),
         ("text", "a str is no audio"),

@@ -14,10 +14,10 @@ async def test_what_cannot_be_meant_is_told():
     room = rtc.Room()
     for options, words in [
         ({"policy": ["boss"]}, "policy is a list"),
-        ({"policy": {"boss": "drive"}}, r"'boss' are 'drive'; give a list of 'observe', 'drive', 'io'"),
+        ({"policy": {"boss": "drive"}}, r"'boss' are 'drive'; pass a list of 'observe', 'drive', 'io'"),
         ({"policy": {"boss": ["fly"]}}, "'boss'"),
         ({"policy": greenroom.Policy(default=["fly"])}, "'default'"),
-        ({"policy": greenroom.Policy(hidden="boss")}, "hidden is 'boss'; give a list"),
+        ({"policy": greenroom.Policy(hidden="boss")}, "hidden is 'boss'; pass a list"),
         ({"policy": greenroom.Policy(hidden=[1])}, "hidden"),
         ({"run_input": "drop"}, "run_input is 'drop'; it must be 'queue' or 'refuse'"),
     ]:

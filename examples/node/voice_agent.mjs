@@ -13,7 +13,7 @@ import { DEFAULT_API_CONNECT_OPTIONS, ServerOptions, cli, defineAgent, llm, voic
 import { z } from 'zod';
 import { MelodySTT, MelodyTTS, MelodyVAD } from './melody.mjs';
 
-const STORY = 'Once upon a time there was a bean who wanted to be a cup of coffee and went out into the world '.repeat(2);
+const STORY = 'Once upon a time there was a bean that wanted to be a cup of coffee and went out into the world '.repeat(2);
 
 /** Stands in for a language model: the first word said decides the answer. */
 class ScriptedLLM extends llm.LLM {

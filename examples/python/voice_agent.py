@@ -26,7 +26,7 @@ from livekit.agents import (
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from melody import MelodySTT, MelodyTTS, MelodyVAD
 
-STORY = "Once upon a time there was a bean who wanted to be a cup of coffee and went out into the world " * 2
+STORY = "Once upon a time there was a bean that wanted to be a cup of coffee and went out into the world " * 2
 
 
 class ScriptedLLM(llm.LLM[None]):

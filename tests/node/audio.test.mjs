@@ -203,7 +203,7 @@ test('all that holds samples can be written, and nothing else', async () => {
   await speaker.drain(SOON);
   assert.equal(speaker.position.heard, 5.5 * 480);
   const wrong = [
-    [new Float64Array(480), /the audio is of type Float64Array; give a frame, an Int16Array, a Float32Array/],
+    [new Float64Array(480), /the audio is of type Float64Array; pass a frame, an Int16Array, a Float32Array/],
     [Buffer.alloc(3), /3 bytes are no whole number of 16-bit samples/],
     ['text', /the audio is "text"/],
     [null, /the audio is null/],

@@ -129,7 +129,7 @@ test('a device that fails or gives nothing is an error, and the session goes on'
   t.after(() => session.close());
   await assert.rejects(session.sayAudio('fail:after=500ms'), DeviceLost);
   const silent = await capture({ device: () => undefined });
-  await assert.rejects(session.sayAudio(silent), /ended before it gave a sample/);
+  await assert.rejects(session.sayAudio(silent), /ended before its first sample/);
   await silent.close();
   await assert.rejects(session.sayAudio('tone:loud'), /write tone:440/);
   await assert.rejects(session.sayAudio('loopback:nobody', { timeout: 100 }), SessionTimeout);

@@ -1,4 +1,5 @@
-"""Projects as people lay them out, through the installed package: what runs by `python FILE start` starts here."""
+"""Projects as people lay them out, started through the installed package; what runs by
+`python FILE start` starts here."""
 
 import os
 import shlex

@@ -185,7 +185,7 @@ async def test_a_device_is_heard_until_it_is_closed_or_for_a_duration(session):
 async def test_a_device_that_fails_or_gives_nothing_is_an_error_and_the_session_goes_on(session):
     with pytest.raises(greenroom.DeviceLost, match="as its name says"):
         await session.say_audio("fail:after=500ms")
-    with pytest.raises(greenroom.InvalidArgument, match="ended before it gave a sample"):
+    with pytest.raises(greenroom.InvalidArgument, match="ended before its first sample"):
         await session.say_audio(greenroom.audio.capture(lambda samples: None))
     with pytest.raises(greenroom.InvalidArgument, match="write tone:440"):
         await session.say_audio("tone:loud")
@@ -198,7 +198,7 @@ async def test_a_device_that_fails_or_gives_nothing_is_an_error_and_the_session_
             await session.say_audio("tone:440", duration=duration)
     with pytest.raises(greenroom.InvalidArgument, match="not a playback"):
         await session.say_audio(greenroom.audio.playback("null"))
-    with pytest.raises(greenroom.TooLarge, match="give a duration"):
+    with pytest.raises(greenroom.TooLarge, match="pass a duration"):
         await session.say_audio(greenroom.audio.capture("null", frame_ms=1000, clock="fast"))
     assert (await session.say("hi", tts=melody.sing)).heard == "hi"
 

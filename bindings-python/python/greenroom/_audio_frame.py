@@ -18,7 +18,8 @@ class Frame:
     """A short stretch of audio."""
 
     data: bytes
-    """16-bit samples, the channels of an instant side by side; `numpy.frombuffer(frame.data, numpy.int16)` views it."""
+    """16-bit samples, the channels of an instant side by side;
+    `numpy.frombuffer(frame.data, numpy.int16)` views it."""
     rate: int
     """In Hz."""
     channels: int = 1
@@ -63,7 +64,7 @@ class Samples(NamedTuple):
     is_float: bool
     """Whether they are floats of 32 bits, with full scale at 1, and not integers of 16 bits."""
     format: tuple[int, int] | None
-    """Their rate and channels, where they tell."""
+    """Their rate and channels, if known."""
     columns: int
     """How many samples are side by side: of an array of two dimensions, the length of a row."""
 
@@ -74,7 +75,8 @@ class Samples(NamedTuple):
 
 
 def samples_of(audio: Any) -> Samples:
-    """The samples of a frame, ours or LiveKit's, of bytes of 16-bit integers, or of an array that tells its kind.
+    """Returns the samples of a frame, ours or LiveKit's, of bytes of 16-bit integers, or of an
+    array with a format.
 
     Raises:
         InvalidArgument: It has none, or of another kind.
@@ -89,12 +91,12 @@ def samples_of(audio: Any) -> Samples:
         view = memoryview(data)
     except TypeError:
         raise InvalidArgument(
-            f"a {type(audio).__name__} is no audio; give a frame, bytes of 16-bit samples, or an array of int16 "
+            f"a {type(audio).__name__} is no audio; pass a frame, bytes of 16-bit samples, or an array of int16 "
             "or float32"
         ) from None
     if view.format not in ("h", "<h", "B", "b", "c", "f", "<f"):
         raise InvalidArgument(
-            f"the samples are of the format {view.format!r}; give 16-bit integers or 32-bit floats (numpy: int16, or "
+            f"the samples are of the format {view.format!r}; pass 16-bit integers or 32-bit floats (numpy: int16, or "
             "float32 from -1 to 1)"
         )
     columns = view.shape[1] if view.shape is not None and len(view.shape) > 1 else 1

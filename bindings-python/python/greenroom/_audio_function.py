@@ -1,4 +1,5 @@
-"""A function as a device: the calls that a stream asks for are made on the event loop, where the stream was opened."""
+"""A function as a device: the calls that a stream asks for are made on the event loop, where the
+stream was opened."""
 
 from __future__ import annotations
 
@@ -14,12 +15,13 @@ from greenroom._native import CaptureDriver, NativeError, PlaybackDriver
 __all__ = ["Function", "Sink", "Source"]
 
 Source: TypeAlias = Callable[[int], Any]
-"""A function that is recorded from: called with the number of samples of each channel that are wanted, it gives audio,
-as `Playback.write` takes it: so many, fewer or more. None, or no sample, is the end. It may be a coroutine function."""
+"""A function that is recorded from: called with the number of samples of each channel that are
+wanted, it returns audio, as `Playback.write` takes it: so many, fewer or more. None, or no sample,
+is the end. It may be a coroutine function."""
 
 Sink: TypeAlias = Callable[[Frame], object]
-"""A function that is played to: called with each frame when it is due. It may be a coroutine function; the next frame
-comes once it is done."""
+"""A function that is played to: called with each frame when it is due. It may be a coroutine
+function; the next frame comes once it is done."""
 
 
 class Function:
@@ -40,7 +42,8 @@ class Function:
         self._call: asyncio.Task[None] | None = None
 
     def serve(self) -> None:
-        """Make the call that is asked for, if there is one. Each is asked for once, and waited for before the next."""
+        """Make the call that is asked for, if there is one. Each is asked for once, and waited for
+        before the next."""
         argument = self._asked()
         if argument is None:
             return

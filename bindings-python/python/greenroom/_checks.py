@@ -1,7 +1,7 @@
 """Checks of what callers pass where no type checker does.
 
-Each raises `InvalidArgument` with the argument's name, what was found and what to give instead. Of an argument that may
-be a secret only the type is told.
+Each raises `InvalidArgument` with the argument's name, what was found and what to give instead. Of
+an argument that may be a secret only the type is told.
 """
 
 from __future__ import annotations

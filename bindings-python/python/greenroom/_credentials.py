@@ -48,7 +48,7 @@ class Grants:
     can_manage_agent_session: bool = False
     """To observe and drive the session of an agent."""
     hidden: bool = False
-    """Not to be told of to others."""
+    """Hidden from other participants."""
     recorder: bool = False
     """To be shown as a recorder."""
     agent: bool = False
@@ -57,20 +57,20 @@ class Grants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """All that a client needs to join a room. Its `repr` shows nothing of the token."""
+    """Everything that a client needs to join a room. Its `repr` doesn't show the token."""
 
     url: str
-    """The server, as the client reaches it."""
+    """The server's url for clients."""
     token: str = field(repr=False)
     """The access token."""
     room_id: str
     """The room."""
     identity: str
-    """Who joins, as the token says."""
+    """The participant's identity, from the token."""
     expires_at: str
-    """Until when one can join with it, as the token says; RFC 3339."""
+    """Until when the token can be used to join; RFC 3339."""
     grants: Grants
-    """What the token allows, as it says."""
+    """The token's grants."""
 
 
 def credentials(
@@ -92,38 +92,43 @@ def credentials(
     api_secret: str | None = None,
     requested_by: str | None = None,
 ) -> Credentials:
-    """Make credentials for a room, for your own client or for one that you send them to.
+    """Make credentials for a room, for your own client or another.
 
         made = greenroom.credentials("demo", identity="ada", requested_by="voice/start")
 
-    What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder.
-    Nothing is looked up and no server is asked. It blocks only while an env file is a named pipe that something has yet
-    to write to: where that may be, call it by `asyncio.to_thread` on an event loop.
+    Missing values are read from the environment, then from `.env.local`, then from `.env` of the
+    current folder. No name is resolved and no server is contacted. It blocks only while an env file
+    is a named pipe that has yet to be written to; in that case, call it with `asyncio.to_thread` on
+    an event loop.
 
     Args:
         room: The room's name.
-        identity: Who joins, before the suffix that makes it unique; `user` by default.
-        unique_identity: Whether it gets that suffix. Two of one identity put each other out of the room.
-        name: What the participant is called.
-        kind: What the participant is to the server, such as `agent`.
-        metadata: What is said about the participant.
-        attributes: The same, by keys.
-        grants: What to allow or not beside joining, publishing, subscribing and sending data, by the names of `Grants`.
-        can_manage_agent_session: Whether it may observe and drive the session of an agent.
-        dispatch: The agents that the server is to send into the room when it is made, by the names of their workers;
-            or these and what each job is told.
-        ttl: Seconds that the token is valid, from 1 on.
-        url: The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`.
-        allow_internal_url: Whether it may be one that only containers know.
-        api_key: The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without: then the pair for
-            development is used, with a warning.
-        api_secret: Its secret; else `LIVEKIT_API_SECRET`.
-        requested_by: Who asks, for the audit log, which names it at every read of the secret; this program by default.
+        identity: The participant's identity, before the suffix that makes it unique. Default:
+            `user`.
+        unique_identity: Whether to add that suffix. A second participant with the same identity
+            disconnects the first.
+        name: Display name of the participant.
+        kind: Kind of the participant, such as `agent`.
+        metadata: Metadata of the participant.
+        attributes: Attributes of the participant.
+        grants: Grants to add to or remove from the defaults (join, publish, subscribe, send data),
+            with the names of `Grants`.
+        can_manage_agent_session: Whether it may observe and drive an agent's session.
+        dispatch: Names of agent workers that the server dispatches to the room when the room is
+            created; or a mapping of names to their job metadata.
+        ttl: Validity of the token in seconds, at least 1.
+        url: The server's url for clients. Default: `LIVEKIT_PUBLIC_URL`, then `LIVEKIT_URL`.
+        allow_internal_url: Whether to accept a url that only containers can resolve.
+        api_key: The API key that signs. Default: `LIVEKIT_API_KEY`. For a server on this machine,
+            the public pair for development is the last resort, with a warning.
+        api_secret: Its secret. Default: `LIVEKIT_API_SECRET`.
+        requested_by: Name of the requester in the audit log, for every read of the secret. Default:
+            this program.
 
     Raises:
-        InvalidArgument: An argument cannot be meant; there is no url, key or secret; the url is none that a client can
-            reach; or the pair for development is to be used with a server elsewhere.
-        IoError: The audit log cannot be written.
+        InvalidArgument: An argument is invalid; there is no url, key or secret; clients can't reach
+            the url; or the pair for development would be used with a server elsewhere.
+        IoError: The audit log can't be written.
     """
     _checks.text("room", room)
     _checks.optional(

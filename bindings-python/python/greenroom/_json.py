@@ -1,9 +1,9 @@
 """From the JSON of the core to the dataclasses of this package: one rule for all of them.
 
-A field is filled from the key of its name, without a trailing underscore (`from_`), or from the key that its metadata
-names under `json`; a key that ends in `_ms` is milliseconds and becomes seconds. Lists become tuples. In a union of
-dataclasses `type` tells which it is. Speech is base64. Keys that a class has no field for are left
-out.
+A field is filled from the key of its name, without a trailing underscore (`from_`), or from the key
+that its metadata names under `json`; a key that ends in `_ms` is milliseconds and becomes seconds.
+Lists become tuples. In a union of dataclasses `type` selects one. Speech is base64. Keys that a
+class has no field for are left out.
 """
 
 from __future__ import annotations

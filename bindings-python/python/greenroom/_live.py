@@ -81,7 +81,7 @@ async def say_live(
     async with contextlib.aclosing(_speech(device, channel, duration, first_seconds)) as pieces:
         first = await anext(pieces, None)
         if first is None:
-            raise InvalidArgument("the device ended before it gave a sample; give one that has something to say")
+            raise InvalidArgument("the device ended before its first sample; pass one that has audio")
         live = uuid.uuid4().hex
         turn = asyncio.ensure_future(call(timeout, "say_audio", audio=_encoded(first), live=live, **arguments))
         saying = asyncio.ensure_future(_say_more(call, live, pieces))
@@ -138,6 +138,6 @@ async def _opened(opening: Any) -> AsyncIterator[Device]:
 
     async with opening as stream:
         if not isinstance(stream, audio.Capture):
-            raise InvalidArgument("what is spoken from is a capture, not a playback; give greenroom.audio.capture(…)")
+            raise InvalidArgument("what is spoken from is a capture, not a playback; pass greenroom.audio.capture(…)")
         yield stream
         warn(stream._notices(), "")

@@ -53,7 +53,7 @@ def host_options(policy: object, run_input: object, on_audit: object = None) -> 
         policy = Policy(by_identity=policy)
     elif not isinstance(policy, Policy):
         kind = type(policy).__name__
-        raise InvalidArgument(f"policy is a {kind}; give a greenroom.Policy or a dict of identities and their scopes")
+        raise InvalidArgument(f"policy is a {kind}; pass a greenroom.Policy or a dict of identities and their scopes")
     _checks.text("run_input", run_input)
     if run_input not in get_args(Overlap):
         raise InvalidArgument(f"run_input is {run_input!r}; it must be 'queue' or 'refuse'")
@@ -62,7 +62,7 @@ def host_options(policy: object, run_input: object, on_audit: object = None) -> 
         or isinstance(policy.hidden, str)
         or not all(isinstance(identity, str) for identity in policy.hidden)
     ):
-        raise InvalidArgument(f"hidden is {policy.hidden!r}; give a list of identities")
+        raise InvalidArgument(f"hidden is {policy.hidden!r}; pass a list of identities")
     _checks.mapping("by_identity", policy.by_identity)
     return json.dumps(
         {
@@ -79,5 +79,5 @@ def host_options(policy: object, run_input: object, on_audit: object = None) -> 
 def _scopes(whose: str, scopes: Collection[Scope]) -> list[Scope]:
     known = isinstance(scopes, Collection) and not isinstance(scopes, str) and all(one in _ALL for one in scopes)
     if not known:
-        raise InvalidArgument(f"the scopes of {whose!r} are {scopes!r}; give a list of {', '.join(map(repr, _ALL))}")
+        raise InvalidArgument(f"the scopes of {whose!r} are {scopes!r}; pass a list of {', '.join(map(repr, _ALL))}")
     return list(scopes)

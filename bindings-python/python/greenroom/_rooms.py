@@ -496,7 +496,7 @@ class Room:
     ) -> str:
         """Send text as one stream; the arguments are those of `send_bytes`."""
         if not isinstance(text, str):
-            raise InvalidArgument(f"the text to send is a {type(text).__name__}; give a str")
+            raise InvalidArgument(f"the text to send is a {type(text).__name__}; pass a str")
         call = _sending("send_text", topic, to, None, None, attributes, compress)
         answer, _ = await self._call(call, text.encode())
         return str(answer["id"])
@@ -880,7 +880,7 @@ def _identities(to: Sequence[str]) -> list[str]:
 def _bytes(what: str, value: object) -> None:
     # `bytes(3)` is three zeros.
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise InvalidArgument(f"{what} is of type {type(value).__name__}; give bytes")
+        raise InvalidArgument(f"{what} is of type {type(value).__name__}; pass bytes")
 
 
 def _close_reader(driver: RoomDriver, number: int) -> None:

@@ -1,4 +1,4 @@
-"""`Speech`: what is said aloud, and what makes one of the many things that hold sound."""
+"""`Speech`, and its conversion from other kinds of sound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import os
 import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from greenroom import _checks, _native
 from greenroom._audio_frame import Frame, samples_of
@@ -18,12 +19,13 @@ _RATE = 48_000
 
 
 class SoundWarning(UserWarning):
-    """Something is odd about a sound that is used all the same: a WAV file whose size was never written, channels that
-    cancel each other out, and the like.
+    """A note about a sound that is used anyway: a WAV file whose size was never written, channels
+    that cancel each other out, and the like.
 
     Attributes:
-        code: A stable name: `size_not_written`, `truncated`, `partial_sample`, `more_follows`, `empty_data`, `padding`,
-            `block_size`, `scaled_float`, `channels_cancel` or `channels_left_out`.
+        code: A stable name: `size_not_written`, `truncated`, `partial_sample`, `more_follows`,
+            `empty_data`, `padding`, `block_size`, `scaled_float`, `channels_cancel` or
+            `channels_left_out`.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -32,10 +34,11 @@ class SoundWarning(UserWarning):
 
 
 class Speech:
-    """Speech as it goes to an agent and comes from it: signed 16-bit little-endian samples, 48 kHz, mono.
+    """Speech to or from an agent: signed 16-bit little-endian samples, 48 kHz, mono.
 
     Attributes:
-        samples: The samples, which numpy views without a copy: `numpy.frombuffer(speech.samples, "<i2")`.
+        samples: The samples, which numpy views without a copy:
+            `numpy.frombuffer(speech.samples, "<i2")`.
     """
 
     rate = _RATE
@@ -48,14 +51,14 @@ class Speech:
 
     @property
     def duration(self) -> float:
-        """How long it lasts, in seconds."""
+        """Length in seconds."""
         return len(self.samples) / 2 / _RATE
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it into a WAV file.
 
         Raises:
-            IoError: The system says no.
+            IoError: The file can't be written.
         """
         _native_call(_native.write_wav, os.fspath(path), self.samples)
 
@@ -69,54 +72,90 @@ class Speech:
         return f"<greenroom.Speech of {self.duration:.2f} s>"
 
 
-Sound: TypeAlias = Any
+class SupportsBuffer(Protocol):
+    """Bytes, or another object with the buffer protocol."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class SupportsArray(Protocol):
+    """An array of numpy, whose types have the buffer protocol from Python 3.12 on."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+class SupportsFrame(Protocol):
+    """A frame of livekit, or another object with its properties."""
+
+    @property
+    def data(self) -> Any: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def num_channels(self) -> int: ...
+
+
+Samples: TypeAlias = SupportsBuffer | SupportsArray | SupportsFrame | Frame
+"""Samples or a frame of them."""
+
+Sound: TypeAlias = (
+    Speech
+    | str
+    | os.PathLike[str]
+    | Samples
+    | Iterable[Samples]
+    | AsyncIterable[Samples]
+    | AbstractAsyncContextManager[AsyncIterable[Samples]]
+)
 """Sound in any of these shapes:
 
 - a `Speech`;
-- the path of a WAV file, of any rate and number of channels, or its content as bytes; what is odd about one is a
-  `SoundWarning`, and what would be noise is refused;
-- samples: bytes of signed 16 bits, or an array of numpy (`int16`, or `float32` from -1 to 1; of several channels, one
-  row for each instant), at 48 kHz unless `rate` says otherwise;
-- a frame of `greenroom.audio` or of livekit (`rtc.AudioFrame`), or anything else with `data`, `sample_rate` and
-  `num_channels`;
+- the path of a WAV file, of any rate and number of channels, or its content as bytes. Oddities are
+  a `SoundWarning`, and a file that would sound as noise is refused;
+- samples: bytes of signed 16-bit integers, or a numpy array (`int16`, or `float32` from -1 to 1;
+  with several channels, one row per instant), at 48 kHz unless `rate` is set;
+- a frame of `greenroom.audio` or of livekit (`rtc.AudioFrame`), or anything else with `data`,
+  `sample_rate` and `num_channels`;
 - an iterable, or an async iterable, of such samples or frames;
-- in `say_audio`, a device: the name of a virtual one (`tone:440`, `loopback:x`, …), a `greenroom.audio.Capture`, which
-  stays open, or `greenroom.audio.capture(…)` itself, which is opened and closed for the turn.
+- in `say_audio`, a device: the name of a virtual one (`tone:440`, `loopback:x`, …), a
+  `greenroom.audio.Capture`, which stays open, or `greenroom.audio.capture(…)` itself, which is
+  opened and closed for the turn.
 
-Several channels become one: the one that `channel` names, counted from 0, or else the mean of those that are heard,
-which are those at most 20 dB softer than the loudest. One that is another upside down is left out, with a
-`SoundWarning`.
+Several channels become one: the one that `channel` selects, counted from 0, or the mean of the
+audible ones, those at most 20 dB softer than the loudest. The inverse of another channel is left
+out, with a `SoundWarning`.
 """
 
 TextToSpeech: TypeAlias = Callable[[str], Sound | Awaitable[Sound]]
-"""Says a text: gives its sound."""
+"""Synthesizes a text: returns its sound, directly or as an awaitable."""
 
 
 Noise: TypeAlias = Literal["white", "babble", "impulses"]
-"""Kinds of noise: as strong at every frequency; eight voices at once, none of which is understood; about eight clicks a
-second of 3 to 30 ms, as of doors and cups."""
+"""Kinds of noise: `white`; `babble`, eight unintelligible voices at once; `impulses`, about eight
+clicks per second of 3 to 30 ms, like doors and cups."""
 
 
 def noisy(
     sound: Sound, noise: Noise, *, snr: float, seed: int = 0, rate: int | None = None, channel: int | None = None
 ) -> Speech:
-    """Speech in noise, for tests of what an agent still understands.
+    """Returns speech in noise, for tests of an agent's recognition.
 
         turn = await session.say("hello", tts=lambda text: greenroom.audio.noisy(voice(text), "babble", snr=10))
 
-    The noise is below 8 kHz, which is what speech models hear, and lasts as long as the sound; the same seed makes the
-    same noise. If the sum is too loud for 16 bits all of it is made softer.
+    The noise is below 8 kHz, the range of speech models, and as long as the sound. The same seed
+    makes the same noise. If the sum is too loud for 16 bits, all of it is made softer.
 
     Args:
         sound: In any shape but an async iterable.
         noise: Its kind.
-        snr: How many dB the speech is above the noise, -60 to 120; pauses do not count as speech.
+        snr: Signal-to-noise ratio in dB, -60 to 120; pauses don't count as speech.
         seed: From 0 to 4294967295.
-        rate: Of samples that do not tell theirs, in Hz; 48000 without.
-        channel: Of several channels, the one that is taken, counted from 0; without, those that are heard.
+        rate: Rate of samples that don't contain theirs, in Hz. Default: 48000.
+        channel: The channel to use, counted from 0. Default: the mix of the audible ones.
 
     Raises:
-        InvalidArgument: There is no sound or no such noise in the arguments.
+        InvalidArgument: The sound or the noise is invalid.
         IoError: The file cannot be read.
         TooLarge: The sound is longer than 3 minutes.
     """
@@ -124,14 +163,14 @@ def noisy(
 
 
 async def speech_of(sound: Sound, rate: int | None, channel: int | None) -> Speech:
-    """The speech in a sound."""
+    """Returns the speech in a sound."""
     if isinstance(sound, AsyncIterable):
         sound = [part async for part in sound]
     return _gathered(sound, rate, channel)
 
 
 def check_channel(channel: object) -> None:
-    """A channel that may be named."""
+    """Checks the argument `channel`."""
     if channel is not None and (not isinstance(channel, int) or isinstance(channel, bool) or channel < 0):
         raise InvalidArgument(
             f"channel is {_checks.shown(channel)}; it must be a whole number, 0 for the first channel"
@@ -139,13 +178,13 @@ def check_channel(channel: object) -> None:
 
 
 def warn(notes: Iterable[tuple[str, str]], what: str) -> None:
-    """Warn of what is odd about a sound."""
+    """Issues the notes about a sound as warnings."""
     for code, text in notes:
         warnings.warn(SoundWarning(f"{what}: {text}" if what else text, code), stacklevel=4)
 
 
 def _gathered(sound: Sound, rate: int | None, channel: int | None) -> Speech:
-    """The speech in a sound that is there, or comes without waiting."""
+    """Returns the speech in a sound that needs no await."""
     _checks.optional(_checks.whole, rate=rate)
     if rate is not None and rate < 1:
         raise InvalidArgument(f"rate is {rate!r}; it must be a number of samples per second, such as 24000")
@@ -163,11 +202,11 @@ def _gathered(sound: Sound, rate: int | None, channel: int | None) -> Speech:
     elif isinstance(sound, Iterable):
         parts.extend(_pcm(part, rate) for part in sound)
     else:
-        raise InvalidArgument(f"a {type(sound).__name__} holds no sound; give a WAV file, samples or frames of livekit")
+        raise InvalidArgument(f"a {type(sound).__name__} holds no sound; pass a WAV file, samples or frames of livekit")
     formats = {(part.rate, part.channels, part.is_float) for part in parts}
     if len(formats) > 1:
         raise InvalidArgument(
-            f"the parts of the sound differ in rate, channels or kind of samples: {sorted(formats)}; give one format"
+            f"the parts of the sound differ in rate, channels or kind of samples: {sorted(formats)}; pass one format"
         )
     samples = b"".join(part.data for part in parts)
     part_rate, channels, is_float = formats.pop() if formats else (_RATE, 1, False)

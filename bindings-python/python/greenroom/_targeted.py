@@ -133,7 +133,7 @@ class _Calls:
 
 def _warn() -> None:
     warnings.warn(
-        "this release of livekit gives greenroom no way to send a long message to some participants alone: everybody "
+        "this release of livekit can't send a long message to some participants alone: everyone "
         "in the room gets its bytes, though no handler is called with them",
         RuntimeWarning,
         stacklevel=2,

@@ -8,14 +8,16 @@
         await speaker.write(samples)
         await speaker.drain()
 
-Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`, `tone:440`,
-`noise:white:-40`, `loopback:name`, `fail:after=2s`; and instead of a name a function, which gives what is recorded or
-takes what is played. They go by the clock that is asked for, in real time or as fast as possible, so that code that
-uses devices can be tested without one. What is played to a loopback is recorded from it, until its playback is closed.
+Virtual devices work wherever a device is named: `null`, `file:in.wav?loop`, `file:out.wav`,
+`tone:440`, `noise:white:-40`, `loopback:name`, `fail:after=2s`. Instead of a name, a function can
+return the recorded or take the played audio. Virtual devices run in real time or as fast as
+possible, so that code that uses devices can be tested without one. Audio played to a loopback is
+recorded from it, until its playback is closed.
 
-Samples are 16-bit integers of this machine's byte order, the channels of an instant side by side; what is played may
-also be floats of 32 bits from -1 to 1. Times are seconds, but for `frame_ms`. Importing this module opens nothing;
-ALSA's library is looked for when a device is. The same without asyncio is in `greenroom.sync`.
+Samples are interleaved 16-bit integers in this machine's byte order; played samples may also be
+32-bit floats from -1 to 1. Times are seconds, except `frame_ms`. Importing this module opens
+nothing; ALSA's library is loaded with the first device. `greenroom.sync` has the same without
+asyncio.
 """
 
 from __future__ import annotations
@@ -76,19 +78,19 @@ _T = TypeVar("_T")
 _StreamT = TypeVar("_StreamT", bound="_Stream")
 
 Direction: TypeAlias = Literal["input", "output"]
-"""Whether a device is recorded from or played to."""
+"""`input` is recorded from, `output` played to."""
 
 Latency: TypeAlias = Literal["normal", "low"]
-"""How much delay a stream takes on for steadiness: blocks of 10 ms to record and of 20 ms to play behind a jitter
-buffer of 40 ms, or blocks of 5 ms, which may cause gaps on a busy machine."""
+"""Delay of a stream: `normal` uses blocks of 10 ms to record, and of 20 ms to play behind a jitter
+buffer of 40 ms; `low` uses blocks of 5 ms, which may cause gaps on a busy machine."""
 
 Clock: TypeAlias = Literal["real_time", "fast"]
-"""What a virtual device goes by: as a real device does, or as fast as it is read or written."""
+"""Pace of a virtual device: real time, or as fast as it is read or written."""
 
 Cause: TypeAlias = Literal["device", "reader", "writer"]
-"""Who lost samples: the device or the system; who reads too slowly; who writes too late."""
+"""The cause of lost samples: the device or system, a slow reader, or a late writer."""
 
-# How many answers that are there already are given before others on the event loop have a turn.
+# Count of available answers returned before other tasks of the event loop run.
 _TURN = 16
 
 
@@ -97,45 +99,46 @@ class Device:
     """A real device."""
 
     number: int
-    """Its place among those of its direction, from 0; it is opened by this too, as long as the list stays the same."""
+    """Position in the list of its direction, from 0; also opens it, as long as the list stays the
+    same."""
     id: str
-    """What it is opened by; the same as long as it is plugged in at the same place."""
+    """Id that opens it; stable as long as it is plugged in at the same place."""
     name: str
-    """What people call it."""
+    """Display name."""
     direction: Direction
-    """Whether it is recorded from or played to; one that does both is listed twice."""
+    """Its direction; a device with both is listed twice."""
     default: bool
-    """Whether it is the one that is opened when none is named."""
+    """Whether it is the default device."""
     rate: int
-    """What it works at by itself, in Hz; other rates are made of it."""
+    """Native rate in Hz; other rates are resampled."""
     rates: tuple[int, int]
-    """The lowest and the highest rate that the system opens it at, in Hz."""
+    """Lowest and highest rate that the system supports, in Hz."""
     channels: int
-    """Its channels."""
+    """Count of channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a capture has done so far, in samples of each channel."""
+    """Counts of a capture, in samples per channel."""
 
     samples: int
-    """Recorded, those included that wait to be read."""
+    """Recorded samples, including those waiting to be read."""
     lost: int
-    """Lost by the device, or while there was none."""
+    """Lost by the device, or while no device was open."""
     dropped: int
-    """Dropped, since the reader was too slow."""
+    """Dropped because the reader was too slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a playback has come, in samples of each channel; `written` is the sum of the others."""
+    """Position of a playback, in samples per channel; `written` is the sum of the others."""
 
     written: int
     """Written so far."""
     heard: int
-    """Heard, as far as the device tells how long it takes."""
+    """Played, as far as the device reports its latency."""
     waiting: int
-    """On its way."""
+    """Not played yet."""
     dropped: int
     """Cleared, or lost with a device."""
 
@@ -146,66 +149,68 @@ class GapEvent:
 
     type: Literal["gap"] = "gap"
     samples: int
-    """How many of each channel."""
+    """Count per channel."""
     cause: Cause
-    """Who lost them."""
+    """The cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostEvent:
-    """The device is gone. It is looked for again if `reopen` says so; otherwise the stream ends with `DeviceLost`."""
+    """The device is gone. With `reopen` it is searched for again; otherwise the stream ends with
+    `DeviceLost`."""
 
     type: Literal["lost"] = "lost"
     device: str
     """Its id."""
     why: str
-    """How that shows."""
+    """How the loss was detected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReopenedEvent:
-    """A device is open again, after it was lost."""
+    """A lost device is open again."""
 
     type: Literal["reopened"] = "reopened"
     device: str
-    """Its id, which may be another where the default device was asked for."""
+    """Its id, which may differ if the default device was requested."""
     after: float = field(metadata={"json": "after_ms"})
-    """How long there was none, in seconds."""
+    """Time without a device, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceChangedEvent:
-    """The system's default device is another. A stream that was opened on it follows, if `reopen` lets it."""
+    """The system's default device changed. A stream on the default device follows if `reopen` is
+    set."""
 
     type: Literal["device_changed"] = "device_changed"
     from_: str
-    """The device so far."""
+    """The previous device."""
     to: str
-    """The device from here on."""
+    """The new device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedEvent:
-    """Events were dropped, since nobody read them; 256 are kept."""
+    """Events were dropped because they were not read; 256 are kept."""
 
     type: Literal["missed"] = "missed"
     count: int
-    """How many."""
+    """Count of dropped events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeEvent:
-    """Something is odd about what is recorded: about the file that is the device, or its channels."""
+    """A note about the recorded audio: about its file or its channels."""
 
     type: Literal["notice"] = "notice"
     note: str
-    """A stable name of it; see `greenroom.SoundWarning`."""
+    """Stable name of the note; see `greenroom.SoundWarning`."""
     message: str
-    """What it is."""
+    """The note as a sentence."""
 
 
 AudioEvent: TypeAlias = NoticeEvent | GapEvent | LostEvent | ReopenedEvent | DeviceChangedEvent | MissedEvent
-"""Something that happened to a stream besides audio."""
+"""An event of a stream."""
 
 _EVENTS: dict[str, type[Any]] = {
     "notice": NoticeEvent,
@@ -230,29 +235,33 @@ def capture(
     timeout: float = 5.0,
     clock: Clock = "real_time",
 ) -> Opening[Capture]:
-    """Record: `async with` what this gives, or await it and close the capture yourself. Nothing happens before that.
+    """Record. Use the result with `async with`, or await it and close the capture yourself.
 
     Args:
-        device: An id, a name or a part of it, a number from the list of inputs, a virtual device, or a function that
-            gives the audio (see `Source`), which is called on this event loop; the default device without.
-        rate: Of the frames, in Hz; the device's own may be another.
-        channels: Of the frames. One is the mean of the device's that are heard, which are those at most 20 dB softer
-            than the loudest; of several, each is the device's of that number.
-        channel: The one channel of the device that is recorded, counted from 0, with `channels` of 1.
+        device: An id, a name or a part of it, a number from the list of inputs, a virtual device,
+            or a function that returns the audio (see `Source`) and is called on this event loop.
+            Default: the system's default device.
+        rate: Rate of the frames, in Hz; the device's own may differ.
+        channels: Channels of the frames. One channel is the mean of the device's audible ones,
+            those at most 20 dB softer than the loudest; with several, each is the device's channel
+            of that number.
+        channel: The device's channel to record, counted from 0, with `channels` of 1.
         frame_ms: The length of a frame in milliseconds, 1 to 1000.
-        queue: Seconds that may wait to be read, one frame to a minute. The oldest frames make room for more: they are
-            counted in the next frame's `lost`, and a `GapEvent` tells.
-        latency: How much delay is taken on.
-        reopen: Seconds for which a device that is lost is looked for again, each time; not at all without.
-        timeout: Seconds that a real device may take to open, and then to its first sample.
-        clock: Of a virtual device. As fast as possible, it waits for its reader instead of dropping frames.
+        queue: Seconds of audio that may wait to be read, one frame to a minute. If it is full, the
+            oldest frames are dropped, counted in the next frame's `lost`, and reported by a
+            `GapEvent`.
+        latency: Delay of the stream.
+        reopen: Seconds to search for a lost device, each time. Default: the stream ends.
+        timeout: Seconds that a real device may take to open, and then to return its first sample.
+        clock: Pace of a virtual device. `fast` waits for the reader instead of dropping frames.
 
     Raises:
-        DeviceNotFound: There is no such device; the message lists those that are there.
-        InvalidArgument: An argument cannot be meant, or a name fits several devices.
-        Busy, PermissionDenied, DeviceLost: Somebody else has it; the system forbids it; it gives no sample, as a
-            microphone that is denied silently. What a function raises is the `__cause__` of a `DeviceLost`.
-        AudioUnavailable: There is nothing to reach devices through; the message says what to install.
+        DeviceNotFound: There is no such device; the message lists the existing ones.
+        InvalidArgument: An argument is invalid, or a name matches several devices.
+        Busy, PermissionDenied, DeviceLost: Another program uses it; the system denies it; it
+            returns no samples, like a silently denied microphone. A function's exception is the
+            `__cause__` of a `DeviceLost`.
+        AudioUnavailable: No audio system is available; the message says what to install.
     """
     check_channel(channel)
     _checks.number("frame_ms", frame_ms)
@@ -274,21 +283,24 @@ def playback(
     timeout: float = 5.0,
     clock: Clock = "real_time",
 ) -> Opening[Playback]:
-    """Play: `async with` what this gives, or await it and close the playback yourself. Nothing happens before that.
+    """Play. Use the result with `async with`, or await it and close the playback yourself.
 
     Args:
-        device: An id, a name or a part of it, a number from the list of outputs, a virtual device, or a function that
-            takes the audio (see `Sink`), which is called on this event loop; the default device without.
-        rate: Of what is written, in Hz; the device's own may be another.
-        channels: Of what is written.
-        queue: Seconds that may wait to be played, 0.02 to a minute; who writes more waits.
-        latency: How much delay is taken on.
-        jitter: Seconds that must have been written before playing begins, and again after a silence, so that late
-            writes are not heard; at most `queue`. Without, 0.04, or 0.005 for low latency.
-        reopen: Seconds for which a device that is lost is looked for again, each time; not at all without.
-        timeout: Seconds that a real device may take to open, and then to ask for its first sample.
-        clock: Of a virtual device. In real time it plays silence when nothing is written; as fast as possible, only
-            what is written.
+        device: An id, a name or a part of it, a number from the list of outputs, a virtual device,
+            or a function that takes the audio (see `Sink`) and is called on this event loop.
+            Default: the system's default device.
+        rate: Rate of the written audio, in Hz; the device's own may differ.
+        channels: Channels of the written audio.
+        queue: Seconds of audio that may wait to be played, 0.02 to a minute. If it is full, writers
+            wait.
+        latency: Delay of the stream.
+        jitter: Seconds that must be written before playing starts, and again after a silence, so
+            that late writes cause no gaps; at most `queue`. Default: 0.04, or 0.005 for low
+            latency.
+        reopen: Seconds to search for a lost device, each time. Default: the stream ends.
+        timeout: Seconds that a real device may take to open, and then to request its first sample.
+        clock: Pace of a virtual device. `real_time` plays silence while nothing is written; `fast`
+            plays only written audio.
 
     Raises:
         Those of `capture`.
@@ -313,7 +325,8 @@ def _devices() -> list[Device]:
 
 
 class Opening(Generic[_StreamT]):
-    """A stream that is going to be opened: `async with` it, or await it and close the stream yourself."""
+    """A stream that is going to be opened: `async with` it, or await it and close the stream
+    yourself."""
 
     def __init__(self, begin: Callable[[], _StreamT]) -> None:
         self._begin = begin
@@ -334,7 +347,7 @@ class Opening(Generic[_StreamT]):
     async def _open(self) -> _StreamT:
         if self._stream is not None:
             raise InvalidArgument("this stream was opened already; call capture or playback again for another")
-        # Before a device is opened that nobody could close.
+        # Before a device is opened that could not be closed.
         running_loop()
         stream = self._stream = self._begin()
         await stream._open()
@@ -362,7 +375,8 @@ class _Stream:
         return str(self._about()["device"])
 
     def events(self) -> AudioEvents:
-        """What happens besides audio, for `async for`; it ends with the stream. Each event goes to one reader."""
+        """What happens besides audio, for `async for`; it ends with the stream. Each event goes to
+        one reader."""
         return AudioEvents(self)
 
     async def close(self) -> None:
@@ -370,7 +384,8 @@ class _Stream:
 
         Raises:
             SessionTimeout: The device does not let go.
-            DeviceLost, IoError: What a playback ended with, so that not all of it was heard or is in its file.
+            DeviceLost, IoError: What a playback ended with, so that not all of it was heard or is
+                in its file.
         """
         self._check_loop()
         if self._is_detached:
@@ -416,7 +431,7 @@ class _Stream:
             await self._hold.attach(weak(self._on_wake))
             about = json.loads(await self._until(self._driver.about))
         except BaseException:
-            # Whoever gives up does not wait for a device that does not answer.
+            # A cancelled caller doesn't wait for a device that doesn't answer.
             self._is_detached = True
             self._abandon.detach()
             self._hold.abandon()
@@ -427,7 +442,8 @@ class _Stream:
         self.channels = about["channels"]
 
     def _asked(self, ask: Callable[[], _T]) -> _T:
-        """Asks the native half. A stream that its function has ended raises with what that has raised as the cause."""
+        """Asks the native half. A stream that its function has ended raises with what that has
+        raised as the cause."""
         try:
             return _ask(ask)
         except DeviceLost as error:
@@ -436,7 +452,7 @@ class _Stream:
             raise error from self._function.failure
 
     async def _until(self, ask: Callable[[], _T | None], timeout: float | None = None, what: str = "") -> _T:
-        """What `ask` gives, once it gives something. To cancel it loses nothing."""
+        """Returns the first result of `ask`. Cancellation loses nothing."""
         _checks.optional(_checks.seconds, timeout=timeout)
         self._check_loop()
         deadline = None if timeout is None else self._loop.time() + timeout
@@ -495,15 +511,15 @@ class _Stream:
 
 
 class Capture(_Stream):
-    """A microphone, or what stands for one. Get one from `capture`; iterate over its frames.
+    """A real or virtual microphone. Create it with `capture` and iterate over its frames.
 
-    A frame that waits to be read is kept while `queue` lasts; to cancel a wait loses none. After the last frame of a
-    device that has an end, or once it is closed, the iteration ends; if the device was lost, it raises.
+    Frames wait in a queue of `queue` seconds; a cancelled read loses none. After the last frame of
+    a finite device, or after `close`, the iteration ends; if the device was lost, it raises.
 
     Methods can raise:
         DeviceLost: The device is gone: unplugged, its server ended, dead for half a second.
         Forked: This process is a fork of the one that opened it.
-        InvalidArgument: An argument cannot be meant, or the stream belongs to another event loop.
+        InvalidArgument: An argument is invalid, or the stream belongs to another event loop.
     """
 
     _driver: CaptureDriver
@@ -517,11 +533,12 @@ class Capture(_Stream):
 
     @property
     def origin(self) -> float:
-        """What its frames' times count from, on the clock of `time.monotonic()`: half a second before it was opened.
+        """Origin of the frames' times, on the clock of `time.monotonic()`: half a second before the
+        opening.
 
-        A device may give what it heard before that, so a time is never below zero. The end of a frame is never in the
-        future, `origin + frame.time + frame.duration`, unless the device is a virtual one that goes as fast as
-        possible: there time is counted by samples.
+        A device may return earlier samples, and a time is never below zero. The end of a frame is
+        never in the future, `origin + frame.time + frame.duration`, unless a virtual device runs as
+        fast as possible: then time is counted in samples.
         """
         import time
 
@@ -529,20 +546,20 @@ class Capture(_Stream):
 
     @property
     def recorded(self) -> Recorded:
-        """What it has done so far."""
+        """Counts so far."""
         return _json.build(Recorded, json.loads(_ask(self._driver.recorded)))
 
     async def read(self, *, timeout: float | None = None) -> Frame | None:
-        """The next frame; None after the last.
+        """Returns the next frame; None after the last.
 
         Raises:
-            SessionTimeout: None came within `timeout` seconds; the stream goes on.
+            SessionTimeout: No frame arrived within `timeout` seconds; the stream continues.
         """
         _checks.optional(_checks.seconds, timeout=timeout)
         return self._frame(await self._until(self._driver.poll_frame, timeout, "a frame"))
 
     def _notices(self) -> list[tuple[str, str]]:
-        """What is odd about what was recorded, of the events that nobody has read."""
+        """Takes the notes from the unread events."""
         notices = []
         while (polled := _ask(self._driver.poll_event)) is not None and (event := _event(polled)) is not None:
             if isinstance(event, NoticeEvent):
@@ -559,7 +576,7 @@ class Capture(_Stream):
         return frame
 
     def _take(self) -> Frame | None:
-        """The next frame if it is there. This may be called on any thread."""
+        """Returns the next frame if there is one. May be called on any thread."""
         polled = self._asked(self._driver.poll_frame)
         return None if polled is None else self._frame(polled)
 
@@ -571,15 +588,15 @@ class Capture(_Stream):
 
 
 class Playback(_Stream):
-    """A loudspeaker, or what stands for one. Get one from `playback`.
+    """A real or virtual loudspeaker. Create it with `playback`.
 
-    To close it drops what has not been heard; `drain` waits for it.
+    `close` drops audio that has not been played; `drain` waits for it.
 
     Methods can raise:
         DeviceLost: The device is gone: unplugged, its server ended, dead for half a second.
         SessionClosed: It was closed.
         Forked: This process is a fork of the one that opened it.
-        InvalidArgument: An argument cannot be meant, or the stream belongs to another event loop.
+        InvalidArgument: An argument is invalid, or the stream belongs to another event loop.
     """
 
     _driver: PlaybackDriver
@@ -588,7 +605,7 @@ class Playback(_Stream):
     def _begin(cls, options: str, function: Sink | None) -> Playback:
         stream = object.__new__(cls)
         stream._driver = _ask(PlaybackDriver, options, function is not None)
-        # Those who write, in their order.
+        # The waiting writers, in order.
         stream._writers = []
         stream._hold_on(stream._driver, _function(function, stream._driver, options))
         return stream
@@ -597,22 +614,25 @@ class Playback(_Stream):
 
     @property
     def position(self) -> Position:
-        """How far it has come."""
+        """Position so far."""
         return _json.build(Position, json.loads(_ask(self._driver.position)))
 
     async def write(self, audio: Frame | rtc.AudioFrame | Any, *, timeout: float | None = None) -> None:
-        """Write audio, and wait until there is room for all of it. What is written at once is played in order.
+        """Write audio, and wait until there is room for all of it. Concurrent writes are played in
+        order.
 
-        To cancel it, as a timeout does, may leave a part written.
+        Cancellation or a timeout may leave a part written.
 
         Args:
-            audio: A `Frame`, a `livekit.rtc.AudioFrame`, or samples: bytes of 16-bit integers, or any buffer that tells
-                what it has, such as a numpy array of int16 or float32 (from -1 to 1; what is beyond is clipped).
-            timeout: Seconds for all of it.
+            audio: A `Frame`, a `livekit.rtc.AudioFrame`, or samples: bytes of 16-bit integers, or
+                any buffer with a format, such as a numpy array of int16 or float32 (from -1 to 1;
+                values beyond are clipped).
+            timeout: Deadline for the whole write, in seconds.
 
         Raises:
             SessionTimeout: There was not enough room in time.
-            InvalidArgument: It has another rate or other channels than the playback, or is no such audio.
+            InvalidArgument: Its rate or channels differ from the playback's, or it is no such
+                audio.
         """
         _checks.optional(_checks.seconds, timeout=timeout)
         data, is_float, *_ = samples_to_play(audio, self.rate, self.channels)
@@ -638,7 +658,7 @@ class Playback(_Stream):
             self._on_wake()
 
     async def drain(self, *, timeout: float | None = None) -> None:
-        """Wait until all that was written has been heard.
+        """Wait until all written audio has been played.
 
         Raises:
             SessionTimeout: It took longer than `timeout` seconds.
@@ -648,12 +668,13 @@ class Playback(_Stream):
         await self._until(lambda: self._driver.poll_drained() or None, timeout, "playing what was written")
 
     def clear(self) -> None:
-        """Drop what has not reached the device, which may go on for its own buffer of 10 to 40 ms."""
+        """Drop audio that has not reached the device, which may keep playing its own buffer of 10
+        to 40 ms."""
         _ask(self._driver.clear)
 
 
 class AudioEvents(AsyncIterator[AudioEvent]):
-    """What happens to a stream besides audio; see `Capture.events`."""
+    """Events of a stream; see `Capture.events`."""
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
@@ -704,7 +725,7 @@ def _options(
     given: object = device
     if not isinstance(given, (str, int, type(None))) and not callable(given):
         found = _checks.shown(given)
-        raise InvalidArgument(f"device is {found}; give an id, a name, a number, a virtual device or a function")
+        raise InvalidArgument(f"device is {found}; pass an id, a name, a number, a virtual device or a function")
     for what, whole in (("rate", rate), ("channels", channels)):
         _checks.whole(what, whole)
         if whole <= 0:

@@ -1,6 +1,6 @@
-"""What a session can fail with: one class for each code of Greenroom's table.
+"""Exceptions: one class for each code of Greenroom's table.
 
-Every class is a `GreenroomError`; catch that to catch them all. The codes are the same in every language and in the
+`GreenroomError` is the base class of all. The codes are the same in every language and in the
 command's JSON; the wording of a message may change, its code does not.
 """
 
@@ -48,7 +48,8 @@ class GreenroomError(Exception):
     code: str = "internal"
 
     def __init__(self, message: str, detail: str | None = None, code: str | None = None) -> None:
-        # Not super(): a timeout is an OSError too, which would take these for a number and its text.
+        # Not super(): a timeout is an OSError too, which would take these for a number and its
+        # text.
         Exception.__init__(self, message, detail, code)
         self.message = message
         self.detail = detail
@@ -66,19 +67,19 @@ class AgentError(GreenroomError):
 
 
 class InvalidArgument(GreenroomError, ValueError):
-    """The arguments of a call cannot be meant. Also a `ValueError`."""
+    """An argument is invalid. Also a `ValueError`."""
 
     code = "invalid_argument"
 
 
 class EntryNotFound(GreenroomError):
-    """The agent's file, its default or its folder is not there."""
+    """The agent's file, the default file or its folder doesn't exist."""
 
     code = "entry_not_found"
 
 
 class NotAnAgent(GreenroomError):
-    """The file is no agent of either SDK."""
+    """The file is not an agent of either SDK."""
 
     code = "not_an_agent"
 
@@ -96,25 +97,25 @@ class SdkMissing(GreenroomError):
 
 
 class SdkTooOld(GreenroomError):
-    """The SDK is older than what Greenroom can drive."""
+    """The SDK is older than Greenroom supports."""
 
     code = "sdk_too_old"
 
 
 class AlreadyRunning(GreenroomError):
-    """A session of that name is live already."""
+    """A session of that name is running already."""
 
     code = "already_running"
 
 
 class NoSession(GreenroomError):
-    """No session of that name is live."""
+    """No session of that name is running."""
 
     code = "no_session"
 
 
 class AgentFailedToStart(GreenroomError):
-    """The agent ended, crashed or never got as far as to connect. `detail` has the last lines of its log."""
+    """The agent ended, crashed or never connected. `detail` has the last lines of its log."""
 
     code = "agent_failed_to_start"
 
@@ -132,25 +133,25 @@ class SessionClosed(GreenroomError):
 
 
 class ProtocolError(GreenroomError):
-    """What came over the link is not the protocol."""
+    """The peer sent bytes that are not the protocol."""
 
     code = "protocol_error"
 
 
 class IoError(GreenroomError):
-    """An operation of the system failed."""
+    """A system call failed."""
 
     code = "io"
 
 
 class TooLarge(GreenroomError):
-    """A message is over a size cap. The session lives on."""
+    """A message exceeds a size limit. The session continues."""
 
     code = "too_large"
 
 
 class Busy(GreenroomError):
-    """More calls or turns wait than a session holds."""
+    """Too many calls or turns are waiting."""
 
     code = "busy"
 
@@ -168,37 +169,38 @@ class SessionTimeout(GreenroomError, TimeoutError):
 
 
 class Cancelled(GreenroomError):
-    """The call was cancelled on the other side. Cancelling an await raises `asyncio.CancelledError`, not this."""
+    """The call was cancelled on the other side. Cancelling an await raises
+    `asyncio.CancelledError`, not this."""
 
     code = "cancelled"
 
 
 class Unsupported(GreenroomError):
-    """This platform, or this version of something else, cannot do it."""
+    """This platform, or this version of a dependency, doesn't support the call."""
 
     code = "unsupported"
 
 
 class DeviceNotFound(GreenroomError):
-    """No audio device is called so; the message lists those that there are."""
+    """No audio device has that name; the message lists the existing ones."""
 
     code = "device_not_found"
 
 
 class DeviceLost(GreenroomError):
-    """An audio device is gone, or gives nothing."""
+    """An audio device is gone, or returns no samples."""
 
     code = "device_lost"
 
 
 class AudioUnavailable(GreenroomError):
-    """There is nothing that audio devices could be reached through; the message says what to install."""
+    """No audio system is available; the message says what to install."""
 
     code = "audio_unavailable"
 
 
 class Forked(GreenroomError):
-    """The session belongs to another process: a fork copied it."""
+    """The session belongs to the process that this one was forked from."""
 
     code = "forked"
 
@@ -214,7 +216,7 @@ def _classes() -> dict[str, type[GreenroomError]]:
 
 
 def forked(owner: int) -> Forked:
-    """The error of a session that is used in a fork of the process `owner`."""
+    """Returns the error of a session that is used in a fork of the process `owner`."""
     return Forked(
         f"this session belongs to process {owner}, which forked this one; start a session of its own here, or use "
         "multiprocessing's start method `spawn`"
@@ -222,7 +224,8 @@ def forked(owner: int) -> Forked:
 
 
 def from_json(error: str | dict[str, Any]) -> GreenroomError:
-    """The exception for `{code, message, detail?}`; a code that this package does not know is a `GreenroomError`."""
+    """Returns the exception for `{code, message, detail?}`; an unknown code is a
+    `GreenroomError`."""
     import json
 
     given: dict[str, Any] = json.loads(error) if isinstance(error, str) else error

@@ -1,6 +1,6 @@
-"""What happens in a session: one frozen dataclass for each type of event.
+"""Events of a session: one frozen dataclass for each type.
 
-`Event` is their union; tell them apart by class or by `type`:
+`Event` is their union; match on the class or on `type`:
 
     async for event in session.events():
         match event:
@@ -13,9 +13,9 @@ Durations are seconds, times are text, RFC 3339 in UTC. Every event has
 
 - `seq`: its number; events are numbered from 1 in the order in which they were received.
 - `time`: when it was received.
-- `earlier`: in a turn, it belongs to what happened before this turn.
-- `late`: it belongs to a turn whose caller had given up.
-- `raw`: the whole message in base64, where it holds more than this version can tell; else None.
+- `earlier`: in a turn, the event happened before this turn.
+- `late`: it belongs to a turn whose caller had cancelled or timed out.
+- `raw`: the whole message in base64, if it has fields that this version doesn't know; else None.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ AmdCategory: TypeAlias = Literal[
     "machine_screening",
     "wait",
 ]
-"""Who or what answered a call."""
+"""Kind of callee that answered a call."""
 
 CloseReason: TypeAlias = Literal[
     "closed",
@@ -92,7 +92,7 @@ CloseReason: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageEvent(Message):
-    """Somebody said something."""
+    """The user or the agent said something."""
 
     seq: int
     time: str
@@ -114,7 +114,7 @@ class ToolCallEvent(ToolCall):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffEvent(Handoff):
-    """Another agent took over."""
+    """Another agent became active."""
 
     seq: int
     time: str
@@ -136,7 +136,7 @@ class ConfigEvent(ConfigUpdate):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
-    """What every other event has too."""
+    """The fields that all events have."""
 
     seq: int
     time: str
@@ -151,7 +151,7 @@ class ErrorEvent(_Event):
 
     type: Literal["error"] = "error"
     message: str
-    """In the agent's words."""
+    """The agent's error text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class LogEvent(_Event):
 
     type: Literal["log"] = "log"
     text: str
-    """The line, cut where it is very long."""
+    """The line, shortened if it is very long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,7 @@ class StateEvent(_Event):
 
     type: Literal["state"] = "state"
     who: Literal["agent", "user"]
-    """Who did."""
+    """`agent` or `user`."""
     from_: AgentState | UserState
     """The state before (JSON: `from`)."""
     to: AgentState | UserState
@@ -182,16 +182,16 @@ class TranscriptEvent(_Event):
 
     type: Literal["transcript"] = "transcript"
     text: str
-    """What it heard."""
+    """The transcript."""
     is_final: bool
-    """Whether it will not change any more."""
+    """Whether the transcript is final."""
     language: str | None = None
     """A language tag; released hosts set none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsStartedEvent(_Event):
-    """Tools are about to run; no released host tells it."""
+    """Tools are about to run; no released host sends it."""
 
     type: Literal["tools_started"] = "tools_started"
     calls: tuple[ToolCall, ...]
@@ -200,11 +200,12 @@ class ToolsStartedEvent(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolUpdateEvent(_Event):
-    """A running tool moved on; only Python agents tell it. Which fields are set depends on `update`."""
+    """Progress of a running tool; only Python agents send it. Which fields are set depends on
+    `update`."""
 
     type: Literal["tool_update"] = "tool_update"
     update: Literal["started", "progress", "reply", "ended", "unknown"]
-    """It began, it told of its progress, the reply about its progress moved on, it ended."""
+    """The tool started, reported progress, its progress was spoken, or it ended."""
     call: ToolCall | None = None
     """Of `started`: the call, without output."""
     id: str | None = None
@@ -212,18 +213,19 @@ class ToolUpdateEvent(_Event):
     call_id: str | None = None
     """Of `progress` and `ended`: the LLM's id of the call."""
     message: str | None = None
-    """Of `progress`: its words. Of `ended`: its output or its error."""
+    """Of `progress`: its text. Of `ended`: its output or error."""
     update_ids: tuple[str, ...] = ()
     """Of `reply`: the updates that the reply is about."""
     speech_id: str | None = None
     """Of `reply`: the SDK's id of the speech."""
     status: str | None = None
-    """Of `reply`: scheduled, completed, interrupted or skipped. Of `ended`: running, done, error or cancelled."""
+    """Of `reply`: scheduled, completed, interrupted or skipped. Of `ended`: running, done, error or
+    cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent(_Event):
-    """What the models have used so far."""
+    """Usage of the agent's models so far."""
 
     type: Literal["usage"] = "usage"
     models: tuple[ModelUsage, ...]
@@ -245,7 +247,7 @@ class OverlappingSpeechEvent(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalseInterruptionEvent(_Event):
-    """What had looked like an interruption was none."""
+    """A suspected interruption was none."""
 
     type: Literal["false_interruption"] = "false_interruption"
     resumed: bool
@@ -257,17 +259,17 @@ class AmdPrediction:
     """A guess of the answering machine detection. Durations are seconds."""
 
     category: AmdCategory
-    """Who or what answered."""
+    """Kind of callee."""
     reason: str
     """Why the detection thinks so."""
     transcript: str
-    """What was heard."""
+    """Transcript of the callee."""
     speech_duration: float | None = None
-    """How long the other side spoke."""
+    """Length of the callee's speech."""
     delay: float | None = None
-    """End of speech to the guess."""
+    """Time from the end of speech to the guess."""
     inference_duration: float | None = None
-    """How long the model took."""
+    """Time of the model's inference."""
     turn_id: int = 0
     """The turn that the guess is about; 0 where the host sets none."""
     stage: AmdCategory = "unknown"
@@ -292,13 +294,13 @@ class AmdCompletedEvent(_Event):
 
     type: Literal["amd_completed"] = "amd_completed"
     category: AmdCategory
-    """Who or what answered."""
+    """Kind of callee."""
     reason: str
     """Why the detection thinks so."""
     voicemail_message_played: bool
     """Whether the voicemail message was played."""
     prediction: AmdPrediction | None = None
-    """The guess it rests on."""
+    """The guess behind the verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,9 +309,9 @@ class EotPredictionEvent(_Event):
 
     type: Literal["eot_prediction"] = "eot_prediction"
     probability: float
-    """That the turn is over, 0 to 1."""
+    """Probability that the turn is over, 0 to 1."""
     threshold: float
-    """From where on the agent takes it as over."""
+    """Probability from which the agent treats the turn as over."""
     inference_duration: float | None = None
     """Seconds."""
     delay: float | None = None
@@ -333,18 +335,18 @@ class SessionClosedEvent(_Event):
     reason: str
     """unknown, error, job_shutdown, participant_disconnected, user_initiated or completed."""
     error: str | None = None
-    """What went wrong, if anything."""
+    """The error, if there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentUnresponsiveEvent(_Event):
-    """The agent does not answer: its event loop is blocked, or the machine is very busy."""
+    """The agent doesn't answer: its event loop is blocked, or the machine is very busy."""
 
     type: Literal["agent_unresponsive"] = "agent_unresponsive"
     silent: float = field(metadata={"json": "silent_ms"})
-    """For how long it has been silent."""
+    """Time without an answer so far."""
     recovered: bool = False
-    """Whether it answers again."""
+    """Whether the agent answers again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,40 +355,40 @@ class ClosedEvent(_Event):
 
     type: Literal["closed"] = "closed"
     reason: CloseReason
-    """Why."""
+    """The stable reason."""
     message: str
-    """The same for people."""
+    """The reason as a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapEvent(_Event):
-    """Events are missing here, since the reader was too far behind."""
+    """Events are missing here, because the reader was too slow."""
 
     type: Literal["gap"] = "gap"
     dropped: int
-    """How many."""
+    """Count of missing events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateTurnEvent(_Event):
-    """The answer to a turn whose caller had given up."""
+    """The answer to a turn whose caller had cancelled or timed out."""
 
     type: Literal["late_turn"] = "late_turn"
     text: str
-    """What the user had said."""
+    """The user's text."""
     reply: str
-    """What the agent replied."""
+    """The agent's reply."""
     error: str | None = None
     """The agent's error, if it answered with one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownEvent(_Event):
-    """A message that this version does not know."""
+    """A message that this version doesn't know."""
 
     type: Literal["unknown"] = "unknown"
     what: str
-    """What is known of it, in words."""
+    """A description of it."""
 
 
 Event: TypeAlias = (
@@ -414,4 +416,4 @@ Event: TypeAlias = (
     | LateTurnEvent
     | UnknownEvent
 )
-"""One thing that happened, at its place in the session."""
+"""One event of a session."""

@@ -24,7 +24,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from greenroom import _session, _start, audio
 from greenroom._live import Elsewhere
@@ -229,7 +229,7 @@ class Session:
         """Have one turn aloud, in a session with audio: speak, and wait until the agent has been heard out."""
         return self._background.run(
             self._session.say_audio(
-                sound._elsewhere() if isinstance(sound, Capture) else sound,
+                cast(Any, sound._elsewhere()) if isinstance(sound, Capture) else sound,
                 text=text,
                 rate=rate,
                 channel=channel,

@@ -1,8 +1,8 @@
-"""What sessions give back: turns, the items of a conversation, and what an agent tells of itself.
+"""Data types of sessions: turns, the items of a conversation, and descriptions of the agent.
 
-All are frozen dataclasses. Durations are seconds, as everywhere in Python; where the JSON of the other languages has
-`duration_ms`, here it is `duration`. Times are text, RFC 3339 in UTC. Names of states and kinds are text; a value that
-is newer than this package arrives as `unknown_7`.
+All are frozen dataclasses. Durations are seconds; where the JSON of the other languages has
+`duration_ms`, here it is `duration`. Times are text, RFC 3339 in UTC. States and kinds are text;
+a value that this version doesn't know arrives as `unknown_7`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Role: TypeAlias = Literal["developer", "system", "user", "assistant"]
-"""Who speaks."""
+"""Author of a message: `developer` is the agent's author, `assistant` the agent."""
 
 AgentState: TypeAlias = Literal["initializing", "idle", "listening", "thinking", "speaking"]
 """What the agent is doing."""
@@ -50,12 +50,15 @@ UserState: TypeAlias = Literal["speaking", "listening", "away"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """The agent's own measurements of one message: delays in seconds, times in RFC 3339. Unset is not measured."""
+    """The agent's own measurements of one message: delays in seconds, times in RFC 3339.
+
+    None means not measured.
+    """
 
     started_speaking_at: str | None = None
-    """When the speech began."""
+    """Start of the speech."""
     stopped_speaking_at: str | None = None
-    """When the speech ended."""
+    """End of the speech."""
     transcription_delay: float | None = None
     """End of speech to final transcript."""
     end_of_turn_delay: float | None = None
@@ -63,13 +66,13 @@ class Metrics:
     on_user_turn_completed_delay: float | None = None
     """Time in the agent's `on_user_turn_completed`."""
     llm_ttft: float | None = None
-    """To the LLM's first token."""
+    """Time to the LLM's first token."""
     llm_ttfs: float | None = None
-    """To the LLM's first sentence."""
+    """Time to the LLM's first sentence."""
     llm_tps: float | None = None
     """Tokens per second of the LLM."""
     tts_ttfb: float | None = None
-    """To the first byte of speech."""
+    """Time to the first byte of speech."""
     e2e_latency: float | None = None
     """End of the user's speech to the agent's first sound."""
 
@@ -82,71 +85,72 @@ class Message:
     id: str
     """The SDK's id of the item."""
     role: Role
-    """Who speaks."""
+    """Its author."""
     text: str
-    """What is said; parts are joined by line breaks. The wire carries no images and no audio."""
+    """The text; parts are joined by line breaks. The wire carries no images and no audio."""
     cut_bytes: int | None = None
-    """How many bytes are missing in `text`, where the message was too large for the link."""
+    """Count of bytes missing in `text`, if the message was too large for the link."""
     parts: tuple[str, ...] = ()
-    """The parts, where there is more than one."""
+    """The parts, if there is more than one."""
     interrupted: bool = False
-    """Whether the speech was cut off."""
+    """Whether the speech was interrupted."""
     transcript_confidence: float | None = None
-    """How sure the speech recognition was, 0 to 1."""
+    """Confidence of the speech recognition, 0 to 1."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """What the agent's author put beside the message."""
+    """Data that the agent's author attached to the message."""
     metrics: Metrics = Metrics()
-    """What the agent measured."""
+    """The agent's measurements."""
     created_at: str | None = None
-    """When the SDK made the item."""
+    """Creation of the item in the SDK."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call of a tool, with its output once there is one."""
+    """A tool call, with its output once it has one."""
 
     type: Literal["tool_call"] = "tool_call"
     call_id: str
     """The LLM's id of the call. Scripted LLMs repeat theirs."""
     name: str
-    """The tool."""
+    """The tool's name."""
     arguments: str
     """JSON text, as the LLM wrote it."""
     output: str | None = None
-    """What the tool gave back, as the SDK encodes it: Python as text, JS as JSON text. None while it runs."""
+    """The tool's return value as the SDK encodes it: text in Python, JSON text in JS. None while
+    the tool runs."""
     is_error: bool = False
-    """Whether the output tells of a failure."""
+    """Whether the output is an error."""
     error: str | None = None
-    """What failed, in the tool's own words, where the output that the model got does not tell."""
+    """The tool's own error text, if the output for the model doesn't contain it."""
     waiting: bool = False
-    """Whether the call waits for the person's answer and has not run; `output` has the question."""
+    """Whether the call waits for the user's answer and has not run; `output` has the question."""
     cut_bytes: int | None = None
-    """How many bytes of the call are missing, where it was too large for the link."""
+    """Count of missing bytes of the call, if it was too large for the link."""
     id: str = ""
     """The SDK's id of the call item; live events have none."""
     output_id: str = ""
     """The SDK's id of the output item."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """What the agent's author put beside the call."""
+    """Data that the agent's author attached to the call."""
     created_at: str | None = None
-    """When the SDK made the call item."""
+    """Creation of the call item in the SDK."""
     output_at: str | None = None
-    """When the SDK made the output item."""
+    """Creation of the output item in the SDK."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handoff:
-    """Another agent takes over."""
+    """A change of the active agent."""
 
     type: Literal["handoff"] = "handoff"
     id: str
     """The SDK's id of the item."""
     from_: str | None = None
-    """The agent that leaves (JSON: `from`); None at the session's first agent."""
+    """Id of the previous agent (JSON: `from`); None for the session's first agent."""
     to: str
-    """The agent that takes over."""
+    """Id of the new agent."""
     created_at: str | None = None
-    """When the SDK made the item."""
+    """Creation of the item in the SDK."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,48 +163,54 @@ class ConfigUpdate:
     instructions: str | None = None
     """The new instructions, if they changed."""
     tools_added: tuple[str, ...] = ()
-    """Names of tools that came."""
+    """Names of added tools."""
     tools_removed: tuple[str, ...] = ()
-    """Names of tools that went."""
+    """Names of removed tools."""
     created_at: str | None = None
-    """When the SDK made the item."""
+    """Creation of the item in the SDK."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownItem:
-    """An item of a kind that this version does not know."""
+    """An item of a kind that this version doesn't know."""
 
     type: Literal["unknown"] = "unknown"
     what: str
-    """What is known of it, in words."""
+    """A description of it."""
 
 
 Item: TypeAlias = Message | ToolCall | Handoff | ConfigUpdate | UnknownItem
-"""One item of a conversation; tell them apart by class or by `type`."""
+"""One item of a conversation; check its class or `type`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """What could be heard in a turn of a session with audio. Durations are seconds."""
+    """Speech and timing of one turn in a session with audio. Durations are seconds.
+
+    turn = await session.say("hello", tts=tts)
+    assert turn.voice.response < 0.8  # the agent answers within 800 ms
+    turn.voice.audio.save("reply.wav")
+    """
 
     user: float = field(metadata={"json": "user_ms"})
-    """How long the user spoke, from the first sound to the last; 0 in a turn of text."""
+    """Length of the user's speech, from the first sound to the last; 0 in a text turn."""
     agent: float = field(metadata={"json": "agent_ms"})
-    """How long the agent spoke."""
+    """Length of the agent's speech."""
     response: float | None = field(default=None, metadata={"json": "response_ms"})
-    """From the user's last sound, or from the request of a turn of text, to the agent's next word; None if it said
-    nothing after it."""
+    """Time from the user's last sound, or from the request of a text turn, to the agent's next
+    sound; None if the agent said nothing after that."""
     cut: float | None = field(default=None, metadata={"json": "cut_ms"})
-    """How much of what the agent was saying had been heard when it was cut off."""
+    """How much of the agent's speech was heard before it was interrupted; None if it was not."""
     yielded: float | None = field(default=None, metadata={"json": "yield_ms"})
-    """In a turn that interrupts: from the user's first sound to the agent's silence; None if it did not yield."""
+    """In an interrupting turn, time from the user's first sound to the agent's silence; None if the
+    agent kept speaking."""
     lost: float = field(metadata={"json": "lost_ms"})
-    """How much of the agent's speech is not in `audio`, since there was too much of it."""
+    """Length of the agent's speech that is missing in `audio`, because it exceeded the limit."""
     stalled: float = field(default=0.0, metadata={"json": "stalled_ms"})
-    """The longest that Greenroom itself stood still in this turn, as on a machine that is too busy; 0 where that was at
-    most 0.1. `response` and `yielded` may hold as much that is not the agent's."""
+    """The longest stall of Greenroom itself in this turn, as on an overloaded machine; 0 if it was
+    at most 0.1. `response` and `yielded` may be too long by this much."""
     audio: Speech | None = None
-    """What the agent said, as it was heard: from its first word to its last, with the pauses between."""
+    """The agent's speech as heard, from its first sound to its last, with pauses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,31 +220,32 @@ class Turn:
     number: int
     """Its number in the session, from 1."""
     text: str
-    """What the user said."""
+    """The user's text."""
     events: tuple[Event, ...]
-    """What was said and done, in order; what happened before this turn comes first and is marked `earlier`."""
+    """The turn's events in order; events from before this turn come first and are marked
+    `earlier`."""
     reply: str
-    """What the agent said in this turn; several messages are joined by line breaks."""
+    """The agent's messages in this turn, joined by line breaks."""
     silent: bool
-    """Whether the agent said nothing, without having failed or been interrupted."""
+    """Whether the agent said nothing, without a failure or an interruption."""
     interrupted: bool
     """Whether the turn was cut short, by other input or by speech."""
     error: str | None = None
     """The agent's error, if it answered with one."""
     duration: float = field(metadata={"json": "duration_ms"})
-    """From the request to the end of the turn, in seconds."""
+    """Time from the request to the end of the turn, in seconds."""
     reply_delay: float | None = field(default=None, metadata={"json": "reply_delay_ms"})
-    """From the request to the agent's first message, in seconds; None if there was none."""
+    """Time from the request to the agent's first message, in seconds; None if there was none."""
     queued: float = field(metadata={"json": "queued_ms"})
-    """How long the turn waited for those before it, in seconds."""
+    """Time the turn waited for earlier turns, in seconds."""
     heard: str | None = None
-    """What the agent's speech recognition made of what the user said aloud; None in a turn of text."""
+    """The agent's transcript of the user's speech; None in a text turn."""
     voice: Voice | None = None
-    """What could be heard, in a session with audio."""
+    """Speech and timing of the turn, in a session with audio."""
 
     @property
     def tool_calls(self) -> tuple[ToolCallEvent, ...]:
-        """The tools that were called in this turn, with their outputs, in order."""
+        """The tool calls of this turn with their outputs, in order."""
         return tuple(event for event in self.events if event.type == "tool_call" and not event.earlier)
 
 
@@ -253,16 +264,16 @@ class Started:
     """A session that is ready for its first turn."""
 
     framework: FrameworkInfo | None = None
-    """The agent's SDK, if it told in time."""
+    """The agent's SDK, if it answered in time."""
     agent_id: str | None = None
-    """The agent that speaks first, if the session told in time."""
+    """Id of the first agent, if the session answered in time."""
     events: tuple[Event, ...] = ()
-    """What happened before: the first handoff, a greeting."""
+    """Events before the first turn: the first handoff, a greeting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo:
-    """About the agent that speaks now."""
+    """The active agent."""
 
     id: str
     """Its id."""
@@ -271,62 +282,80 @@ class AgentInfo:
     tools: tuple[str, ...]
     """Names of its tools."""
     context: tuple[Item, ...]
-    """What it knows of the conversation."""
+    """The conversation in its context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
-    """About the session."""
+    """The agent's session."""
 
     agent_state: AgentState
     """What the agent is doing."""
     user_state: UserState
     """What the user is doing, as the agent sees it."""
     agent_id: str
-    """The agent that speaks now."""
+    """Id of the active agent."""
     options: Mapping[str, str]
     """The session's options, each as its SDK writes it (Python: repr, JS: JSON)."""
     created_at: str | None = None
-    """When the session began."""
+    """Start of the session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUsage:
-    """The use of one model since the session began. Tokens are counts; what the kind of model has not is 0."""
+    """The usage of one model since the session began.
+
+    Tokens, characters and requests are counts; fields that don't apply to the kind of model are 0.
+    Cached, audio, text and image tokens are parts of `input_tokens` and `output_tokens`.
+    """
 
     kind: Literal["llm", "tts", "stt", "interruption", "eot"]
-    """A language model, a speech synthesis, a speech recognition, an interruption or an end-of-turn detector."""
+    """Language model, speech synthesis, speech recognition, interruption or end-of-turn
+    detector."""
     provider: str
-    """Who serves the model."""
+    """The provider, as the agent's plugin reports it."""
     model: str
-    """The model."""
+    """The model's name."""
     input_tokens: int = 0
+    """All input tokens."""
     input_cached_tokens: int = 0
+    """Input tokens that the provider served from its cache."""
     input_audio_tokens: int = 0
+    """Audio tokens of the input."""
     input_cached_audio_tokens: int = 0
+    """Cached audio tokens of the input."""
     input_text_tokens: int = 0
+    """Text tokens of the input."""
     input_cached_text_tokens: int = 0
+    """Cached text tokens of the input."""
     input_image_tokens: int = 0
+    """Image tokens of the input."""
     input_cached_image_tokens: int = 0
+    """Cached image tokens of the input."""
     output_tokens: int = 0
+    """All output tokens."""
     output_audio_tokens: int = 0
+    """Audio tokens of the output."""
     output_text_tokens: int = 0
+    """Text tokens of the output."""
     session_duration: float = 0.0
-    """Seconds."""
+    """Time connected to a realtime model, in seconds."""
     characters_count: int = 0
+    """Characters synthesized."""
     audio_duration: float = 0.0
-    """Seconds."""
+    """Length of the synthesized or recognized audio, in seconds."""
     total_requests: int = 0
+    """Requests to a detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RtcStats:
-    """WebRTC statistics as the agent's SDK gives them; empty without a room."""
+    """WebRTC statistics as the agent's SDK reports them; empty without a room."""
 
     publisher: tuple[Mapping[str, Any], ...]
-    """Of what the agent publishes."""
+    """Statistics of the agent's publishing connection."""
     subscriber: tuple[Mapping[str, Any], ...]
-    """Of what the agent subscribes to."""
+    """Statistics of the agent's subscribing connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,66 +367,69 @@ class Verdict:
     reason: str
     """Why."""
     missing: bool = False
-    """Whether the agent gave no verdict of its own."""
+    """Whether the agent returned no verdict of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a session stands. What a kind of session has not is None."""
+    """The status of a session. Fields that don't apply to its kind are None.
+
+    if session.status().turn_in_progress: ...
+    """
 
     state: Literal["starting", "ready", "in_turn", "closed"]
-    """Where it is in its life."""
+    """The phase of the session."""
     turns: int = 0
-    """How many turns have begun."""
+    """Count of turns begun."""
     turn_in_progress: bool = False
-    """Whether a turn is under way."""
+    """Whether a turn is in progress."""
     agent_state: AgentState | None = None
-    """What the agent was doing when it last told."""
+    """The agent's last reported state."""
     unseen_events: int = 0
-    """How many events the next turn would show as before it."""
+    """Count of events that the next turn would show as before it."""
     pid: int | None = None
-    """The agent's process."""
+    """The agent's process id."""
     port: int | None = None
-    """The loopback port."""
+    """The loopback port on which the agent connects."""
     kind: Literal["python", "node"] | None = None
     """The agent's language."""
     detected: str | None = None
     """`Detected Python agent (agent.py in /home/me/project)`."""
     sdk_version: str | None = None
-    """The version of the agent's SDK, as found installed."""
+    """The installed version of the agent's SDK."""
     project_dir: str | None = None
     """The agent's folder."""
     entry: str | None = None
-    """The agent's file, relative to it."""
+    """The agent's file, relative to `project_dir`."""
     log_path: str | None = None
-    """The agent's log."""
+    """Path of the agent's log."""
     log_error: str | None = None
-    """Why the log file is not whole."""
+    """Why the log file is incomplete."""
     recording: str | None = None
-    """The file that the session is recorded into."""
+    """Path of the session's recording."""
     recording_error: str | None = None
-    """Why the recording is not whole; known once the session has ended."""
+    """Why the recording is incomplete; known once the session has ended."""
     audio_losses: Mapping[str, float] | None = None
-    """What was lost of the session's audio: `late_ms` that the user's was put off, `live_ms` that a live source gave
-    too fast and `link_ms` that the link did not take, in milliseconds; `odd_frames` of the agent's in another
-    format."""
+    """Losses of the session's audio, in milliseconds: `late_ms` by which the user's audio was
+    delayed, `live_ms` that a live source sent too fast, `link_ms` that the link did not accept.
+    `odd_frames` counts the agent's frames in another format."""
     started_at: str | None = None
-    """When the session was started."""
+    """Start of the session."""
     uptime: float | None = field(default=None, metadata={"json": "uptime_ms"})
-    """How long ago that was, in seconds."""
+    """Time since `started_at`, in seconds."""
     idle: float | None = field(default=None, metadata={"json": "idle_ms"})
-    """How long ago the last call was, in seconds."""
+    """Time since the last call, in seconds."""
     idle_timeout: float | None = field(default=None, metadata={"json": "idle_timeout_ms"})
-    """After how long without a call the session ends, in seconds."""
+    """The session ends after this long without a call, in seconds."""
     room: str | None = None
-    """The room that was joined."""
+    """The joined room."""
     identity: str | None = None
-    """The identity under which it was joined."""
+    """Greenroom's own identity in the room."""
     agent: str | None = None
-    """The identity of the agent in it."""
+    """The agent's identity in the room."""
     peer_check: str | None = None
-    """Why it could not be checked that the connection is the agent's own."""
+    """Why the connection could not be verified as the agent's own; None if it was verified."""
     refused_connections: int = 0
-    """Connections that were neither the agent's nor control."""
+    """Count of refused connections, from neither the agent nor control."""
     last_refused: str | None = None
-    """The last of them."""
+    """The last refused connection."""

@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_fork_is_told_and_takes_no_lock() {
         let mut desk = Desk::new(());
-        Arc::get_mut(&mut desk).expect("nobody else's").process += 1;
+        Arc::get_mut(&mut desk).expect("the only reference").process += 1;
         // Held by a thread that the fork does not have.
         let _held = desk.lock();
         assert_eq!(desk.check(), Err(AudioError::Forked));

@@ -27,7 +27,7 @@ pub enum AudioError {
         there: Vec<String>,
     },
     /// Several devices are called so.
-    #[error("{wanted:?} may be any of {}; give more of the name, or the id", matches.join(", "))]
+    #[error("{wanted:?} may be any of {}; pass more of the name, or the id", matches.join(", "))]
     Ambiguous {
         /// What was asked for.
         wanted: String,
@@ -63,7 +63,7 @@ pub enum AudioError {
     },
     /// The device is open and gives nothing.
     #[error(
-        "{device} gives no audio, not within {} ms; its microphone may be denied to this program or switched off, so look at the system's settings, or take another device",
+        "{device} returned no audio within {} ms; its microphone may be denied to this program or switched off, so look at the system's settings, or take another device",
         after.as_millis()
     )]
     Silent {

@@ -392,9 +392,7 @@ async fn listen(port: Option<u16>) -> Result<TcpListener, Error> {
     tcp::bind(port.unwrap_or(0)).await.map_err(|error| match (error.kind(), port) {
         (io::ErrorKind::AddrInUse, Some(port)) => Error::new(
             Code::Io,
-            format!(
-                "port {port} of 127.0.0.1 is in use; give another one, or none to have a free one picked"
-            ),
+            format!("port {port} of 127.0.0.1 is in use; pass another one, or none to pick a free one"),
         ),
         (_, port) => io_error(&format!("port {} of 127.0.0.1", port.unwrap_or(0)), &error),
     })
@@ -503,7 +501,7 @@ fn never_connected(process: &AgentProcess, ready_by: Time) -> Error {
     let error = Error::new(
         Code::AgentFailedToStart,
         format!(
-            "the agent did not connect within {} of the start: its entrypoint has to call session.start(); give more time with a longer start timeout",
+            "the agent did not connect within {} of the start: its entrypoint has to call session.start(); set a longer start timeout",
             in_words(ready_by.since_origin())
         ),
     );

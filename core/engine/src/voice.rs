@@ -75,7 +75,7 @@ pub fn speech_from_pipe(name: &str, pipe: impl Read, channel: Option<usize>) -> 
     let read = pipe.take(MOST_PIPED + 1).read_to_end(&mut content);
     read.map_err(|error| Error::new(Code::Io, format!("{name}: {error}")))?;
     if content.len() as u64 > MOST_PIPED {
-        let message = format!("{name}: at most {} MiB are read from a pipe; give a file", MOST_PIPED >> 20);
+        let message = format!("{name}: at most {} MiB are read from a pipe; pass a file", MOST_PIPED >> 20);
         return Err(Error::new(Code::TooLarge, message));
     }
     speech_from_content(name, &content, channel)
@@ -285,7 +285,7 @@ pub fn noisy(speech: &Speech, noise: &str, snr_db: f32, seed: u64) -> Result<Spe
     if !SNR_DB.contains(&snr_db) {
         let (least, most) = SNR_DB.into_inner();
         return Err(invalid(format!(
-            "the speech cannot be {snr_db} dB above the noise; give {least} to {most}"
+            "the speech cannot be {snr_db} dB above the noise; pass {least} to {most}"
         )));
     }
     let mut samples: Vec<f32> = samples_of(speech.samples()).collect();
@@ -390,7 +390,7 @@ impl Maker {
     fn finish(mut self) -> Result<Speech, Error> {
         self.rest();
         if self.made.is_empty() {
-            return Err(Error::new(Code::InvalidArgument, "the speech is empty; give at least one sample"));
+            return Err(Error::new(Code::InvalidArgument, "the speech is empty; pass at least one sample"));
         }
         Speech::new(self.made)
     }

@@ -31,35 +31,35 @@ macro_rules! codes {
 codes! {
     /// The agent answered with an error.
     AgentError = "agent_error", exit 1;
-    /// The arguments of a call cannot be meant.
+    /// An argument is invalid.
     InvalidArgument = "invalid_argument", exit 2;
-    /// The agent's file, its default or its folder is not there.
+    /// The agent's file, the default file or its folder doesn't exist.
     EntryNotFound = "entry_not_found", exit 2;
-    /// The file is no agent of either SDK.
+    /// The file is not an agent of either SDK.
     NotAnAgent = "not_an_agent", exit 2;
     /// No interpreter was found for the agent.
     InterpreterNotFound = "interpreter_not_found", exit 2;
     /// The agent's SDK is not installed where the agent runs.
     SdkMissing = "sdk_missing", exit 2;
-    /// The agent's SDK is older than what Greenroom can drive.
+    /// The agent's SDK is older than Greenroom supports.
     SdkTooOld = "sdk_too_old", exit 2;
-    /// A session of that name is live already.
+    /// A session of that name is running already.
     AlreadyRunning = "already_running", exit 2;
-    /// No session of that name is live.
+    /// No session of that name is running.
     NoSession = "no_session", exit 3;
-    /// The agent ended, crashed or never got as far as to connect.
+    /// The agent ended, crashed or never connected.
     AgentFailedToStart = "agent_failed_to_start", exit 3;
     /// The agent's process or link is gone.
     AgentGone = "agent_gone", exit 3;
     /// The session was closed on this side.
     SessionClosed = "session_closed", exit 3;
-    /// What came over the link is not the protocol.
+    /// The peer sent bytes that are not the protocol.
     ProtocolError = "protocol_error", exit 3;
-    /// An operation of the system failed.
+    /// A system call failed.
     Io = "io", exit 3;
-    /// A message is over a size cap.
+    /// A message exceeds a size limit.
     TooLarge = "too_large", exit 1;
-    /// More calls or turns wait than a session holds.
+    /// Too many calls or turns are waiting.
     Busy = "busy", exit 1;
     /// The grant, a scope or the token does not allow it.
     PermissionDenied = "permission_denied", exit 4;
@@ -67,15 +67,15 @@ codes! {
     Timeout = "timeout", exit 5;
     /// The caller cancelled.
     Cancelled = "cancelled", exit 130;
-    /// This platform cannot do it yet.
+    /// This platform or a dependency doesn't support the call.
     Unsupported = "unsupported", exit 2;
-    /// No audio device is called so.
+    /// No audio device has that name.
     DeviceNotFound = "device_not_found", exit 2;
-    /// An audio device is gone, or gives nothing.
+    /// An audio device is gone, or returns no samples.
     DeviceLost = "device_lost", exit 3;
-    /// There is nothing that audio devices could be reached through.
+    /// No audio system is available.
     AudioUnavailable = "audio_unavailable", exit 3;
-    /// The handle belongs to another process: a fork copied it.
+    /// The handle belongs to the process that this one was forked from.
     Forked = "forked", exit 3;
     /// A defect of Greenroom itself.
     Internal = "internal", exit 1;
@@ -87,13 +87,13 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// What went wrong: a code, and a message that says what happened, with which input, and what to do next.
+/// A code, and a message that says what failed, with which input, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// The stable code.
     pub code: Code,
-    /// For people; its wording may change.
+    /// Text for users; its wording may change.
     pub message: String,
     /// More to read, such as the last lines of the agent's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,9 +106,10 @@ impl Error {
         Self { code, message: message.into(), detail: None }
     }
 
-    /// The error of JSON that cannot be read. It says what was expected, and quotes no value: one may be a secret.
+    /// Returns the error of invalid JSON. It says what was expected, and quotes no value, since
+    /// one may be a secret.
     pub fn unreadable(what: &str, error: &serde_json::Error) -> Self {
-        /// What serde says before it quotes.
+        /// serde's texts before a quoted value.
         const KNOWN: [&str; 4] = ["invalid type", "invalid value", "invalid length", "unknown variant"];
         let text = error.to_string();
         let known = KNOWN.into_iter().find(|known| text.starts_with(known));

@@ -209,7 +209,7 @@ pub fn room(data: &[u8]) {
         }
         while let Some(outgoing) = board.poll_send() {
             let Outgoing::Send { to, message, .. } = outgoing else { continue };
-            assert!(!to.is_empty(), "nothing goes to everybody");
+            assert!(!to.is_empty(), "no message is broadcast");
             let is_secret = message.windows(SECRET.len()).any(|window| window == SECRET);
             for recipient in to.iter().filter(|_| is_secret) {
                 let at = ["a", "b", "c", "d"].iter().position(|name| *name == recipient.identity);

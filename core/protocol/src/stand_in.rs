@@ -9,7 +9,7 @@ pub fn hint(text: &str) -> Option<&'static str> {
     if text.contains("<MagicMock ") || text.contains("not MagicMock") || text.contains("'MagicMock' object") {
         Some(
             "the agent read what only a room has: without a room the SDK puts a stand-in, a MagicMock, in its place. \
-             Give the values to the start (`--participant-name`, `--participant-metadata`, `--participant-attribute`, \
+             Pass the values to the start (`--participant-name`, `--participant-metadata`, `--participant-attribute`, \
              `--room-name`, `--room-metadata`, `--job-metadata`; in a program `participant=`, `room=`, `job_metadata=`), or drive the agent in a room with \
              `greenroom attach`",
         )

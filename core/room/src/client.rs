@@ -599,12 +599,12 @@ impl Client {
             Response::SubscriptionResponse(answer) => {
                 let sid = &answer.track_sid;
                 let message =
-                    format!("the server does not give the track {sid}: {}", answer.err().as_str_name());
+                    format!("the server does not send the track {sid}: {}", answer.err().as_str_name());
                 self.tracks.lose(sid, Error::new(Code::Unsupported, message));
             }
             Response::SubscriptionPermissionUpdate(update) if !update.allowed => {
                 let sid = &update.track_sid;
-                let message = format!("who publishes the track {sid} does not let us have it");
+                let message = format!("the publisher of the track {sid} does not permit its subscription");
                 self.tracks.lose(sid, Error::new(Code::PermissionDenied, message));
             }
             Response::RequestResponse(answer) => self.answered(&answer),

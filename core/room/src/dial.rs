@@ -74,7 +74,7 @@ impl Proxy {
             Err(error) => error.to_string(),
         };
         let message = format!(
-            "the proxy {at}is no url of an HTTP proxy: {why}; give one such as http://proxy.example.com:3128"
+            "the proxy {at}is no url of an HTTP proxy: {why}; pass one such as http://proxy.example.com:3128"
         );
         Err(Error::new(Code::InvalidArgument, message))
     }
@@ -309,7 +309,7 @@ pub fn read_ca(file: &Path) -> Result<Vec<u8>, Error> {
 
 fn unusable(of: &str, why: &str) -> Error {
     let message = format!(
-        "the certificates{of} of the authorities to trust cannot be used: {why}; give them as PEM, or a file of such"
+        "the certificates{of} of the authorities to trust cannot be used: {why}; pass them as PEM, or a PEM file"
     );
     Error::new(Code::InvalidArgument, message)
 }
@@ -427,7 +427,7 @@ impl Route<'_> {
             ABOUT_PROXIES.to_owned()
         } else {
             format!(
-                "check the url, and that the server runs and listens on port {} for others than its own machine; where a proxy is needed, give it with --proxy or proxy=",
+                "check the url, and that the server runs and listens on port {} for others than its own machine; if a proxy is needed, pass it with --proxy or proxy=",
                 self.port
             )
         };
@@ -452,7 +452,7 @@ fn not_encrypted(at: &str, error: &io::Error) -> Failure {
     let (is_untrusted, advice) = match inner {
         Some(rustls::Error::InvalidCertificate(why)) => (true, about_certificate(why)),
         None if error.kind() == io::ErrorKind::NotFound => {
-            (false, "install ca-certificates, or give a file with --ca or ca=")
+            (false, "install ca-certificates, or pass a file with --ca or ca=")
         }
         _ => (
             false,
@@ -479,7 +479,7 @@ const fn about_certificate(why: &CertificateError) -> &'static str {
             "use the name that the certificate is for, or get one for this name"
         }
         CertificateError::UnknownIssuer => {
-            "give the certificate of the authority that signed it (--ca or ca=), or let this system trust it (SSL_CERT_FILE names a file of such), and let the server send all certificates in between"
+            "pass the certificate of the authority that signed it (--ca or ca=), or let this system trust it (SSL_CERT_FILE names a file of such), and let the server send all certificates in between"
         }
         _ => "look at the server's certificate",
     }

@@ -152,7 +152,7 @@ reasons! {
     ClientInitiated = "client_initiated", Some(Wire::ClientInitiated), "the room was left";
     /// Another client joined under the same identity.
     DuplicateIdentity = "duplicate_identity", Some(Wire::DuplicateIdentity),
-        "another client joined the room under the same identity; give each its own";
+        "another client joined the room under the same identity; use one identity for each";
     /// The server shuts down.
     ServerShutdown = "server_shutdown", Some(Wire::ServerShutdown), "the server shut down";
     /// The server's API removed the participant.

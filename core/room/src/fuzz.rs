@@ -157,7 +157,7 @@ pub fn packet(data: &[u8]) {
         let mut limits = Limits::default();
         (limits.stream_bytes, limits.agent_message, limits.streams) = (1 << 16, 1 << 14, 16);
         let topics = Arc::new(Topics::default());
-        let mut streams = IncomingStreams::listen(&topics, "t", &limits).expect("nobody else listens");
+        let mut streams = IncomingStreams::listen(&topics, "t", &limits).expect("no other listener");
         let inflow = Inflow::start(topics, &limits);
         for piece in pieces(data) {
             let Ok(packet) = proto::DataPacket::decode(piece) else { continue };

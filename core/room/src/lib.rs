@@ -456,8 +456,9 @@ impl Room {
         self.check_permission("canSubscribe", |permissions| permissions.can_subscribe)?;
         let found = self.shared.roster.track(sid).filter(|(_, track)| track.kind == TrackKind::Audio);
         let Some((publisher, track)) = found else {
-            let message =
-                format!("nobody else publishes an audio track {sid:?}; look at the participants' tracks");
+            let message = format!(
+                "no other participant publishes an audio track {sid:?}; look at the participants' tracks"
+            );
             return Err(Error::new(Code::InvalidArgument, message));
         };
         let stream = AudioStream::new(self, publisher.identity.clone(), track.clone(), rate)?;

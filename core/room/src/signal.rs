@@ -40,7 +40,7 @@ impl Address {
     pub fn parse_as(what: &str, url: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
             let message = format!(
-                "{what} is not the url of a LiveKit server: {why}; give one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
+                "{what} is not the url of a LiveKit server: {why}; pass one such as wss://project.livekit.cloud or ws://127.0.0.1:7880"
             );
             Error::new(Code::InvalidArgument, message)
         };
@@ -312,7 +312,7 @@ fn moved(answer: &Answer, address: &Address, answered: String) -> Failure {
     let relative = answer.location.as_deref();
     let to = relative.and_then(|location| address.page(&[]).join(location).ok());
     let Some(mut to) = to else {
-        let advice = "give the url to which it sends its visitors";
+        let advice = "use the url to which it redirects";
         return Failure::new(
             Step::Signal,
             Code::Io,
@@ -335,9 +335,9 @@ fn moved(answer: &Answer, address: &Address, answered: String) -> Failure {
     let advice = if same_page && is_secure == address.is_secure() {
         "it leads to itself; check the rules of what stands before the server".to_owned()
     } else if answer.path.starts_with(&path) || to.host_str() == address.0.host_str() {
-        format!("give {server} as the url; a signal connection follows nobody to another address")
+        format!("use {server} as the url; a signal connection follows no redirect")
     } else {
-        format!("if that is the LiveKit server, give {server} as the url; a sign-in page is none")
+        format!("if that is the LiveKit server, use {server} as the url; a sign-in page is none")
     };
     Failure::new(Step::Signal, Code::Io, format!("{answered}, which leads to {server}"), advice)
 }
@@ -548,14 +548,14 @@ mod tests {
             (
                 vec![to("https://livekit.test/rtc/v1?join_request=x")],
                 "leads to wss://livekit.test",
-                "give wss://livekit.test as the url",
+                "use wss://livekit.test as the url",
             ),
             (
                 vec![to("wss://ada:pw@other.test/livekit/rtc/v1")],
                 "leads to wss://other.test/livekit",
-                "give wss://other.test/livekit",
+                "use wss://other.test/livekit",
             ),
-            (vec![to("/login?next=x")], "leads to ws://livekit.test/login", "give ws://livekit.test/login"),
+            (vec![to("/login?next=x")], "leads to ws://livekit.test/login", "use ws://livekit.test/login"),
             (vec![to("/rtc/v1/")], "leads to ws://livekit.test", "itself"),
             (vec![answer(302)], "without saying where", "visitors"),
             (vec![with(200, &html)], "a page of type text/html", "website"),

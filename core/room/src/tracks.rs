@@ -200,7 +200,7 @@ impl Tracks {
             if subscription.is_coming {
                 Waiting::end(subscription.waiting.take(), Ok(()));
             } else if Waiting::is_over(subscription.waiting.as_ref(), now) {
-                let message = format!("the server did not give the track {sid} within 10 s");
+                let message = format!("the server did not send the track {sid} within 10 s");
                 dropped.push((sid.clone(), Error::new(Code::Timeout, message)));
             }
         }
@@ -551,7 +551,7 @@ mod tests {
             assert!(stage.tend().is_empty());
             assert_eq!(*lock(&told), [Ok(())]);
             give(&outlet, 1);
-            assert!(outlet.is_empty(), "nobody takes it");
+            assert!(outlet.is_empty(), "no reader");
         }
     }
 

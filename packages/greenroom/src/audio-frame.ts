@@ -21,7 +21,10 @@ export type RtcAudioFrameClass<T> = new (
   samplesPerChannel: number,
 ) => T;
 
-/** Samples are 16-bit integers, or floats from -1 to 1, the channels of an instant side by side; bytes are of 16-bit integers. */
+/**
+ * Samples are 16-bit integers, or floats from -1 to 1, the channels of an instant side by side;
+ * bytes are of 16-bit integers.
+ */
 export type Audio = Frame | RtcAudioFrame | Int16Array | Float32Array | Uint8Array;
 
 /** What a frame is besides its samples. */
@@ -52,7 +55,7 @@ export class Frame {
   constructor(data: Int16Array, options: FrameOptions) {
     checkOptions('Frame', options, { rate: 'number', channels: 'number', time: 'number', lost: 'number' });
     const { rate, channels = 1, time = 0, lost = 0 } = options ?? {};
-    if (rate === undefined) throw invalid('Frame: rate is missing; give how many samples a second has');
+    if (rate === undefined) throw invalid('Frame: rate is missing; pass the samples per second');
     this.data = data;
     this.rate = rate;
     this.channels = channels;
@@ -71,8 +74,9 @@ export class Frame {
   }
 
   /**
-   * The same as LiveKit's, of the class that is given: `await source.captureFrame(frame.toRtc(AudioFrame))`. The class is
-   * an argument since there may be several copies of @livekit/rtc-node in a process, and it has to be that of the source.
+   * The same as LiveKit's, of the class that is given:
+   * `await source.captureFrame(frame.toRtc(AudioFrame))`. The class is an argument since there may
+   * be several copies of @livekit/rtc-node in a process, and it has to be that of the source.
    */
   toRtc<T>(AudioFrame: RtcAudioFrameClass<T>): T {
     return new AudioFrame(this.data, this.rate, this.channels, this.samples);
@@ -88,7 +92,7 @@ export class Frame {
   }
 }
 
-/** @internal A frame as the addon gives it; undefined at the end of the stream. */
+/** @internal The addon's frame; undefined at the end of the stream. */
 export function frameOf(
   { data, time, lost }: { data?: Int16Array | undefined; time: number; lost: number },
   rate: number,
@@ -125,7 +129,7 @@ export function samplesIn(array: unknown): Samples | undefined {
 function samplesOfFrame(frame: Partial<Frame & RtcAudioFrame> | null | undefined, rate: number, channels: number): Samples {
   const samples = types.isInt16Array(frame?.data) ? samplesIn(frame.data) : undefined;
   if (samples === undefined) {
-    throw invalid(`the audio is ${shown(frame)}; give a frame, an Int16Array, a Float32Array or bytes of 16-bit samples`);
+    throw invalid(`the audio is ${shown(frame)}; pass a frame, an Int16Array, a Float32Array or bytes of 16-bit samples`);
   }
   const given = frame?.rate ?? frame?.sampleRate;
   if (given !== rate || frame?.channels !== channels) {

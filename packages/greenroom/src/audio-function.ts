@@ -4,15 +4,21 @@ import type { Audio, Frame } from './audio-frame.js';
 import { isError } from './realms.js';
 
 /**
- * A function that is recorded from: called with the number of samples of each channel that are wanted, it gives so many,
- * fewer or more, or a promise of them. Undefined, null, or no sample, is the end.
+ * A function that is recorded from: called with the number of samples of each channel that are
+ * wanted, it returns as many, fewer or more, or a promise of them. Undefined, null, or no sample,
+ * is the end.
  */
 export type Source = (samples: number) => Audio | null | undefined | Promise<Audio | null | undefined>;
 
-/** A function that is played to: called with each frame when it is due. A promise is waited for before the next. */
+/**
+ * A function that is played to: called with each frame when it is due. A promise is waited for
+ * before the next.
+ */
 export type Sink = (frame: Frame) => unknown;
 
-/** @internal The function that a stream's device is, and how its calls are asked for and answered. */
+/**
+ * @internal The function that a stream's device is, and how its calls are asked for and answered.
+ */
 export class FunctionDevice<Argument, Result> {
   /** What it threw, which has ended the stream. */
   failure: { cause: unknown } | undefined;
@@ -27,7 +33,10 @@ export class FunctionDevice<Argument, Result> {
     this.#driver = driver;
   }
 
-  /** Makes the call that is asked for, if there is one. Each is asked for once, and waited for before the next. */
+  /**
+   * Makes the call that is asked for, if there is one. Each is asked for once, and waited for
+   * before the next.
+   */
   serve(): void {
     const argument = this.#driver.asked();
     if (argument !== null) void this.#call(argument);

@@ -10,15 +10,15 @@ import { quiet } from './promises.js';
 import { MAX_TIMER_MS } from './timer.js';
 
 /**
- * How much delay a stream takes on for steadiness: blocks of 10 ms to record and of 20 ms to play behind a jitter buffer of
- * 40 ms, or blocks of 5 ms, which may cause gaps on a busy machine.
+ * How much delay a stream takes on for steadiness: blocks of 10 ms to record and of 20 ms to play
+ * behind a jitter buffer of 40 ms, or blocks of 5 ms, which may cause gaps on a busy machine.
  */
 export type Latency = 'normal' | 'low';
 
 /** What a virtual device goes by: as a real device does, or as fast as it is read or written. */
 export type Clock = 'real_time' | 'fast';
 
-/** Who lost samples: the device or the system; who reads too slowly; who writes too late. */
+/** The cause of lost samples: the device or system, a slow reader, or a late writer. */
 export type Cause = 'device' | 'reader' | 'writer';
 
 /** How a stream is opened. */
@@ -26,20 +26,27 @@ export interface OpenStreamOptions {
   /** In Hz; the device's own may be another. */
   rate?: number | undefined;
   /**
-   * How many channels. To record, one is the mean of the device's that are heard, which are those at most 20 dB softer than
-   * the loudest; of several, each is the device's of that number.
+   * How many channels. To record, one is the mean of the device's that are heard, which are those
+   * at most 20 dB softer than the loudest; of several, each is the device's of that number.
    */
   channels?: number | undefined;
   /**
-   * How much may wait, in milliseconds, up to a minute; 1000 unless given. Who plays waits for room. Who records too slowly
-   * loses the oldest: it is counted in the next frame's `lost`, and a `gap` event tells.
+   * Length of the queue in milliseconds, up to a minute; default 1000. Writers wait for room. A
+   * slow reader loses the oldest audio: it is counted in the next frame's `lost`, and reported by a
+   * `gap` event.
    */
   queue?: number | undefined;
   /** How much delay is taken on. */
   latency?: Latency | undefined;
-  /** How long a device that is lost is looked for again, in milliseconds, each time; not at all unless given. */
+  /**
+   * How long a device that is lost is looked for again, in milliseconds, each time; not at all
+   * unless given.
+   */
   reopen?: number | undefined;
-  /** How long a real device may take to open, and then to its first sample, in milliseconds. 5000 unless given. */
+  /**
+   * How long a real device may take to open, and then to its first sample, in milliseconds. 5000
+   * unless given.
+   */
   timeout?: number | undefined;
   /** The clock of a virtual device. */
   clock?: Clock | undefined;
@@ -59,17 +66,29 @@ const CALL_OPTIONS: Kinds<AudioCallOptions> = { timeout: 'own', signal: 'signal'
 
 /** Something that happened to a stream besides audio. */
 export type AudioEvent =
-  /** Something is odd about what is recorded: about the file that is the device, or its channels. `note` is a stable name. */
+  /**
+   * Something is odd about what is recorded: about the file that is the device, or its channels.
+   * `note` is a stable name.
+   */
   | { type: 'notice'; note: string; message: string }
-  /** Samples were lost: how many of each channel, and by whom. */
+  /** Samples were lost: their count per channel and the cause. */
   | { type: 'gap'; samples: number; cause: Cause }
-  /** The device is gone. It is looked for again if `reopen` says so; otherwise the stream ends with `DeviceLost`. */
+  /**
+   * The device is gone. It is looked for again if `reopen` says so; otherwise the stream ends with
+   * `DeviceLost`.
+   */
   | { type: 'lost'; device: string; why: string }
-  /** A device is open again, after so many milliseconds; another one perhaps, where the default one was asked for. */
+  /**
+   * A device is open again, after so many milliseconds; another one perhaps, where the default one
+   * was asked for.
+   */
   | { type: 'reopened'; device: string; afterMs: number }
-  /** The system's default device is another. A stream that was opened on it follows, if `reopen` lets it. */
+  /**
+   * The system's default device is another. A stream that was opened on it follows, if `reopen`
+   * lets it.
+   */
   | { type: 'device_changed'; from: string; to: string }
-  /** So many events were dropped, since nobody read them; 256 are kept. */
+  /** Count of events that were dropped because they were not read; 256 are kept. */
   | { type: 'missed'; count: number };
 
 /** The addon's part of a stream. Nothing here waits, but for `waitClosed`. */
@@ -83,13 +102,15 @@ interface Driver {
   unref(): void;
 }
 
-/** How many answers that are there already are given before others on the event loop have a turn. */
+/**
+ * How many answers that are there already are given before others on the event loop have a turn.
+ */
 const TURN = 16;
 
 /** How long the process' exit waits for a device to close. */
 const EXIT_MS = 3000;
 
-// Node 20 before 20.4 has no such symbol; who compiles `await using` for it brings this one.
+// Node 20 before 20.4 has no such symbol; compilers of `await using` provide this one.
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 /** Streams that something waits for. Others may be garbage-collected, and are closed then. */
@@ -115,7 +136,8 @@ export abstract class Stream {
 
   /** @internal */
   protected constructor(begin: (wake: () => void) => Driver) {
-    // The driver holds on to what wakes it: a reference to the stream there would keep it from being collected.
+    // The driver holds on to what wakes it: a reference to the stream there would keep it from
+    // being collected.
     const self = new WeakRef(this);
     this.driver = this.ask(() => begin(() => self.deref()?.wake()));
     this.#reference = new WeakRef(this.driver);
@@ -134,7 +156,7 @@ export abstract class Stream {
       ({ rate: stream.#rate, channels: stream.#channels } = JSON.parse(about) as { rate: number; channels: number });
       return stream;
     } catch (error) {
-      // Whoever gives up does not wait for a device that does not answer.
+      // A cancelled caller doesn't wait for a device that doesn't answer.
       stream.driver.close();
       open.delete(stream.#reference);
       throw error;
@@ -157,14 +179,18 @@ export abstract class Stream {
     return (JSON.parse(about ?? '{}') as { device: string }).device;
   }
 
-  /** What happens besides audio, for `for await`; it ends with the stream. Each event goes to one reader. */
+  /**
+   * What happens besides audio, for `for await`; it ends with the stream. Each event goes to one
+   * reader.
+   */
   events(): AudioEvents {
     return new AudioEvents(({ signal }) => this.until(() => this.driver.pollEvent(), 'an event', { signal }));
   }
 
   /**
-   * Closes the device, and resolves once it is closed. May be called again. Rejects with `SessionTimeout` if the device does
-   * not let go, and with what a playback ended with, so that not all of it was heard or is in its file.
+   * Closes the device, and resolves once it is closed. May be called again. Rejects with
+   * `SessionTimeout` if the device does not let go, and with what a playback ended with, so that
+   * not all of it was heard or is in its file.
    */
   close(): Promise<void> {
     this.#closing ??= quiet(this.#close());
@@ -176,7 +202,7 @@ export abstract class Stream {
     return this.close();
   }
 
-  /** @internal What `poll` gives, once it gives something. */
+  /** @internal Returns the first result of `poll`. */
   protected until<T>(poll: () => T | null, what: string, options: AudioCallOptions): Promise<T> {
     return quiet(this.#checked(poll, what, options));
   }
@@ -291,7 +317,7 @@ export class AudioEvents implements AsyncIterableIterator<AudioEvent> {
   }
 }
 
-/** The process exits: closes what nobody closed, all at once, and waits for it. */
+/** At process exit: closes all open streams at once and waits for them. */
 function closeAll(): void {
   const drivers = [...open].flatMap((reference) => reference.deref() ?? []);
   const end = performance.now() + EXIT_MS;
@@ -299,7 +325,7 @@ function closeAll(): void {
   for (const driver of drivers) attempt(() => driver.waitClosed(Math.max(1, end - performance.now())));
 }
 
-/** Nobody is left to hear of an error. */
+/** Ignores errors, since no caller is left. */
 function attempt(step: () => unknown): void {
   try {
     step();

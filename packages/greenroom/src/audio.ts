@@ -8,13 +8,15 @@
  *     await speaker.write(samples);
  *     await speaker.drain();
  *
- * Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`, `tone:440`,
- * `noise:white:-40`, `loopback:name`, `fail:after=2s`; and instead of a name a function, which gives what is recorded or
- * takes what is played. They go by the clock that is asked for, in real time or as fast as possible, so that code that uses
- * devices can be tested without one. What is played to a loopback is recorded from it, until its playback is closed.
+ * Wherever a device is named, a virtual one may be: `null`, `file:in.wav?loop`, `file:out.wav`,
+ * `tone:440`, `noise:white:-40`, `loopback:name`, `fail:after=2s`. Instead of a name, a function
+ * can return the recorded or takes what is played. They go by the clock that is asked for, in real
+ * time or as fast as possible, so that code that uses devices can be tested without one. What is
+ * played to a loopback is recorded from it, until its playback is closed.
  *
- * Samples are 16-bit integers, the channels of an instant side by side; what is played may also be floats from -1 to 1.
- * Times are milliseconds. Importing this module opens nothing; ALSA's library is looked for when a device is.
+ * Samples are 16-bit integers, the channels of an instant side by side; what is played may also be
+ * floats from -1 to 1. Times are milliseconds. Importing this module opens nothing; ALSA's library
+ * is looked for when a device is.
  */
 
 import { Readable, Writable } from 'node:stream';
@@ -51,7 +53,10 @@ export type Direction = 'input' | 'output';
 
 /** A real device. */
 export interface Device {
-  /** Its place among those of its direction, from 0; it is opened by this too, as long as the list stays the same. */
+  /**
+   * Its place among those of its direction, from 0; it is opened by this too, as long as the list
+   * stays the same.
+   */
   number: number;
   /** What it is opened by; the same as long as it is plugged in at the same place. */
   id: string;
@@ -83,7 +88,7 @@ export interface Recorded {
 export interface Position {
   /** Written so far. */
   written: number;
-  /** Heard, as far as the device tells how long it takes. */
+  /** Played, as far as the device reports its latency. */
   heard: number;
   /** On its way. */
   waiting: number;
@@ -94,8 +99,8 @@ export interface Position {
 /** How to record. */
 export interface CaptureOptions extends OpenStreamOptions {
   /**
-   * An id, a name or a part of it, a number from the list of inputs, a virtual device, or a function that gives the audio;
-   * the default one unless given.
+   * An id, a name or a part of it, a number from the list of inputs, a virtual device, or a
+   * function that returns the audio; the default one unless given.
    */
   device?: string | number | Source | undefined;
   /** The one channel of the device that is recorded, counted from 0, with `channels` of 1. */
@@ -107,30 +112,35 @@ export interface CaptureOptions extends OpenStreamOptions {
 /** How to play. */
 export interface PlaybackOptions extends OpenStreamOptions {
   /**
-   * An id, a name or a part of it, a number from the list of outputs, a virtual device, or a function that takes the audio;
-   * the default one unless given.
+   * An id, a name or a part of it, a number from the list of outputs, a virtual device, or a
+   * function that takes the audio; the default one unless given.
    */
   device?: string | number | Sink | undefined;
   /**
-   * What must have been written before playing begins, and again after a silence, so that late writes are not heard, in
-   * milliseconds; at most `queue`. Unless given, 40, or 5 for low latency.
+   * What must have been written before playing begins, and again after a silence, so that late
+   * writes are not heard, in milliseconds; at most `queue`. Unless given, 40, or 5 for low latency.
    */
   jitter?: number | undefined;
 }
 
 /**
- * Opens a device to record from; frames are of 16 kHz, one channel and 10 ms unless something else is asked for.
+ * Opens a device to record from; frames are of 16 kHz, one channel and 10 ms unless something else
+ * is asked for.
  *
- * Rejects with `DeviceNotFound` if there is no such device, with `InvalidArgument` for what cannot be meant and for a name
- * that fits several, with `Busy`, `PermissionDenied` or `DeviceLost` if it cannot be had or gives nothing, and with
- * `AudioUnavailable` if there is nothing to reach devices through, which says what to install. What a function that is the
- * device throws is the `cause` of a `DeviceLost`.
+ * Rejects with `DeviceNotFound` if there is no such device, with `InvalidArgument` for an invalid
+ * argument and for a name that matches several, with `Busy`, `PermissionDenied` or `DeviceLost` if
+ * it can't be opened or returns no samples, and with `AudioUnavailable` if no audio system is
+ * available, which says what to install. What a function that is the device throws is the `cause`
+ * of a `DeviceLost`.
  */
 export function capture(options: CaptureOptions = {}): Promise<Capture> {
   return quiet(Capture.open(options));
 }
 
-/** Opens a device to play to, at 48 kHz with one channel unless something else is asked for. Rejects as `capture`. */
+/**
+ * Opens a device to play to, at 48 kHz with one channel unless something else is asked for. Rejects
+ * as `capture`.
+ */
 export function playback(options: PlaybackOptions = {}): Promise<Playback> {
   return quiet(Playback.open(options));
 }
@@ -158,9 +168,10 @@ const OPEN_OPTIONS: Kinds<OpenStreamOptions & { device?: unknown }> = {
 };
 
 /**
- * A microphone, or what stands for one; iterate over its frames. Frames that wait to be read are kept while `queue` lasts.
- * After the last one of a device that has an end, or once it is closed, the iteration ends; it rejects with `DeviceLost` if
- * the device was lost. Leaving the loop does not close it.
+ * A microphone, or what stands for one; iterate over its frames. Frames that wait to be read are
+ * kept while `queue` lasts. After the last one of a device that has an end, or once it is closed,
+ * the iteration ends; it rejects with `DeviceLost` if the device was lost. Leaving the loop does
+ * not close it.
  */
 export class Capture extends Stream implements AsyncIterable<Frame> {
   readonly #driver: CaptureDriver;
@@ -183,10 +194,12 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
   }
 
   /**
-   * What the times of its frames count from, on the clock of `performance.now()`: 500 ms before it was opened.
+   * What the times of its frames count from, on the clock of `performance.now()`: 500 ms before it
+   * was opened.
    *
-   * A device may give what it heard before that, so a time is never below zero. `origin + frame.time + frame.duration` is never in the
-   * future, unless the device is a virtual one that goes as fast as possible: there time is counted by samples.
+   * A device may return earlier samples, and a time is never below zero.
+   * `origin + frame.time + frame.duration` is never in the future, unless the device is a virtual
+   * one that goes as fast as possible: there time is counted by samples.
    */
   get origin(): number {
     return performance.now() - this.ask(() => this.#driver.age());
@@ -197,7 +210,10 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     return JSON.parse(this.ask(() => this.#driver.recorded())) as Recorded;
   }
 
-  /** The next frame; undefined after the last. Rejects with `SessionTimeout`, and the stream goes on. */
+  /**
+   * The next frame; undefined after the last. Rejects with `SessionTimeout`, and the stream goes
+   * on.
+   */
   read(options: AudioCallOptions = {}): Promise<Frame | undefined> {
     const read = this.until(() => this.#driver.pollFrame(), 'a frame', options);
     return quiet(read.then((polled) => frameOf(polled, this.rate, this.channels)));
@@ -211,7 +227,10 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
     }
   }
 
-  /** The same as a stream of bytes, the samples in this machine's order. To destroy it leaves the capture open. */
+  /**
+   * The same as a stream of bytes, the samples in this machine's order. To destroy it leaves the
+   * capture open.
+   */
   readable(): Readable {
     const stop = new AbortController();
     const read = () => this.read({ signal: stop.signal });
@@ -234,10 +253,13 @@ export class Capture extends Stream implements AsyncIterable<Frame> {
   }
 }
 
-/** A loudspeaker, or what stands for one. To close it drops what has not been heard; `drain` waits for it. */
+/**
+ * A loudspeaker, or what stands for one. To close it drops what has not been heard; `drain` waits
+ * for it.
+ */
 export class Playback extends Stream {
   readonly #driver: PlaybackDriver;
-  /** Those who write, in their order. */
+  /** The waiting writers, in order. */
   readonly #writers: object[] = [];
 
   private constructor(options: Settings, device: unknown) {
@@ -251,7 +273,7 @@ export class Playback extends Stream {
   static async open(options: PlaybackOptions): Promise<Playback> {
     checkOptions('playback', options, { ...OPEN_OPTIONS, jitter: 'own' });
     const { jitter } = options;
-    if (jitter !== undefined && !(jitter >= 0)) throw invalid(`jitter is ${jitter}; give milliseconds, 0 or more`);
+    if (jitter !== undefined && !(jitter >= 0)) throw invalid(`jitter is ${jitter}; pass milliseconds, 0 or more`);
     const checked = settings(options, PLAYBACK, { jitter_ms: jitter });
     return this.opened(() => new Playback(checked, options.device), options.signal);
   }
@@ -262,12 +284,14 @@ export class Playback extends Stream {
   }
 
   /**
-   * Writes audio, and resolves once there was room for all of it: a `Frame`, an `AudioFrame` of @livekit/rtc-node, an
-   * `Int16Array` or the bytes of one, or a `Float32Array`, whose samples beyond -1 and 1 are clipped. What is written at
-   * once is played in order; what is given must not change meanwhile.
+   * Writes audio, and resolves once there was room for all of it: a `Frame`, an `AudioFrame` of
+   * @livekit/rtc-node, an `Int16Array` or the bytes of one, or a `Float32Array`, whose samples
+   * beyond -1 and 1 are clipped. What is written at once is played in order; what is given must not
+   * change meanwhile.
    *
-   * Rejects with `SessionTimeout` or the signal's reason, after which a part may be written; with `InvalidArgument` if a
-   * frame has another rate or other channels than the playback; with `DeviceLost`; with `SessionClosed`.
+   * Rejects with `SessionTimeout` or the signal's reason, after which a part may be written; with
+   * `InvalidArgument` if a frame has another rate or other channels than the playback; with
+   * `DeviceLost`; with `SessionClosed`.
    */
   write(audio: Audio, options: AudioCallOptions = {}): Promise<void> {
     return quiet(this.#write(audio, options));
@@ -296,7 +320,10 @@ export class Playback extends Stream {
     }
   }
 
-  /** Resolves once all that was written has been heard. Rejects with `SessionTimeout`, and the stream goes on. */
+  /**
+   * Resolves once all that was written has been heard. Rejects with `SessionTimeout`, and the
+   * stream goes on.
+   */
   drain(options: AudioCallOptions = {}): Promise<void> {
     const drain = async () => {
       checkOptions('drain', options, { timeout: 'own', signal: 'signal' });
@@ -312,8 +339,8 @@ export class Playback extends Stream {
   }
 
   /**
-   * The same as a stream of bytes, the samples in this machine's order. It finishes once all has been heard; to destroy it
-   * leaves the playback open.
+   * The same as a stream of bytes, the samples in this machine's order. It finishes once all has
+   * been heard; to destroy it leaves the playback open.
    */
   writable(): Writable {
     const stop = new AbortController();
@@ -344,7 +371,8 @@ export class Playback extends Stream {
   }
 }
 
-// Not in the constructors: what wakes a stream would hold on to its driver through them, and it would never be collected.
+// Not in the constructors: what wakes a stream would hold on to its driver through them, and it
+// would never be collected.
 
 function recordedFrom(source: Source, driver: CaptureDriver, { rate, channels }: Settings) {
   return new FunctionDevice(source, {
@@ -387,7 +415,7 @@ function settings(
   const { device, reopen, rate = usual.rate, channels = usual.channels, queue = usual.queue } = options;
   const { timeout = usual.timeout, latency = usual.latency, clock = usual.clock } = options;
   if (!['undefined', 'string', 'function'].includes(typeof device) && !Number.isSafeInteger(device)) {
-    throw invalid(`device is ${String(device)}; give an id, a name, a number, a virtual device or a function`);
+    throw invalid(`device is ${String(device)}; pass an id, a name, a number, a virtual device or a function`);
   }
   for (const [name, whole] of [['rate', rate], ['channels', channels]] as const) {
     if (!Number.isSafeInteger(whole) || whole <= 0) throw invalid(`${name} is ${whole}; it must be a whole number above 0`);

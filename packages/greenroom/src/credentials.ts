@@ -12,9 +12,12 @@ import type { Credentials, Grants } from './types.js';
 
 /** What credentials are asked for. */
 export interface CredentialsOptions {
-  /** Who joins, before the suffix that makes it unique. `user` unless given. */
+  /** The participant's identity, before the suffix that makes it unique. Default: `user`. */
   identity?: string | undefined;
-  /** Whether the identity gets that suffix: two of one identity put each other out of the room. True unless given. */
+  /**
+   * Whether the identity gets that suffix: two of one identity put each other out of the room. True
+   * unless given.
+   */
   uniqueIdentity?: boolean | undefined;
   /** What the participant is called. */
   name?: string | undefined;
@@ -28,29 +31,37 @@ export interface CredentialsOptions {
   grants?: Partial<Grants> | undefined;
   /** Whether it may observe and drive the session of an agent. False unless given. */
   canManageAgentSession?: boolean | undefined;
-  /** The agents that the server is to send into the room when it is made, by the names of their workers; or these and what each job is told. */
+  /**
+   * Names of agent workers that the server dispatches to the room when the room is created, or a
+   * record of names to their job metadata.
+   */
   dispatch?: readonly string[] | Readonly<Record<string, string>> | undefined;
   /** How long the token is valid, in milliseconds. 600,000 unless given. */
   ttl?: number | undefined;
   /** The server, as the client reaches it; else `LIVEKIT_PUBLIC_URL`, else `LIVEKIT_URL`. */
   url?: string | undefined;
-  /** Whether it may be one that only containers know. False unless given. */
+  /** Whether to accept a url that only containers can resolve. Default: false. */
   allowInternalUrl?: boolean | undefined;
-  /** The key that signs; else `LIVEKIT_API_KEY`. A server on this machine does without, with a warning. */
+  /**
+   * The API key that signs. Default: `LIVEKIT_API_KEY`; for a server on this machine none is
+   * needed, with a warning.
+   */
   apiKey?: string | undefined;
-  /** Its secret; else `LIVEKIT_API_SECRET`. */
+  /** Its secret. Default: `LIVEKIT_API_SECRET`. */
   apiSecret?: string | undefined;
-  /** Who asks, for the audit log, which names it at every read of the secret. This program unless given. */
+  /**
+   * Name of the requester in the audit log, for every read of the secret. Default: this program.
+   */
   requestedBy?: string | undefined;
 }
 
 /**
- * Makes credentials for a room, whose name is `general` unless given: for your own client, or for one that you send them
- * to. What is not given is looked for in the environment, then in `.env.local`, then in `.env` of the current folder.
+ * Makes credentials for a room (default: `general`), for your own client or another. Missing values
+ * are read from the environment, then from `.env.local`, then from `.env` of the current folder.
  *
- * Rejects with `InvalidArgument` if an option cannot be meant, if there is no url, key or secret, if the url is none that
- * a client can reach, or if the pair for development is to be used with a server elsewhere; with `IoError` if the audit
- * log cannot be written.
+ * Rejects with `InvalidArgument` if an option is invalid, if there is no url, key or secret, if
+ * clients can't reach the url, or if the pair for development would be used with a server
+ * elsewhere; with `IoError` if the audit log cannot be written.
  */
 export function credentials(room: string = ROOM, options: CredentialsOptions = {}): Promise<Credentials> {
   return quiet(make(room, options));
@@ -109,7 +120,7 @@ function request(room: string, options: CredentialsOptions): object {
   };
 }
 
-/** Whoever prints them does not print the token. */
+/** Printing them doesn't show the token. */
 function hidden(made: Credentials): Credentials {
   return Object.defineProperty(made, inspect.custom, { value: () => ({ ...made, token: '…' }) });
 }

@@ -1,4 +1,4 @@
-/** What holds where the caller gives nothing. The Python package has the same, in seconds; a test compares them. */
+/** Default values of options. The Python package has the same, in seconds; a test compares them. */
 
 /** @internal How long an agent may take to be ready, in milliseconds. */
 export const START_TIMEOUT_MS = 60_000;

@@ -1,4 +1,7 @@
-/** The errors: one class for each code of the table that all languages share. What is here is exported, all of it. */
+/**
+ * The errors: one class for each code of the table that all languages share. What is here is
+ * exported, all of it.
+ */
 
 import { shareClass } from './realms.js';
 
@@ -30,7 +33,10 @@ export type ErrorCode =
   | 'forked'
   | 'internal';
 
-/** What went wrong. `message` says what happened, with which input, and what to do next; `cause` is what it rests on. */
+/**
+ * What went wrong. `message` says what happened, with which input, and what to do next; `cause` is
+ * what it rests on.
+ */
 export class GreenroomError extends Error {
   override readonly name: string = 'GreenroomError';
   /** The stable code: branch on it, or on the class. */
@@ -57,7 +63,7 @@ export class AgentError extends GreenroomError {
   }
 }
 
-/** The arguments of a call cannot be meant. Code `invalid_argument`. */
+/** An argument is invalid. Code `invalid_argument`. */
 export class InvalidArgument extends GreenroomError {
   override readonly name = 'InvalidArgument';
   static {
@@ -193,7 +199,10 @@ export class SessionTimeout extends GreenroomError {
   }
 }
 
-/** The call was given up, other than by an `AbortSignal`, which rejects with its own reason. Code `cancelled`. */
+/**
+ * The call was given up, other than by an `AbortSignal`, which rejects with its own reason. Code
+ * `cancelled`.
+ */
 export class Cancelled extends GreenroomError {
   override readonly name = 'Cancelled';
   static {
@@ -209,7 +218,9 @@ export class Unsupported extends GreenroomError {
   }
 }
 
-/** No audio device is called so; the message lists those that there are. Code `device_not_found`. */
+/**
+ * No audio device is called so; the message lists those that there are. Code `device_not_found`.
+ */
 export class DeviceNotFound extends GreenroomError {
   override readonly name = 'DeviceNotFound';
   static {
@@ -217,7 +228,7 @@ export class DeviceNotFound extends GreenroomError {
   }
 }
 
-/** An audio device is gone, or gives nothing. Code `device_lost`. */
+/** An audio device is gone, or returns no samples. Code `device_lost`. */
 export class DeviceLost extends GreenroomError {
   override readonly name = 'DeviceLost';
   static {

@@ -8,7 +8,10 @@ import type { Event } from './types.js';
 
 /** Which events, and until when. */
 export interface EventsOptions {
-  /** Whether to begin with what is to come, not with the oldest event that is kept. False unless given. */
+  /**
+   * Whether to begin with what is to come, not with the oldest event that is kept. False unless
+   * given.
+   */
   fromNow?: boolean | undefined;
   /** Ends the iteration: it rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -32,7 +35,10 @@ export function readEvents(driver: Driver, from: number): { events: Event[]; nex
   return { events: camelCased(JSON.parse(json)) as Event[], next };
 }
 
-/** The events of a session, for `for await`. Leaving the loop ends it; another one is another iterator. */
+/**
+ * The events of a session, for `for await`. Leaving the loop ends it; another one is another
+ * iterator.
+ */
 export class Events implements AsyncIterableIterator<Event> {
   readonly #source: Source;
   readonly #signal: AbortSignal | undefined;

@@ -8,7 +8,7 @@ import type { EventType, Event } from './types.js';
 /** Takes an event of a type. */
 export type EventListener<T extends EventType = EventType> = (event: Event<T>) => void;
 
-/** @internal Reads events while there is somebody to tell. */
+/** @internal Reads events while there are listeners. */
 export class Listeners {
   readonly #driver: Driver;
   readonly #logger: Logger | false | undefined;
@@ -33,7 +33,7 @@ export class Listeners {
     if (listeners?.size === 0) this.#listeners.delete(type);
   }
 
-  /** Tells of what is new. */
+  /** Calls the listeners with new events. */
   deliver(): void {
     while (this.#isListening()) {
       const { events, next } = readEvents(this.#driver, this.#place);
@@ -53,13 +53,14 @@ export class Listeners {
       try {
         listener(event);
       } catch (error) {
-        // It must not keep others from their events, nor end the process from within a callback of ours.
+        // It must not keep others from their events, nor end the process from within a callback of
+        // ours.
         log(this.#logger, 'error', `a listener for ${event.type} events threw: ${String(error)}`);
       }
     }
   }
 
-  /** What the agent itself says is for those who debug it; that something is lost or wrong is for everyone. */
+  /** The agent's own output is logged as debug; losses and errors as warnings. */
   #log(event: Event): void {
     switch (event.type) {
       case 'log':

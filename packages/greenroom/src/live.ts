@@ -69,7 +69,7 @@ export async function sayLive<T>(sound: Capture | string, calls: LiveCalls<T>, o
     const channel = device === sound ? options.channel : undefined;
     const pieces = speech(device, { ...options, channel }, stop.signal);
     const first = await pieces.next();
-    if (first.done) throw invalid('the device ended before it gave a sample; give one that has something to say');
+    if (first.done) throw invalid('the device ended before its first sample; pass one that has audio');
     const live = randomUUID();
     const turn = calls.begin(first.value, live, stop.signal);
     const saying = sayMore(live, pieces, calls, stop.signal);

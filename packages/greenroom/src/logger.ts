@@ -13,6 +13,6 @@ export function log(logger: Logger | false | undefined, level: keyof Logger, mes
   try {
     if (logger) logger[level](message);
   } catch {
-    // There is nowhere left to tell of it.
+    // A failing logger can't be reported.
   }
 }

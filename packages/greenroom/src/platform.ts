@@ -1,11 +1,17 @@
-/** The package that carries the native parts for this platform, and messages that help when it cannot be used. */
+/**
+ * The package that carries the native parts for this platform, and messages that help when it
+ * cannot be used.
+ */
 
 import { existsSync } from 'node:fs';
 
 /** @internal The version of this package, and so of its platform packages. */
 export const VERSION = '0.1.0';
 
-/** The platforms that have a package, by its name. packages/pack.mjs builds these, and addon.cts loads them. */
+/**
+ * The platforms that have a package, by its name. packages/pack.mjs builds these, and addon.cts
+ * loads them.
+ */
 const BUILT: readonly string[] = ['greenroom-linux-x64-gnu'];
 
 const BUNDLERS = 'https://github.com/greenroom-dev/greenroom/blob/main/docs/bundlers.md';
@@ -56,11 +62,15 @@ function firstLine(message: unknown): string {
   return String(message).split('\n', 1)[0] as string;
 }
 
-/** Whether this node was built for musl: only then does musl's loader stand where its programs expect it. */
+/**
+ * Whether this node was built for musl: only then does musl's loader stand where its programs
+ * expect it.
+ */
 function usesMusl(): boolean {
   const arch = { arm64: 'aarch64', x64: 'x86_64' }[process.arch as string] ?? process.arch;
   if (!existsSync(`/lib/ld-musl-${arch}.so.1`)) return false;
-  // Both C libraries may be installed. The report tells which one this process runs on, and is slow to make.
+  // Both C libraries may be installed. The report names the one of this process, and is slow to
+  // make.
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
   return report.header?.glibcVersionRuntime === undefined;
 }

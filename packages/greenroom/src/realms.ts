@@ -13,7 +13,7 @@ const ordinaryHasInstance = Function.prototype[Symbol.hasInstance];
 
 /**
  * @internal Makes `instanceof` true for instances that another copy of this package made of the
- * class of that name. Subclasses, and objects that only look like it, are told apart as usual.
+ * class of that name. Subclasses, and objects that only look like it, are distinguished as usual.
  */
 export function shareClass(shared: { prototype: object }, name: string): void {
   Object.defineProperty(shared.prototype, brand(name), { value: true });
@@ -24,7 +24,9 @@ export function shareClass(shared: { prototype: object }, name: string): void {
   });
 }
 
-/** @internal Whether a value is an instance of the class that any copy of this package shares by that name. */
+/**
+ * @internal Whether a value is an instance of the class that any copy of this package shares by that name.
+ */
 export function isShared(value: unknown, name: string): boolean {
   // The brand is the prototype's own, and a prototype is no instance.
   return typeof value === 'object' && value !== null && brand(name) in value && !Object.hasOwn(value, brand(name));

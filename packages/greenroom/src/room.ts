@@ -549,7 +549,7 @@ export class LocalAudioTrack {
    */
   captureFrame(frame: Frame | RtcAudioFrame): Promise<void> {
     if (!types.isInt16Array((frame as Partial<Frame> | null | undefined)?.data)) {
-      return quiet(Promise.reject(invalid(`the frame is ${shown(frame)}; give one of greenroom/audio or @livekit/rtc-node`)));
+      return quiet(Promise.reject(invalid(`the frame is ${shown(frame)}; pass one of greenroom/audio or @livekit/rtc-node`)));
     }
     const { data, rate, channels } = 'sampleRate' in frame ? Frame.fromRtc(frame) : frame;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

@@ -52,25 +52,27 @@ export interface Frame {
 }
 
 /**
- * Sound that is there as a whole, or a part of one. Samples are signed 16 bits (little-endian where they are bytes), or
- * floats from -1 to 1. A `Frame` of `greenroom/audio` is one too.
+ * Sound that is there as a whole, or a part of one. Samples are signed 16 bits (little-endian where
+ * they are bytes), or floats from -1 to 1. A `Frame` of `greenroom/audio` is one too.
  */
 export type Part = Int16Array | Float32Array | Uint8Array | Samples | Frame | AudioFrame;
 
 /**
- * Sound in any of these shapes: a `Speech`; the path of a WAV file, of any rate and number of channels, or its content as
- * bytes; samples of signed 16 bits or floats, at 48 kHz unless they or `rate` say otherwise; a frame of `greenroom/audio` or
- * of @livekit/rtc-node; an iterable, or an async iterable such as a Readable, of such samples or frames. For `sayAudio` also
- * a device, which is heard while it is spoken into: the name of a virtual one (`tone:440`, `loopback:x`, …), or a `Capture` of
- * `greenroom/audio`.
+ * Sound in any of these shapes: a `Speech`; the path of a WAV file, of any rate and number of
+ * channels, or its content as bytes; samples of signed 16 bits or floats, at 48 kHz unless they or
+ * `rate` say otherwise; a frame of `greenroom/audio` or of @livekit/rtc-node; an iterable, or an
+ * async iterable such as a Readable, of such samples or frames. For `sayAudio` also a device, which
+ * is heard while it is spoken into: the name of a virtual one (`tone:440`, `loopback:x`, …), or a
+ * `Capture` of `greenroom/audio`.
  *
- * Several channels become one: the one that `channel` names, counted from 0, or else the mean of those that are heard, which
- * are those at most 20 dB softer than the loudest. One that is another upside down is left out. What is odd about a sound is
- * a warning of the process (`SoundWarning`, its code `GREENROOM_…`); a file that would be noise is refused.
+ * Several channels become one: the one that `channel` names, counted from 0, or else the mean of
+ * those that are heard, which are those at most 20 dB softer than the loudest. One that is another
+ * upside down is left out. What is odd about a sound is a warning of the process (`SoundWarning`,
+ * its code `GREENROOM_…`); a file that would be noise is refused.
  */
 export type Sound = Speech | string | URL | Part | Iterable<Part> | AsyncIterable<Part> | Capture;
 
-/** Says a text: gives its sound. */
+/** Synthesizes a text: returns its sound. */
 export type TextToSpeech = (text: string) => Sound | Promise<Sound>;
 
 interface Pcm extends Bytes {
@@ -107,11 +109,11 @@ export function gathered(
   } else if (isIterable(sound)) {
     for (const part of sound) parts.push(pcm(part, rate));
   } else {
-    throw invalid(`${shown(sound)} holds no sound; give a WAV file, samples or frames of @livekit/rtc-node`);
+    throw invalid(`${shown(sound)} holds no sound; pass a WAV file, samples or frames of @livekit/rtc-node`);
   }
   const [{ rate: given, channels, isFloat } = { rate: RATE, channels: 1, isFloat: false }] = parts;
   if (parts.some((part) => part.rate !== given || part.channels !== channels || part.isFloat !== isFloat)) {
-    throw invalid('the parts of the sound differ in rate, channels or kind of samples; give one format');
+    throw invalid('the parts of the sound differ in rate, channels or kind of samples; pass one format');
   }
   const bytes = Buffer.concat(parts.map((part) => part.bytes));
   return made('the sound', () => native.speechFromPcm(bytes, given, channels, isFloat, channel));
@@ -180,10 +182,10 @@ function pcm(part: Part, rate: number | undefined): Pcm {
     const heldRate = told ?? sampleRate;
     if (held !== undefined && heldRate !== undefined) return { ...held, rate: heldRate, channels };
   }
-  throw invalid(`${shown(part)} holds no sound; give samples or frames of @livekit/rtc-node`);
+  throw invalid(`${shown(part)} holds no sound; pass samples or frames of @livekit/rtc-node`);
 }
 
-/** @internal What the native part gives or throws. */
+/** @internal The native half's result or error. */
 export function call<T>(act: () => T): T {
   try {
     return act();

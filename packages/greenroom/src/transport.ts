@@ -57,7 +57,7 @@ export class Inbox {
   put(message: Uint8Array, sender: string | undefined): void {
     if (this.#end !== undefined) return;
     if (this.#waiting.length === MAX_MESSAGES || this.#bytes + message.length > MAX_BYTES) {
-      return this.end(errorOf('busy', `nobody read this transport while ${this.#waiting.length} messages came`));
+      return this.end(errorOf('busy', `this transport was not read while ${this.#waiting.length} messages arrived`));
     }
     this.#waiting.push([message, sender]);
     this.#bytes += message.length;

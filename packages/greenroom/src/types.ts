@@ -1,15 +1,19 @@
 /**
- * What a session tells. The names are those of the JSON that all languages share, in camelCase; an optional field is
- * absent where the JSON has none. Times of day are RFC 3339 text in UTC. A field that ends in `Ms` is milliseconds;
- * durations that the agent itself measured are seconds, as its SDK gives them.
+ * The data types of sessions and rooms. Names are those of the JSON that all languages share, in
+ * camelCase; an optional field is absent where the JSON has none. Times of day are RFC 3339 text in
+ * UTC. A field that ends in `Ms` is milliseconds; durations that the agent itself measured are
+ * seconds, as its SDK reports them.
  */
 
 import type { Speech } from './speech.js';
 
-/** A value newer than this version knows, by its number on the wire. */
+/** A value that this version doesn't know, by its number on the wire. */
 export type Newer = `unknown_${number}`;
 
-/** Who speaks: the agent's author (`developer`), the system prompt, the user, or the agent (`assistant`). */
+/**
+ * The author of a message: the agent's author (`developer`), the system prompt, the user, or the
+ * agent (`assistant`).
+ */
 export type Role = 'developer' | 'system' | 'user' | 'assistant' | Newer;
 
 /** What the agent is doing. */
@@ -20,7 +24,9 @@ export type UserState = 'speaking' | 'listening' | 'away' | Newer;
 
 /** The agent's own measurements of one message: delays in seconds. */
 export interface Metrics {
+  /** Start of the speech; RFC 3339. */
   startedSpeakingAt?: string;
+  /** End of the speech; RFC 3339. */
   stoppedSpeakingAt?: string;
   /** End of speech to final transcript. */
   transcriptionDelay?: number;
@@ -28,73 +34,76 @@ export interface Metrics {
   endOfTurnDelay?: number;
   /** Time in the agent's `onUserTurnCompleted`. */
   onUserTurnCompletedDelay?: number;
-  /** To the LLM's first token. */
+  /** Time to the LLM's first token. */
   llmTtft?: number;
-  /** To the LLM's first sentence. */
+  /** Time to the LLM's first sentence. */
   llmTtfs?: number;
   /** Tokens per second of the LLM. */
   llmTps?: number;
-  /** To the first byte of speech. */
+  /** Time to the first byte of speech. */
   ttsTtfb?: number;
   /** End of the user's speech to the agent's first sound. */
   e2eLatency?: number;
 }
 
-/** Somebody said something. */
+/** A message of the conversation. */
 export interface Message {
   /** The SDK's id of the item. */
   id: string;
   role: Role;
-  /** What is said; parts are joined by line breaks. */
+  /** The text; parts are joined by line breaks. */
   text: string;
-  /** How many bytes are missing in `text`, where the message was too large for the link. */
+  /** Count of bytes missing in `text`, if the message was too large for the link. */
   cutBytes?: number;
-  /** The parts, where there is more than one. */
+  /** The parts, if there is more than one. */
   parts?: string[];
-  /** Whether the speech was cut off. */
+  /** Whether the speech was interrupted. */
   interrupted?: boolean;
-  /** How sure the speech recognition was, 0 to 1. */
+  /** Confidence of the speech recognition, 0 to 1. */
   transcriptConfidence?: number;
-  /** What the agent's author put beside the message. */
+  /** Data that the agent's author attached to the message. */
   extra?: Record<string, string>;
   metrics?: Metrics;
   createdAt?: string;
 }
 
-/** A call of a tool, with its output once there is one. */
+/** A tool call, with its output once it has one. */
 export interface ToolCall {
   /** The LLM's id of the call. */
   callId: string;
-  /** The tool. */
+  /** The tool's name. */
   name: string;
   /** JSON text, as the LLM wrote it. */
   arguments: string;
-  /** What the tool gave back, as the SDK encodes it: Python as text, JavaScript as JSON text. */
+  /**
+   * The tool's return value as the SDK encodes it: text in Python, JSON text in JavaScript. Absent
+   * while the tool runs.
+   */
   output?: string;
-  /** Whether the output tells of a failure. */
+  /** Whether the output is an error. */
   isError: boolean;
-  /** What failed, in the tool's own words, where the output that the model got does not tell. */
+  /** The tool's own error text, if the output for the model doesn't contain it. */
   error?: string;
-  /** Whether the call waits for the person's answer and has not run; `output` has the question. */
+  /** Whether the call waits for the user's answer and has not run; `output` has the question. */
   waiting?: boolean;
-  /** How many bytes of the call are missing, where it was too large for the link. */
+  /** Count of missing bytes of the call, if it was too large for the link. */
   cutBytes?: number;
   /** The SDK's id of the call item; live events have none. */
   id?: string;
   /** The SDK's id of the output item. */
   outputId?: string;
-  /** What the agent's author put beside the call. */
+  /** Data that the agent's author attached to the call. */
   extra?: Record<string, string>;
   createdAt?: string;
   outputAt?: string;
 }
 
-/** Another agent takes over; the session's first agent comes with no `from`. */
+/** A change of the active agent. The first agent of a session has no `from`. */
 export interface Handoff {
   id: string;
-  /** The agent that leaves. */
+  /** Id of the previous agent. */
   from?: string;
-  /** The agent that takes over. */
+  /** Id of the new agent. */
   to: string;
   createdAt?: string;
 }
@@ -109,13 +118,13 @@ export interface ConfigUpdate {
   createdAt?: string;
 }
 
-/** An item of a kind that this version does not know. */
+/** An item of a kind that this version doesn't know. */
 export interface UnknownItem {
-  /** What is known of it, in words. */
+  /** A description of it. */
   what: string;
 }
 
-/** One item of a conversation; tell them apart by `type`. A call of a tool and its output are one. */
+/** One item of a conversation, discriminated by `type`. A tool call and its output are one item. */
 export type Item =
   | ({ type: 'message' } & Message)
   | ({ type: 'tool_call' } & ToolCall)
@@ -123,26 +132,60 @@ export type Item =
   | ({ type: 'config' } & ConfigUpdate)
   | ({ type: 'unknown' } & UnknownItem);
 
-/** The use of one model since the session began: tokens are counts, durations seconds. */
+/**
+ * The usage of one model since the session began. Tokens, characters and requests are counts;
+ * durations are seconds. `provider` and `model` are the names that the agent's plugin reports.
+ * Cached and audio, text or image tokens are parts of `inputTokens` and `outputTokens`.
+ */
 export type ModelUsage = { provider: string; model: string } & (
   | {
       kind: 'llm';
+      /** All input tokens. */
       inputTokens: number;
+      /** Input tokens that the provider served from its cache. */
       inputCachedTokens: number;
+      /** Audio tokens of the input. */
       inputAudioTokens: number;
+      /** Cached audio tokens of the input. */
       inputCachedAudioTokens: number;
+      /** Text tokens of the input. */
       inputTextTokens: number;
+      /** Cached text tokens of the input. */
       inputCachedTextTokens: number;
+      /** Image tokens of the input. */
       inputImageTokens: number;
+      /** Cached image tokens of the input. */
       inputCachedImageTokens: number;
+      /** All output tokens. */
       outputTokens: number;
+      /** Audio tokens of the output. */
       outputAudioTokens: number;
+      /** Text tokens of the output. */
       outputTextTokens: number;
+      /** Time connected to a realtime model, in seconds. */
       sessionDuration: number;
     }
-  | { kind: 'tts'; inputTokens: number; outputTokens: number; charactersCount: number; audioDuration: number }
-  | { kind: 'stt'; inputTokens: number; outputTokens: number; audioDuration: number }
-  | { kind: 'interruption' | 'eot'; totalRequests: number }
+  | {
+      kind: 'tts';
+      inputTokens: number;
+      outputTokens: number;
+      /** Characters synthesized. */
+      charactersCount: number;
+      /** Length of the synthesized speech, in seconds. */
+      audioDuration: number;
+    }
+  | {
+      kind: 'stt';
+      inputTokens: number;
+      outputTokens: number;
+      /** Length of the recognized audio, in seconds. */
+      audioDuration: number;
+    }
+  | {
+      kind: 'interruption' | 'eot';
+      /** Requests to the model. */
+      totalRequests: number;
+    }
 );
 
 /** The agent or the user went from one state to another. */
@@ -170,7 +213,7 @@ export type ToolUpdate =
     }
   | { update: 'unknown' };
 
-/** Who or what answered a call. */
+/** Kind of callee that answered a call. */
 export type AmdCategory =
   | 'unknown'
   | 'human'
@@ -187,7 +230,7 @@ export interface AmdPrediction {
   category: AmdCategory;
   /** Why the detection thinks so. */
   reason: string;
-  /** What was heard. */
+  /** Transcript of the callee. */
   transcript: string;
   speechDuration?: number;
   delay?: number;
@@ -220,13 +263,13 @@ export type CloseReason =
   | 'idle'
   | 'daemon_gone';
 
-/** What each type of event tells. */
+/** The fields of each type of event. */
 export interface EventData {
-  /** Somebody said something. */
+  /** The user or the agent said something. */
   message: Message;
   /** A tool was called and has answered. */
   tool_call: ToolCall;
-  /** Another agent took over. */
+  /** Another agent became active. */
   handoff: Handoff;
   /** The agent's instructions or tools changed. */
   config: ConfigUpdate;
@@ -242,7 +285,7 @@ export interface EventData {
   tools_started: { calls: ToolCall[] };
   /** A running tool moved on. */
   tool_update: ToolUpdate;
-  /** What the models have used so far. */
+  /** Usage of the agent's models so far. */
   usage: { models: ModelUsage[] };
   /** User and agent spoke at once. The delay is in seconds. */
   overlapping_speech: {
@@ -269,7 +312,7 @@ export interface EventData {
   debug: { payload: unknown };
   /** The agent says that the session is over. */
   session_closed: { reason: SessionCloseReason; error?: string };
-  /** The agent does not answer a ping: its event loop is blocked, or the machine is very busy. */
+  /** The agent doesn't answer a ping: its event loop is blocked, or the machine is very busy. */
   agent_unresponsive: {
     /** For how long it has been silent. */
     silentMs: number;
@@ -278,9 +321,9 @@ export interface EventData {
   };
   /** The session's link is closed: the last event. */
   closed: { reason: CloseReason; message: string };
-  /** Events are missing here, since the reader was too far behind. */
+  /** Events are missing here, because the reader was too slow. */
   gap: { dropped: number };
-  /** The answer to a turn whose caller had given up. */
+  /** The answer to a turn whose caller had cancelled or timed out. */
   late_turn: { text: string; reply: string; error?: string };
   /** A message that this version does not know, or bytes that are no message; see `raw`. */
   unknown: { what: string };
@@ -289,7 +332,7 @@ export interface EventData {
 /** The types of events. They are the same in all languages. */
 export type EventType = keyof EventData;
 
-/** One thing that happened, at its place in the session. Tell them apart by `type`. */
+/** One event of a session, discriminated by `type`. */
 export type Event<T extends EventType = EventType> = { [K in T]: { type: K } & Stamp & EventData[K] }[T];
 
 /** What every event has. */
@@ -298,11 +341,11 @@ export interface Stamp {
   seq: number;
   /** When it was received. */
   time: string;
-  /** In a turn: it belongs to what happened before this turn. */
+  /** In a turn: the event happened before this turn. */
   earlier?: boolean;
-  /** It belongs to a turn whose caller had given up. */
+  /** It belongs to a turn whose caller had cancelled or timed out. */
   late?: boolean;
-  /** The whole message in base64, where it holds more than this version can tell. */
+  /** The whole message in base64, if it has fields that this version doesn't know. */
   raw?: string;
 }
 
@@ -310,90 +353,110 @@ export interface Stamp {
 export interface Turn {
   /** Its number in the session, from 1. */
   number: number;
-  /** What the user said. */
+  /** The user's text. */
   text: string;
-  /** What was said and done, in order; what happened before this turn comes first and is marked `earlier`. */
+  /**
+   * The turn's events in order; events from before this turn come first and are marked `earlier`.
+   */
   events: Event[];
-  /** What the agent said in this turn; several messages are joined by line breaks. */
+  /** The agent's messages in this turn, joined by line breaks. */
   reply: string;
-  /** Whether the agent said nothing, without having failed or been interrupted. */
+  /** Whether the agent said nothing, without a failure or an interruption. */
   silent: boolean;
   /** Whether the turn was cut short, by other input or by speech. */
   interrupted: boolean;
   /** The agent's error, if it answered with one. */
   error?: string;
-  /** From the request to the end of the turn. */
+  /** Time from the request to the end of the turn. */
   durationMs: number;
-  /** From the request to the agent's first message. */
+  /** Time from the request to the agent's first message; absent if there was none. */
   replyDelayMs?: number;
-  /** How long the turn waited for those before it. */
+  /** Time the turn waited for earlier turns. */
   queuedMs: number;
-  /** What the agent's speech recognition made of what the user said aloud; absent in a turn of text. */
+  /** The agent's transcript of the user's speech; absent in a text turn. */
   heard?: string;
-  /** What could be heard, in a session with audio. */
+  /** Speech and timing of the turn, in a session with audio. */
   voice?: Voice;
-  /** The tools that were called in this turn, with their outputs, in order. Not enumerable: they are among the events. */
+  /**
+   * The tool calls of this turn with their outputs, in order. Not enumerable, since they are among
+   * the events.
+   */
   readonly toolCalls: readonly Event<'tool_call'>[];
 }
 
-/** What could be heard in a turn of a session with audio. */
+/**
+ * Speech and timing of one turn in a session with audio. All times are milliseconds.
+ *
+ * ```js
+ * const turn = await session.say('hello', { tts });
+ * assert.ok(turn.voice.responseMs < 800, 'answers within 800 ms');
+ * await turn.voice.audio?.save('reply.wav');
+ * ```
+ */
 export interface Voice {
-  /** How long the user spoke, from the first sound to the last; 0 in a turn of text. */
+  /** Length of the user's speech, from the first sound to the last; 0 in a text turn. */
   userMs: number;
-  /** How long the agent spoke. */
+  /** Length of the agent's speech. */
   agentMs: number;
   /**
-   * From the user's last sound, or from the request of a turn of text, to the agent's next word; absent if it said nothing
-   * after it.
+   * Time from the user's last sound, or from the request of a text turn, to the agent's next sound;
+   * absent if the agent said nothing after that.
    */
   responseMs?: number;
-  /** How much of what the agent was saying had been heard when it was cut off. */
+  /**
+   * How much of the agent's speech was heard before it was interrupted; absent if it was not
+   * interrupted.
+   */
   cutMs?: number;
-  /** In a turn that interrupts: from the user's first sound to the agent's silence; absent if it did not yield. */
+  /**
+   * In an interrupting turn, time from the user's first sound to the agent's silence; absent if it
+   * kept speaking.
+   */
   yieldMs?: number;
-  /** How much of the agent's speech is not in `audio`, since there was too much of it. */
+  /** Length of the agent's speech that is missing in `audio`, because it exceeded the limit. */
   lostMs: number;
   /**
-   * The longest that Greenroom itself stood still in this turn, as on a machine that is too busy; 0 where that was at most
-   * 100. `responseMs` and `yieldMs` may hold as much that is not the agent's.
+   * The longest stall of Greenroom itself in this turn, as on an overloaded machine; 0 if it was at
+   * most
+   * 100. `responseMs` and `yieldMs` may be too long by this much.
    */
   stalledMs: number;
-  /** What the agent said, as it was heard: from its first word to its last, with the pauses between. */
+  /** The agent's speech as heard, from its first sound to its last, with pauses. */
   audio?: Speech;
 }
 
 /** A session that is ready for its first turn. */
 export interface Started {
-  /** The agent's SDK, if it told in time. */
+  /** The agent's SDK, if it answered in time. */
   framework?: FrameworkInfo;
-  /** The agent that speaks first, if the session told in time. */
+  /** Id of the first agent, if the session answered in time. */
   agentId?: string;
-  /** What happened before: the first handoff, a greeting. */
+  /** Events before the first turn: the first handoff, a greeting. */
   events: Event[];
 }
 
-/** About the agent that speaks now. */
+/** The active agent. */
 export interface AgentInfo {
   id: string;
   instructions?: string;
   /** Names of its tools. */
   tools: string[];
-  /** What it knows of the conversation. */
+  /** The conversation in its context. */
   context: Item[];
 }
 
-/** About the session. */
+/** The agent's session. */
 export interface SessionState {
   agentState: AgentState;
   userState: UserState;
-  /** The agent that speaks now. */
+  /** Id of the active agent. */
   agentId: string;
   /** The session's options, each as its SDK writes it (Python: repr, JavaScript: JSON). */
   options: Record<string, string>;
   createdAt?: string;
 }
 
-/** WebRTC statistics as the agent's SDK gives them; empty without a room. */
+/** WebRTC statistics as the agent's SDK reports them; empty without a room. */
 export interface RtcStats {
   publisher: Record<string, unknown>[];
   subscriber: Record<string, unknown>[];
@@ -410,36 +473,36 @@ export interface FrameworkInfo {
 export interface Verdict {
   success: boolean;
   reason: string;
-  /** Whether the agent gave no verdict of its own. */
+  /** Whether the agent returned no verdict of its own. */
   missing?: boolean;
 }
 
-/** Inputs and outputs of the agent to turn on or off; what is absent stays as it is. */
+/** Inputs and outputs of the agent to enable or disable; absent ones stay unchanged. */
 export interface IoUpdate {
-  /** Whether the agent hears. */
+  /** Whether the agent receives audio. */
   inputAudio?: boolean;
-  /** Whether the agent sees. */
+  /** Whether the agent receives video. */
   inputVideo?: boolean;
-  /** Whether the agent speaks. */
+  /** Whether the agent sends audio. */
   outputAudio?: boolean;
-  /** Whether the agent shows. */
+  /** Whether the agent sends video. */
   outputVideo?: boolean;
-  /** Whether the agent transcribes what it says. */
+  /** Whether the agent sends transcripts of its speech. */
   outputTranscription?: boolean;
 }
 
-/** How a session stands. What does not apply to it is absent or null. */
+/** The status of a session. Fields that don't apply to its kind are absent or null. */
 export interface Status {
   state: 'starting' | 'ready' | 'in_turn' | 'closed';
-  /** The loopback port on which the agent was awaited. */
+  /** The loopback port on which the agent connects. */
   port?: number | null;
-  /** The agent's process. */
+  /** The agent's process id. */
   pid?: number | null;
   /** The agent's language. */
   kind?: 'python' | 'node' | null;
   /** `Detected Python agent (agent.py in /home/me/project)`. */
   detected?: string | null;
-  /** The version of the agent's SDK, as found installed. */
+  /** The installed version of the agent's SDK. */
   sdkVersion?: string | null;
   /** The agent's folder. */
   projectDir?: string | null;
@@ -447,47 +510,50 @@ export interface Status {
   entry?: string | null;
   /** The agent's log. */
   logPath?: string | null;
-  /** Why the log file is not whole. */
+  /** Why the log file is incomplete. */
   logError?: string | null;
-  /** The file that the session is recorded into. */
+  /** Path of the session's recording. */
   recording?: string | null;
-  /** Why the recording is not whole; known once the session has ended. */
+  /** Why the recording is incomplete; known once the session has ended. */
   recordingError?: string | null;
   /**
-   * What was lost of the session's audio: `lateMs` that the user's was put off, `liveMs` that a live source gave too fast,
-   * `linkMs` that the link did not take; `oddFrames` of the agent's in another format.
+   * Losses of the session's audio: `lateMs` by which the user's audio was delayed, `liveMs` that a
+   * live source sent too fast, `linkMs` that the link did not accept; `oddFrames` counts the
+   * agent's frames in another format.
    */
   audioLosses?: { lateMs: number; liveMs: number; linkMs: number; oddFrames: number };
   startedAt?: string;
   uptimeMs?: number;
-  /** How long ago the last call was. */
+  /** Time since the last call. */
   idleMs?: number;
-  /** After how long without a call the session ends. */
+  /** The session ends after this long without a call. */
   idleTimeoutMs?: number | null;
-  /** How many turns have begun. */
+  /** Count of turns begun. */
   turns: number;
   turnInProgress: boolean;
-  /** What the agent was doing when it last told. */
+  /** The agent's last reported state. */
   agentState?: AgentState | null;
-  /** How many events the next turn would show as before it. */
+  /** Count of events that the next turn would show as before it. */
   unseenEvents: number;
-  /** The room that was joined. */
+  /** The joined room. */
   room?: string;
-  /** The identity under which it was joined. */
+  /** Greenroom's own identity in the room. */
   identity?: string;
-  /** The identity of the agent in it. */
+  /** The agent's identity in the room. */
   agent?: string;
-  /** Why it could not be checked that the connection is the agent's own. */
+  /**
+   * Why the connection could not be verified as the agent's own; null or absent if it was verified.
+   */
   peerCheck?: string | null;
-  /** Connections that were neither the agent's nor control. */
+  /** Count of refused connections, from neither the agent nor control. */
   refusedConnections?: number;
-  /** The last of them. */
+  /** The last refused connection. */
   lastRefused?: string | null;
   /** Why the session is closed. */
   closed?: { code: string; message: string; detail?: string } | null;
 }
 
-/** What a participant of a room is. */
+/** Kind of a room's participant. */
 export type ParticipantKind = 'standard' | 'ingress' | 'egress' | 'sip' | 'agent' | 'other';
 
 /** What a participant may do. */
@@ -502,46 +568,46 @@ export interface Permissions {
   canUpdateMetadata: boolean;
   /** To observe and drive the session of an agent. */
   canManageAgentSession: boolean;
-  /** Others are not told of it. */
+  /** Other participants are not notified of it. */
   hidden: boolean;
 }
 
-/** A participant of a room, as the server last told of it. */
+/** A participant of a room, as the server last described it. */
 export interface Participant {
   /** The server's id of this stay in the room. */
   sid: string;
   /** The name it joined under, unique in the room. */
   identity: string;
-  /** What it is called; need not be unique. */
+  /** Display name; need not be unique. */
   name: string;
   kind: ParticipantKind;
   /** Whether media and data can reach it: it is connected, and not just about to be. */
   isActive: boolean;
-  /** What its owner says about it. */
+  /** Metadata set by the participant's or room's owner. */
   metadata: string;
-  /** The same, by keys. */
+  /** Attributes, by key. */
   attributes: Record<string, string>;
-  /** What it may do; null where the server does not say. */
+  /** Its permissions; null if the server doesn't send them. */
   permissions: Permissions | null;
-  /** What it publishes. */
+  /** The tracks it publishes. */
   tracks: Track[];
   /** When it joined, in milliseconds since 1970. */
   joinedAtMs: number;
 }
 
-/** What a track carries. */
+/** Media kind of a track. */
 export type TrackKind = 'audio' | 'video' | 'other';
 
-/** What a participant publishes: audio or video. */
+/** A published audio or video track. */
 export interface Track {
   /** The server's id of it. */
   sid: string;
-  /** What its publisher calls it; need not be unique. */
+  /** Name set by its publisher; need not be unique. */
   name: string;
   kind: TrackKind;
-  /** Where that comes from. */
+  /** The source of the media. */
   source: TrackSource | 'unknown';
-  /** Whether its publisher, or the server, has it silent for now. */
+  /** Whether its publisher or the server has muted it. */
   muted: boolean;
 }
 
@@ -550,64 +616,64 @@ export interface RoomInfo {
   /** The server's id of it. */
   sid: string;
   name: string;
-  /** What its owner says about it. */
+  /** Metadata set by the participant's or room's owner. */
   metadata: string;
 }
 
-/** What a stream says about itself. */
+/** Header of a byte or text stream. */
 export interface StreamInfo {
-  /** The identity of who sends it. */
+  /** Identity of the sender. */
   from: string;
   id: string;
-  /** What it is about. */
+  /** Its topic. */
   topic: string;
   /** Its name, such as of a file; empty if it has none. */
   name: string;
-  /** What its bytes are. */
+  /** MIME type of its bytes. */
   mimeType: string;
-  /** What is told beside it. */
+  /** Attributes set by the sender. */
   attributes: Record<string, string>;
-  /** How many bytes it has; null where its sender does not know. */
+  /** Size in bytes; null if the sender doesn't know. */
   size: number | null;
   /** Whether it is text, in UTF-8. */
   isText: boolean;
 }
 
-/** What each type of event of a room has. */
+/** The fields of each type of room event. */
 export interface RoomEventData {
-  /** The server tells of one that publishes nothing up to 3 s late. */
+  /** The server announces a participant without tracks up to 3 s late. */
   participant_joined: { participant: Participant };
-  /** The participant is as it last was. */
+  /** The participant as last known. */
   participant_left: { participant: Participant; reason: string };
-  /** This may be the local one. */
+  /** May be the local participant. */
   permissions_changed: { participant: Participant };
-  /** Anything else of it; this may be the local one. */
+  /** Another property changed; may be the local participant. */
   participant_changed: { participant: Participant };
-  /** Another participant has published it, or did so before we joined; `Room.subscribe` is to hear it. */
+  /** Another participant published it, possibly before we joined; `Room.subscribe` reads it. */
   track_published: { participant: Participant; track: Track };
-  /** Another participant has taken it back, or has left. */
+  /** Another participant unpublished it or left. */
   track_unpublished: { participant: Participant; track: Track };
-  /** It is silent for now; this may be one of ours. */
+  /** It was muted; may be one of ours. */
   track_muted: { participant: Participant; track: Track };
-  /** It is silent no more; this may be one of ours. */
+  /** It was unmuted; may be one of ours. */
   track_unmuted: { participant: Participant; track: Track };
-  /** From here on it comes in; after a full reconnect this is told again. */
+  /** Its media arrives from now on; sent again after a full reconnect. */
   track_subscribed: { participant: Participant; track: Track };
-  /** It does not come in any more: nobody here reads it, or it is gone. */
+  /** Its media no longer arrives: it has no reader here, or is gone. */
   track_unsubscribed: { participant: Participant; track: Track };
-  /** The others are told of a track of ours. */
+  /** A track of ours was announced to the room. */
   local_track_published: { participant: Participant; track: Track };
   /** A track of ours is gone. */
   local_track_unpublished: { participant: Participant; track: Track };
   /** A data packet; `from` is empty if it was the server's API. */
   data: { from: string; topic: string; reliable: boolean; payload: Buffer };
-  /** The connection broke; what is sent meanwhile waits. */
+  /** The connection broke; data sent meanwhile is queued. */
   reconnecting: {};
-  /** `fresh` tells that this is another stay in the room: what was sent meanwhile by others is lost. */
+  /** `fresh`: this is a new stay in the room, and data that others sent meanwhile is lost. */
   reconnected: { fresh: boolean };
-  /** This reader was too slow: so many events are missing here. */
+  /** This reader was too slow: count of missing events. */
   gap: { dropped: number };
-  /** The room is left for good; the last event. */
+  /** The room was left; the last event. */
   disconnected: { reason: string; message: string };
 }
 
@@ -620,7 +686,7 @@ export type RoomEvent<T extends RoomEventType = RoomEventType> = { [K in T]: { t
 /** Where a track comes from. */
 export type TrackSource = 'camera' | 'microphone' | 'screen_share' | 'screen_share_audio';
 
-/** What a token allows, by LiveKit's names. */
+/** A token's grants, with LiveKit's names. */
 export interface Grants {
   /** To join the room. */
   roomJoin: boolean;
@@ -646,7 +712,7 @@ export interface Grants {
   canUpdateOwnMetadata: boolean;
   /** To observe and drive the session of an agent. */
   canManageAgentSession: boolean;
-  /** Not to be told of to others. */
+  /** Hidden from other participants. */
   hidden: boolean;
   /** To be shown as a recorder. */
   recorder: boolean;
@@ -654,18 +720,21 @@ export interface Grants {
   agent: boolean;
 }
 
-/** All that a client needs to join a room. `util.inspect`, and so `console.log`, shows nothing of the token. */
+/**
+ * Everything that a client needs to join a room. `util.inspect`, and so `console.log`, doesn't show
+ * the token.
+ */
 export interface Credentials {
-  /** The server, as the client reaches it. */
+  /** The server's url for clients. */
   url: string;
   /** The access token. */
   token: string;
   /** The room. */
   roomId: string;
-  /** Who joins, as the token says. */
+  /** The participant's identity, from the token. */
   identity: string;
-  /** Until when one can join with it, as the token says; RFC 3339. */
+  /** Until when the token can be used to join; RFC 3339. */
   expiresAt: string;
-  /** What the token allows, as it says. */
+  /** The token's grants. */
   grants: Grants;
 }

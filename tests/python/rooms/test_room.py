@@ -211,7 +211,7 @@ async def test_audio_both_ways(venue: Venue) -> None:
         await theirs.local_participant.unpublish_track(song.sid)
         await event_of(events, "track_unpublished")
         await asyncio.wait_for(ended(stream), 15)
-        with pytest.raises(greenroom.InvalidArgument, match="nobody else publishes"):
+        with pytest.raises(greenroom.InvalidArgument, match="no other participant publishes"):
             await ours.subscribe(published.track)
 
 

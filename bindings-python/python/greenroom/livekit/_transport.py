@@ -240,7 +240,9 @@ class _ControllerSide:
 
     def send(self, message: bytes, destination: str | None) -> asyncio.Future[None]:
         if destination is not None and destination != self._identity:
-            raise InvalidArgument(f"a controller of {self._identity!r} sends to nobody else, such as {destination!r}")
+            raise InvalidArgument(
+                f"a controller of {self._identity!r} sends to no other participant, such as {destination!r}"
+            )
         if (ending := self._inbox.ending) is not None:
             raise AgentGone(ending.message)
         return self._exchange.send(self._identity, message)

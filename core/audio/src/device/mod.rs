@@ -52,9 +52,7 @@ pub enum DeviceError {
     #[error("the function that is the device failed: {0}; the stream has ended")]
     Function(String),
     /// The device is a function, which has no name.
-    #[error(
-        "callback is opened with a function, which a name cannot give; hand over the function instead of a name"
-    )]
+    #[error("callback is opened with a function, not with a name; pass the function instead of a name")]
     NoFunction,
     /// Its file cannot be read or written.
     #[error(transparent)]

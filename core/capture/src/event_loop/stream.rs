@@ -98,7 +98,7 @@ impl Stream<Capture> {
         if !samples.len().is_multiple_of(channels) {
             let count = samples.len();
             let message =
-                format!("{count} samples are no whole number for {channels} channels; give as many of each");
+                format!("{count} samples are no whole number for {channels} channels; pass as many of each");
             return Err(Error::new(Code::InvalidArgument, message));
         }
         self.answer(Ok(samples))

@@ -68,7 +68,7 @@ isolated!(a_device_that_never_speaks_is_an_error_not_silence, |folder| {
     let options = CaptureOptions { start: Duration::from_millis(300), ..mic() };
     let error = Capture::open(&options).and_then(|capture| capture.read::<i16>(SOON)).expect_err("no audio");
     assert_eq!(error.code(), Code::DeviceLost, "{error}");
-    assert!(error.to_string().contains("alsa:mic gives no audio"), "{error}");
+    assert!(error.to_string().contains("alsa:mic returned no audio"), "{error}");
 });
 
 isolated!(a_device_that_falls_silent_is_lost, |folder| {

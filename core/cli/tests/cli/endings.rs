@@ -423,9 +423,10 @@ fn python_stand_in_has_what_was_given() {
 #[test]
 fn python_stand_in_that_the_sdk_does_not_take_ends_the_start() {
     let Some(agent) = Agent::python() else { return };
-    agent.fails("other room", &["--participant-name", "Ada", "--room-name", "lobby"]).code(3).told(
-        "this release of livekit-agents gives no way to set what was given for the participant and room",
-    );
+    agent
+        .fails("other room", &["--participant-name", "Ada", "--room-name", "lobby"])
+        .code(3)
+        .told("this release of livekit-agents can't set the given participant and room");
 }
 
 #[test]

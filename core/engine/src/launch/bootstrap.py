@@ -1,10 +1,12 @@
-"""Runs an agent's file as `python FILE console` does, with the console of the SDK connected to a session of Greenroom.
+"""Runs an agent's file as `python FILE console` does, with the console of the SDK connected to a
+session of Greenroom.
 
-Started as `python -c … FILE console --connect-addr HOST:PORT [--record] [-m MODULE …]`. The file is executed as a
-script, unmodified. Its call of `cli.run_app(…)`, wherever it is made, opens the SDK's TCP console instead of the one
-for terminals. A file that never mentions `run_app` only has to define an `AgentServer`, as for `python -m
-livekit.agents console FILE`; code under its `__main__` guard then runs only if there is no other server. With a
-module, such as `coverage run`, the module executes the file, as `python -m MODULE … FILE console` does.
+Started as `python -c … FILE console --connect-addr HOST:PORT [--record] [-m MODULE …]`. The file is
+executed as a script, unmodified. Its call of `cli.run_app(…)`, wherever it is made, opens the SDK's
+TCP console instead of the one for terminals. A file that never mentions `run_app` only has to
+define an `AgentServer`, as for `python -m livekit.agents console FILE`; code under its `__main__`
+guard then runs only if there is no other server. With a module, such as `coverage run`, the module
+executes the file, as `python -m MODULE … FILE console` does.
 
 Lines that begin with `greenroom: ` are read by the launcher.
 """
@@ -62,9 +64,11 @@ def without_server(server):
 
 
 class CliHook:
-    """Replaces `run_app` in the SDK's module as soon as it is imported, before anything can import the name from it.
+    """Replaces `run_app` in the SDK's module as soon as it is imported, before anything can import
+    the name from it.
 
-    The file imports the SDK itself, so that what it sets up before (variables, logging, patches) has its effect.
+    The file imports the SDK itself, so that what it sets up before (variables, logging, patches)
+    has its effect.
     """
 
     def __init__(self, console):
@@ -90,7 +94,8 @@ class CliHook:
 
 
 class LastResort:
-    """Finds top-level modules that are nowhere else: below the project's folder, for files that are not in it."""
+    """Finds top-level modules that are nowhere else: below the project's folder, for files that are
+    not in it."""
 
     def __init__(self, folders):
         self.folders = folders
@@ -203,7 +208,8 @@ class Script:
 
 
 def hiding_modules(error, script):
-    """Files of the project that are imported in the place of Python's or an installed package's, and concern the error.
+    """Files of the project that are imported in the place of Python's or an installed package's,
+    and concern the error.
 
     They are named by the error, or in its traceback.
     """
@@ -235,7 +241,8 @@ def hiding_modules(error, script):
 
 
 def report(error, script):
-    """Prints the error as the interpreter does, without the frames of this code, and what explains it."""
+    """Prints the error as the interpreter does, without the frames of this code, and what explains
+    it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in (OWN_NAME, ast.__file__):
         trace = trace.tb_next

@@ -66,7 +66,7 @@ pub(super) fn quoted(path: &Path) -> String {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, LaunchError> {
-    std::path::absolute(path).map_err(|error| LaunchError::io("the current folder cannot be told", error))
+    std::path::absolute(path).map_err(|error| LaunchError::io("can't read the current folder", error))
 }
 
 /// A program on the PATH that the agent will have.

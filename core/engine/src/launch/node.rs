@@ -156,7 +156,7 @@ impl Agent<'_> {
         if let (Some(program), Some(_)) = (words.next(), words.next()) {
             let rest = words_after(&name, program);
             let fix = format!(
-                "name the program alone and give its arguments after `--`: `--node {program} -- {rest}`"
+                "name the program alone and pass its arguments after `--`: `--node {program} -- {rest}`"
             );
             return Err(LaunchError::InterpreterNotFound { what, fix });
         }
@@ -416,7 +416,7 @@ impl Agent<'_> {
             Some(Stripping::ByFlag) => Ok(Some(STRIP_FLAG.to_owned())),
             Some(Stripping::Ready) if facts.refuses_typescript() => Err(self.cannot_strip(
                 "TypeScript",
-                &format!("{version}, built or told to do without it,"),
+                &format!("{version}, built or configured without it,"),
                 missing,
             )),
             None | Some(Stripping::Ready) => Ok(None),

@@ -157,7 +157,7 @@ def refuse(wanted):
     if wanted:
         what = " and ".join(wanted)
         tell(
-            f"unfit: this release of livekit-agents gives no way to set what was given for the {what}; leave that out, "
+            f"unfit: this release of livekit-agents can't set the given {what}; leave that out, "
             "or run the agent in a room"
         )
         os._exit(1)

@@ -84,7 +84,7 @@ pub(super) async fn find(
         let environment = answer.value("greenroom-environment=").and_then(|json| changed(spec, json));
         chosen.env = environment.ok_or_else(|| LaunchError::InterpreterUnfit {
             what: format!(
-                "{python} did not tell its environment whole, so what {tool} sets in it is not known"
+                "{python} did not report its whole environment, so the changes of {tool} are unknown"
             ),
             fix: "make the environment smaller than 4 MiB, or name the interpreter with --python or python="
                 .to_owned(),

@@ -412,7 +412,7 @@ async fn node_without_typescript_support_is_named() {
         "bin/node",
         "echo 'greenroom-node={\"engine\":\"node\",\"version\":\"24.1.0\",\"node\":\"24.1.0\",\"typescript\":false}'",
     );
-    refused(&machine.spec(), Code::InterpreterNotFound, &["Node 24.1.0, built or told to do without it"])
+    refused(&machine.spec(), Code::InterpreterNotFound, &["Node 24.1.0, built or configured without it"])
         .await;
 }
 

@@ -61,7 +61,7 @@ impl Live {
         let length = self.length + more.audio.as_ref().map_or(Duration::ZERO, Speech::duration);
         if length > LONGEST {
             let message = format!(
-                "the speech is longer than {} s, the most of one turn; end it before that, or give a duration",
+                "the speech is longer than {} s, the most of one turn; end it before that, or pass a duration",
                 LONGEST.as_secs()
             );
             return Err(Error::new(Code::TooLarge, message));
