@@ -13,7 +13,7 @@ use greenroom_protocol::room::{
     AgentSearch, CLAIMED_IDENTITY, Candidate, Incoming, Outgoing, PUBLISHES_ON_BEHALF, Recipient, StreamId,
     Switchboard, ambiguous_agent, find_agent, lacks_grant, no_agent,
 };
-use greenroom_protocol::session::{AgentPlace, Config};
+use greenroom_protocol::session::Config;
 use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Secret, Time};
 use greenroom_room::{
