@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use greenroom_engine::RoomOptions;
-use greenroom_engine::room::{RoomAnswer, RoomCall, RoomCalls};
 use greenroom_protocol::Secret;
+use greenroom_room::RoomOptions;
+use greenroom_room::{RoomAnswer, RoomCall, RoomCalls};
 use napi::bindgen_prelude::Buffer;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result};

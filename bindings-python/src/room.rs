@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use greenroom_control::credentials::Secret;
-use greenroom_engine::RoomOptions;
-use greenroom_engine::room::{RoomAnswer, RoomCall, RoomCalls};
+use greenroom_room::RoomOptions;
+use greenroom_room::{RoomAnswer, RoomCall, RoomCalls};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;

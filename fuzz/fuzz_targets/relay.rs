@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_engine::room::fuzz::relay(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_room::fuzz::relay(data));

@@ -88,7 +88,7 @@ test('no agent in time is an error that tells who is there', async (t) => {
     assert.match(error.message, /no agent came into the room .* \(in it: "by\\"stander"\)/);
     return error instanceof greenroom.SessionTimeout;
   });
-  await assert.rejects(greenroom.attach(room, { agent: 'x', timeout: 300 }), /no participant "x" was in the room/);
+  await assert.rejects(greenroom.attach(room, { agent: 'x', timeout: 300 }), /"x" did not come into the room/);
   // A participant without a session does not answer.
   await assert.rejects(greenroom.attach(room, { agent: 'by"stander', timeout: 700 }), (error) => {
     assert.match(error.message, /is in the room but did not answer a ping/);

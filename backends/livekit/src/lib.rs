@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
-use greenroom_engine::room::{
+use greenroom_room::{
     Closer, Data, DisconnectReason, Disconnected, Listener, Participant, ParticipantKind, Permissions,
     RoomEvent, RoomInfo, SendOptions, StreamInfo, Topics, Transport, carry,
 };

@@ -110,15 +110,18 @@ impl Pipe {
         self.shared.with(|state, _| state.controller.closed().is_some())
     }
 
+    #[cfg(feature = "room")]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
+    #[cfg(feature = "room")]
     /// Closes a session that has not started.
     pub(crate) fn fail_start(&self, error: Error) {
         close(&self.shared, failed_start(error));
     }
 
+    #[cfg(feature = "room")]
     /// Sets the error of a start that finds no agent in time.
     pub(crate) fn wait_for_agent(&self, error: Error) {
         self.shared.with(|state, _| state.no_agent = Some(error));
@@ -166,6 +169,7 @@ fn never_opened() -> Error {
     Error::new(Code::Timeout, "the agent could not be reached in time")
 }
 
+#[cfg(feature = "room")]
 /// The error of sessions whose room was disconnected.
 pub(crate) fn room_lost(agent: Option<&str>) -> (CloseReason, Error) {
     let message = match agent {

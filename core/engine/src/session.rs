@@ -1,6 +1,7 @@
 //! A session with an agent, which it starts or finds in a room: all that belongs to it is on one thread that begins and ends with it.
 
 use std::collections::{HashMap, VecDeque};
+#[cfg(feature = "room")]
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
@@ -15,13 +16,16 @@ use greenroom_protocol::session::{CallId, Config, Controller};
 use greenroom_protocol::time::{WallClock, check_timeout};
 use greenroom_protocol::voice::Losses;
 use greenroom_protocol::{Code, Error, Time};
+#[cfg(feature = "room")]
+use greenroom_room::Transport;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+#[cfg(feature = "room")]
+use crate::agent_room::{self, AttachOptions, JoinOptions};
 use crate::driver::{Driver, Events, Listener, Reply, lock};
 use crate::launch::AgentSpec;
 use crate::pipe::{self, Pipe, PipeOptions};
-use crate::room::{self, AttachOptions, JoinOptions, Transport};
 use crate::run;
 pub use crate::tcp::CONTROL_PREAMBLE;
 use crate::tcp::Outgoing;
@@ -176,6 +180,7 @@ pub(crate) enum Way {
     /// Its connection, which is written at once.
     Link(Outgoing),
     /// The room, into which the session's thread sends what waits here.
+    #[cfg(feature = "room")]
     Room(VecDeque<Bytes>),
     /// The caller, which takes what waits here.
     Pipe(VecDeque<Bytes>),
@@ -220,9 +225,12 @@ impl Session {
     ///
     /// # Errors
     /// When a timeout is 0, or no thread can be started.
+    #[cfg(feature = "room")]
     pub fn join(options: JoinOptions) -> Result<Self, Error> {
         let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
-        Self::begin(config, options.start_timeout, idle_timeout, move |shared| room::join(shared, options))
+        Self::begin(config, options.start_timeout, idle_timeout, move |shared| {
+            agent_room::join(shared, options)
+        })
     }
 
     /// Drives the session of an agent in a room that was joined, by whatever client. The room stays the caller's: closing the session
@@ -230,10 +238,11 @@ impl Session {
     ///
     /// # Errors
     /// When a timeout is 0, or no thread can be started.
+    #[cfg(feature = "room")]
     pub fn attach(room: Arc<dyn Transport>, options: AttachOptions) -> Result<Self, Error> {
         let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
         Self::begin(config, options.start_timeout, idle_timeout, move |shared| {
-            room::attach(shared, room, options)
+            agent_room::attach(shared, room, options)
         })
     }
 
@@ -254,6 +263,7 @@ impl Session {
     }
 
     /// Drives an agent of a room through a pipe.
+    #[cfg(feature = "room")]
     pub(crate) fn carried(options: AttachOptions) -> Result<(Self, Pipe), Error> {
         Self::piped(among_others(&options.controller), options.start_timeout, options.idle_timeout)
     }
@@ -573,16 +583,19 @@ impl State {
 }
 
 impl Way {
-    fn send(&mut self, mut next: impl FnMut() -> Option<Bytes>) {
+    fn send(&mut self, next: impl FnMut() -> Option<Bytes>) {
         match self {
             Self::Link(outgoing) => outgoing.send(next),
-            Self::Room(waiting) | Self::Pipe(waiting) => waiting.extend(std::iter::from_fn(&mut next)),
+            #[cfg(feature = "room")]
+            Self::Room(waiting) => waiting.extend(std::iter::from_fn(next)),
+            Self::Pipe(waiting) => waiting.extend(std::iter::from_fn(next)),
         }
     }
 
     fn needs_thread(&self) -> bool {
         match self {
             Self::Link(outgoing) => outgoing.needs_thread(),
+            #[cfg(feature = "room")]
             Self::Room(waiting) => !waiting.is_empty(),
             Self::Pipe(_) => false,
         }
@@ -592,7 +605,9 @@ impl Way {
     pub(crate) fn outlook(&mut self) -> io::Result<bool> {
         match self {
             Self::Link(outgoing) => outgoing.outlook(),
-            Self::Room(_) | Self::Pipe(_) => Ok(false),
+            #[cfg(feature = "room")]
+            Self::Room(_) => Ok(false),
+            Self::Pipe(_) => Ok(false),
         }
     }
 }
@@ -610,6 +625,7 @@ fn whole_millis(duration: Duration) -> u64 {
 }
 
 /// Others may drive the same agent, and not every host tells us apart.
+#[cfg(feature = "room")]
 fn among_others(config: &Config) -> Config {
     let mut config = config.clone();
     config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));

@@ -17,9 +17,9 @@ use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Limits, Time};
 use serde::Deserialize;
 
+use crate::agent_room::AttachOptions;
 use crate::driver::lock;
 use crate::pipe::{Pipe, room_lost};
-use crate::room::AttachOptions;
 use crate::session::Session;
 
 /// The room and our place in it.

@@ -48,11 +48,9 @@
 
 pub use greenroom_control::credentials::{self, Credentials, CredentialsRequest, Grants};
 pub use greenroom_engine::launch::{AgentSpec, ParticipantStandIn, RoomStandIn, StandIn};
-pub use greenroom_engine::room;
 pub use greenroom_engine::voice;
 pub use greenroom_engine::{
-    AttachOptions, AudioOptions, Driver, Events, JoinOptions, LogTarget, Room, RoomOptions, Session,
-    StartOptions, Status,
+    AttachOptions, AudioOptions, Driver, Events, JoinOptions, LogTarget, Session, StartOptions, Status,
 };
 pub use greenroom_protocol::message::{
     AgentInfo, AgentState, Answer, ChatMessage, CloseReason, ConfigUpdate, Event, EventKind, FrameworkInfo,
@@ -64,8 +62,10 @@ pub use greenroom_protocol::time::Timestamp;
 pub use greenroom_protocol::turn::{Turn, Voice};
 pub use greenroom_protocol::voice::Speech;
 pub use greenroom_protocol::{Code, Error, Limits};
+pub use greenroom_room::{Room, RoomOptions};
 
 pub use greenroom_protocol as protocol;
+pub use greenroom_room as room;
 
 /// Microphones, loudspeakers and virtual devices, and what audio needs besides: frames, rates, levels, speech, noise, WAV files.
 #[cfg(feature = "audio")]

@@ -1,7 +1,7 @@
 //! How a server is reached, as the flags say.
 
-use greenroom_engine::room::{Proxy, read_ca};
 use greenroom_protocol::{Code, Error};
+use greenroom_room::{Proxy, read_ca};
 
 use crate::args::Reach;
 

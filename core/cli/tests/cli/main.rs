@@ -29,14 +29,14 @@ mod support;
 
 // The server, the rooms on it and the scripted agent in them, as the engine's own tests have them.
 #[allow(dead_code, reason = "not all of it is needed here")]
-#[path = "../../../engine/tests/room/front.rs"]
+#[path = "../../../room/tests/room/front.rs"]
 mod front;
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../engine/tests/room/host.rs"]
 mod host;
 #[allow(dead_code, reason = "not all of it is needed here")]
-#[path = "../../../engine/tests/room/server.rs"]
+#[path = "../../../room/tests/room/server.rs"]
 mod server;
 #[allow(dead_code, reason = "not all of it is needed here")]
-#[path = "../../../engine/tests/room/venue.rs"]
+#[path = "../../../room/tests/room/venue.rs"]
 mod venue;

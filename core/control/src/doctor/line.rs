@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use greenroom_engine::room::{Deadline, Dialer, Failure, Route, Step, Stream, probe_signal};
+use greenroom_room::{Deadline, Dialer, Failure, Route, Step, Stream, probe_signal};
 use url::Host;
 
 use super::{Checkup, Notes, StepName};

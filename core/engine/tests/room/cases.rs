@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use greenroom_engine::Room;
 use greenroom_engine::protocol::message::{Operation, encode_request};
 use greenroom_engine::protocol::session::{PERMISSION_DENIED, UNSUPPORTED_REQUEST};
 use greenroom_engine::protocol::wire::agent_session_event::Event as Kind;
 use greenroom_engine::protocol::wire::agent_session_message::Message;
 use greenroom_engine::protocol::wire::{AgentSessionEvent, AgentSessionMessage};
-use greenroom_engine::room::{RoomEvent, SendOptions};
+use greenroom_room::Room;
+use greenroom_room::{RoomEvent, SendOptions};
 use prost::Message as _;
 use serde::Deserialize;
 use serde_json::json;

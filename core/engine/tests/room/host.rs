@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use greenroom_engine::Room;
 use greenroom_engine::protocol::gate::Peer;
 use greenroom_engine::protocol::limits::Limits;
 use greenroom_engine::protocol::room::{HostId, Incoming, Outgoing, StreamId, Switchboard};
 use greenroom_engine::protocol::session::HostConfig;
 use greenroom_engine::protocol::{Time, frame};
-use greenroom_engine::room::{IncomingStream, SendOptions};
+use greenroom_room::Room;
+use greenroom_room::{IncomingStream, SendOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

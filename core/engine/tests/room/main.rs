@@ -1,22 +1,13 @@
-//! Rooms on a real livekit-server: who joins, what arrives, what ends a stay, and the session of an agent in one.
+//! The session of an agent in a room on a real livekit-server.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
-mod coturn;
-mod faults;
-mod front;
 mod host;
-mod joining;
-mod middle;
-mod networks;
-mod packets;
-mod resume;
+#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "../../../room/tests/room/server.rs"]
 mod server;
 mod session;
-mod streams;
-mod told;
-mod tracks;
+#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "../../../room/tests/room/venue.rs"]
 mod venue;
-mod weather;
-mod witness;

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use greenroom_engine::protocol::message::{CloseReason, EventKind};
 use greenroom_engine::protocol::{Code, Error};
-use greenroom_engine::room::{
-    Disconnected, Listener, Participant, RoomEvent, RoomInfo, SendOptions, Transport,
+use greenroom_engine::{AttachOptions, Driver, JoinOptions, Session};
+use greenroom_room::{
+    Disconnected, Listener, Participant, Room, RoomEvent, RoomInfo, SendOptions, Transport,
 };
-use greenroom_engine::{AttachOptions, Driver, JoinOptions, Room, Session};
 
 use crate::host::Agent;
 use crate::venue::{Venue, gather, knows, within};
