@@ -397,7 +397,7 @@ async def test_an_avatar_s_worker_is_no_agent_of_its_own(room):
     room.join("agent", kind=AGENT, grant=None)
     room.people["avatar"] = room.person("avatar", kind=AGENT)
     room.people["avatar"].attributes["lk.publish_on_behalf"] = "agent"
-    with pytest.raises(greenroom.SessionTimeout, match="'agent' is in the room but does not answer"):
+    with pytest.raises(greenroom.SessionTimeout, match="the agent is in the room but did not answer a ping"):
         await greenroom.attach(room, timeout=0.1)
     assert {identity for _, to in room.texts() for identity in to} == {"agent"}
     assert room.handler is None

@@ -55,17 +55,18 @@ async def test_a_whole_conversation(agent_session):
         await session.ping()
         assert (await session.finalize_simulation(True, "fine")).missing
         status = session.status()
-        assert (status.state, status.turns, status.pid) == ("ready", 5, None)
+        assert (status.state, status.turns, status.pid) == ("ready", 5, os.getpid())
 
 
-async def test_it_takes_no_socket_no_thread_and_no_process(agent_session, monkeypatch):
+async def test_session_in_process_opens_no_connection_and_starts_no_process(agent_session, monkeypatch):
     await asyncio.sleep(0)
     threads = threading.active_count()
 
     def refuse(*_):
-        pytest.fail("no socket, process or thread is needed")
+        pytest.fail("no connection, process or Python thread is needed")
 
-    monkeypatch.setattr(socket, "socket", refuse)
+    for use in ("bind", "connect", "connect_ex", "listen"):
+        monkeypatch.setattr(socket.socket, use, refuse)
     monkeypatch.setattr(os, "fork", refuse)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     async with greenroom.in_process(agent_session) as session:

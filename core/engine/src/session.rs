@@ -1,9 +1,7 @@
 //! A session with an agent, which it starts or finds in a room: all that belongs to it is on one thread that begins and ends with it.
 
 use std::collections::HashMap;
-#[cfg(feature = "room")]
 use std::collections::VecDeque;
-#[cfg(feature = "room")]
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
@@ -627,7 +625,6 @@ fn whole_millis(duration: Duration) -> u64 {
 }
 
 /// Others may drive the same agent, and not every host tells us apart.
-#[cfg(feature = "room")]
 fn among_others(config: &Config) -> Config {
     let mut config = config.clone();
     config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));

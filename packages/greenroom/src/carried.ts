@@ -14,8 +14,11 @@ export interface Carrier {
   close(): Promise<void>;
 }
 
-/** Ends the carriers of sessions that nobody has any more. */
-const lost = new FinalizationRegistry((carrier: Carrier) => void quiet(carrier.close()));
+/** Ends sessions that nobody has any more, and their carriers. */
+const lost = new FinalizationRegistry(({ driver, carrier }: { driver: NativeDriver; carrier: Carrier }) => {
+  driver.close(0);
+  void quiet(carrier.close());
+});
 
 /** @internal */
 export class CarriedDriver implements Driver {
@@ -32,7 +35,7 @@ export class CarriedDriver implements Driver {
     });
     this.#carrier = carrier;
     this.#wake = wake;
-    lost.register(this, carrier);
+    lost.register(this, { driver: this.#driver, carrier });
   }
 
   submit(json: string, timeout: number | null, token: number): number {

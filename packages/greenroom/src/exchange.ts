@@ -446,11 +446,10 @@ export class Exchange {
   readonly #onNews = () => {
     if (!this.room.isConnected) this.#sending?.abort(notConnected());
     this.#act(() => {
-      if (!this.room.isConnected && !isReconnecting(this.room)) this.#topic.checkAgents(false);
-      else if (this.room.isConnected) this.#topic.checkAgents(true);
+      // A Room that reconnects forgets everybody for a while.
+      if (!isReconnecting(this.room)) this.#topic.checkAgents(this.room.isConnected);
     });
     for (const done of [...this.#waiting]) done();
-    // A Room that reconnects forgets everybody for a while.
     if (isReconnecting(this.room)) return;
     for (const [identity, users] of this.#controllers) {
       for (const [user, sid] of [...users]) {

@@ -116,7 +116,7 @@ async def test_no_agent_and_several_agents_are_errors(venue: Venue) -> None:
         await RemoteSession.from_room(room, timeout=0.1).start()
     agents = [await venue.connect(name, kind="agent") for name in ("first", "second")]
     await venue.gather(room, *agents)
-    with pytest.raises(greenroom.InvalidArgument, match="'first', 'second'"):
+    with pytest.raises(greenroom.InvalidArgument, match='"first", "second"'):
         await RemoteSession.from_room(room).start()
     Wire(room)
 
