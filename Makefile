@@ -23,7 +23,7 @@ test: ## Builds and runs everything, and prints a table of minutes. STEPS="rust 
 matrix: ## Runs the suites of sessions on other releases of the SDKs, Python, Node.js, bun and deno. ONLY="agents-1.8.1" names some.
 	@.ci/matrix $(ONLY)
 
-check: ## Format, lints, types, and whether generated files are current.
+check: ## Words, format, lints, types, and whether generated files are current.
 	@.ci/check
 
 format: ## Puts the format of all sources right.

@@ -60,6 +60,42 @@ def test_what_is_odd_about_a_file_is_a_warning_with_a_stable_code(content, code)
     assert [warning.message.code for warning in told] == [code]
 
 
+PCM = bytes.fromhex("0100000000001000800000aa00389b71")
+AMBISONIC = bytes.fromhex("010000002107d3118644c8c1ca000000")
+
+
+def kind_of_wav(content, *, tag=1, bits, block, valid=None, subtype=None):
+    """A WAV file of one channel with another kind of samples; with a subtype, an extensible one."""
+    extension = b"" if subtype is None else struct.pack("<HHI", 22, bits if valid is None else valid, 4) + subtype
+    fmt = struct.pack("<HHIIHH", 0xFFFE if extension else tag, 1, RATE, RATE * block, block, bits) + extension
+    body = b"WAVE" + struct.pack("<4sI", b"fmt ", len(fmt)) + fmt + struct.pack("<4sI", b"data", len(content)) + content
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+TOP = (VOICE.astype("<i4") << 16).tobytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        kind_of_wav((VOICE / 32_768).astype("<f4").tobytes(), tag=3, bits=32, block=4),
+        kind_of_wav((VOICE / 32_768).astype("<f8").tobytes(), tag=3, bits=64, block=8),
+        kind_of_wav(TOP, bits=32, block=4),
+        kind_of_wav(b"".join(TOP[at + 1 : at + 4] for at in range(0, len(TOP), 4)), bits=24, block=3),
+        kind_of_wav(TOP, bits=24, block=4),
+        kind_of_wav(TOP, bits=16, block=4),
+        kind_of_wav(TOP, bits=32, block=4, valid=24, subtype=PCM),
+        kind_of_wav(TOP, bits=32, block=4, valid=16, subtype=PCM),
+        kind_of_wav(VOICE.tobytes(), bits=16, block=2, subtype=AMBISONIC),
+    ],
+    ids=["float", "double", "32", "24", "24 in 4", "16 in 4", "24 valid", "16 valid", "ambisonic"],
+)
+def test_samples_of_any_kind_are_the_voice(content):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", greenroom.SoundWarning)
+        assert_is_the_voice(read(content))
+
+
 def test_a_file_without_oddities_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

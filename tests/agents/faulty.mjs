@@ -3,6 +3,7 @@
 // Its LLM is a script. `tool NAME` calls that tool; with START in the environment it fails before it is ready.
 
 import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
@@ -21,6 +22,11 @@ if (START === 'exit at import') process.exit(1);
 
 // The words that open what the user says, and the tools that the LLM then calls.
 const TOOL_CALLS = { 'two tools': ['slow_tool', 'fast_tool'], 'end call': ['end_call'] };
+
+/** Writes down when the end begins, into the file that `MOMENT` names. */
+function noteEnd() {
+  if (process.env.MOMENT) writeFileSync(process.env.MOMENT, String(Date.now() / 1000));
+}
 
 /** Stands in for a language model. */
 class ScriptedLLM extends llm.LLM {
@@ -79,7 +85,10 @@ class FaultyAgent extends voice.Agent {
           void ctx.session.close();
           return 'goodbye';
         }),
-        tool('process_exit', 'Exit at once.', async () => process.exit(7)),
+        tool('process_exit', 'Exit at once.', async () => {
+          noteEnd();
+          process.exit(7);
+        }),
         tool('process_exit_well', 'Exit as if all were well.', async () => process.exit(0)),
         tool('unhandled_rejection', 'Reject what nothing waits for.', async () => {
           void Promise.reject(new RangeError('nothing waits for this'));
@@ -112,6 +121,10 @@ class FaultyAgent extends voice.Agent {
           const participant = await getJobContext().waitForParticipant();
           return participant.metadata;
         }),
+        tool('read_process', 'Read what the process was started with.', async () => {
+          const names = Object.keys(process.env).filter((name) => ['GREENROOM_MARK', 'GREENROOM_PREPARE'].includes(name));
+          return `execArgv ${JSON.stringify(process.execArgv)}, variables ${JSON.stringify(names)}`;
+        }),
         tool('slow_tool', 'Answer late.', async () => {
           await sleep(500);
           return 'slow';
@@ -126,8 +139,17 @@ class FaultyAgent extends voice.Agent {
 export default defineAgent({
   entry: async (ctx) => {
     if (START === 'return') return;
+    if (START === 'return busy') {
+      // A while of work that comes to nothing.
+      void sleep(1_500);
+      return;
+    }
     if (START === 'shutdown') {
       ctx.shutdown('nothing to do');
+      return;
+    }
+    if (START === 'shutdown without a reason') {
+      ctx.shutdown();
       return;
     }
     if (START === 'exit') process.exit(7);
@@ -140,10 +162,18 @@ export default defineAgent({
       const participant = await ctx.waitForParticipant();
       JSON.parse(participant.metadata);
     }
-    const session = new voice.AgentSession({ llm: new ScriptedLLM() });
-    session.output.setAudioEnabled(false);
-    await session.start({ agent: new FaultyAgent(), room: ctx.room });
-    await ctx.connect();
+    const run = async () => {
+      const session = new voice.AgentSession({ llm: new ScriptedLLM() });
+      session.output.setAudioEnabled(false);
+      session.on(voice.AgentSessionEventTypes.Close, noteEnd);
+      await session.start({ agent: new FaultyAgent(), room: ctx.room });
+      await ctx.connect();
+    };
+    if (START === 'start later') {
+      void sleep(2_000).then(run);
+      return;
+    }
+    await run();
   },
 });
 

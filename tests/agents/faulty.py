@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import types
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 from uuid import uuid4
@@ -52,6 +53,14 @@ if START == "other room":
     mock_room = types.ModuleType("mock_room")
     vars(mock_room)["create_mock_room"] = MagicMock
     sys.modules["livekit.agents.ipc.mock_room"] = mock_room
+
+
+
+def note_end(*_: Any) -> None:
+    """Writes down when the end begins, into the file that `MOMENT` names."""
+    if moment := os.environ.get("MOMENT"):
+        Path(moment).write_text(str(time.time()))
+
 
 # The words that open what the user says, and the tools that the LLM then calls.
 TOOL_CALLS = {
@@ -132,16 +141,19 @@ class FaultyAgent(Agent):
     @function_tool
     async def sys_exit(self) -> str:
         """Exit as scripts do."""
+        note_end()
         sys.exit("a tool exits")
 
     @function_tool
     async def os_exit(self) -> str:
         """Exit at once."""
+        note_end()
         os._exit(7)
 
     @function_tool
     async def stop_loop(self) -> str:
         """Stop the event loop."""
+        note_end()
         asyncio.get_running_loop().stop()
         await asyncio.sleep(3600)
         return "never"
@@ -250,6 +262,7 @@ async def entrypoint(ctx: JobContext) -> None:
     if START == "hang":
         await asyncio.sleep(3600)
     session: AgentSession[None] = AgentSession(llm=ScriptedLLM())
+    session.on("close", note_end)
     session.output.set_audio_enabled(False)
     session.output.set_transcription_enabled(False)
     await session.start(agent=FaultyAgent(), room=ctx.room)

@@ -29,6 +29,31 @@ function wav(samples, { channels = 1, block = 2 * channels, size = samples.lengt
   return Buffer.concat([head, Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength)]);
 }
 
+/** A WAV file of one channel with another kind of samples; with a subtype, an extensible one. */
+function kindOfWav(content, { tag = 1, bits, block, valid = bits, subtype }) {
+  const extension = Buffer.alloc(subtype ? 24 : 0);
+  if (subtype) {
+    extension.writeUInt16LE(22, 0);
+    extension.writeUInt16LE(valid, 2);
+    extension.writeUInt32LE(4, 4);
+    Buffer.from(subtype, 'hex').copy(extension, 8);
+  }
+  const head = Buffer.alloc(36);
+  head.write('RIFF\0\0\0\0WAVEfmt ', 'latin1');
+  head.writeUInt32LE(36 + extension.length + content.length, 4);
+  head.writeUInt32LE(16 + extension.length, 16);
+  head.writeUInt16LE(subtype ? 0xfffe : tag, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(RATE, 24);
+  head.writeUInt32LE(RATE * block, 28);
+  head.writeUInt16LE(block, 32);
+  head.writeUInt16LE(bits, 34);
+  const data = Buffer.alloc(8);
+  data.write('data', 'latin1');
+  data.writeUInt32LE(content.length, 4);
+  return Buffer.concat([head, extension, data, content]);
+}
+
 /** The voice on one of so many channels. */
 function oneOf(channels, channel) {
   const many = new Int16Array(VOICE.length * channels);
@@ -73,6 +98,43 @@ test('odd files are read, with a warning', async (t) => {
       const [told] = await warned(() => assertIsTheVoice(read(sound)));
       assert.equal(told, code);
     }
+  }
+});
+
+test('files beyond 4 GiB, with empty data and with odd chunks are read, with a warning', async () => {
+  const whole = wav(VOICE);
+  const between = (...chunk) => Buffer.concat([whole.subarray(0, 36), Buffer.concat(chunk), whole.subarray(36)]);
+  const list = Buffer.from('LIST\x03\0\0\0odd', 'latin1');
+  const rf64 = wav(VOICE, { size: 0xffffffff });
+  rf64.write('RF64', 'latin1');
+  for (const [code, content] of [
+    ['GREENROOM_SIZE_NOT_WRITTEN', rf64],
+    ['GREENROOM_EMPTY_DATA', between(Buffer.from('data\0\0\0\0', 'latin1'))],
+    ['GREENROOM_PADDING', between(list)],
+    ['GREENROOM_PADDING', between(list, Buffer.from('X'))],
+  ]) {
+    const [told] = await warned(() => assertIsTheVoice(read(content)));
+    assert.equal(told, code);
+  }
+});
+
+test('samples of any kind are the voice', () => {
+  const top = Buffer.from(Int32Array.from(VOICE, (sample) => sample << 16).buffer);
+  const packed = Buffer.from(top.filter((_, at) => at % 4 !== 0));
+  const floats = Buffer.from(Float32Array.from(VOICE, (sample) => sample / 32_768).buffer);
+  const plain = Buffer.from(VOICE.buffer, VOICE.byteOffset, VOICE.byteLength);
+  const pcm = '0100000000001000800000aa00389b71';
+  for (const [content, kind] of [
+    [floats, { tag: 3, bits: 32, block: 4 }],
+    [top, { bits: 32, block: 4 }],
+    [packed, { bits: 24, block: 3 }],
+    [top, { bits: 24, block: 4 }],
+    [top, { bits: 16, block: 4 }],
+    [top, { bits: 32, block: 4, valid: 24, subtype: pcm }],
+    [top, { bits: 32, block: 4, valid: 16, subtype: pcm }],
+    [plain, { bits: 16, block: 2, subtype: '010000002107d3118644c8c1ca000000' }],
+  ]) {
+    assertIsTheVoice(read(kindOfWav(content, kind)));
   }
 });
 

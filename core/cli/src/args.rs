@@ -1,5 +1,6 @@
-//! What can be said on the command line.
+//! Command line arguments.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +24,7 @@ Exit codes: 0 ok (silence too) · 1 the turn failed · 2 usage · 3 agent or ses
 #[derive(Debug, Parser)]
 #[command(name = "greenroom", version, about, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
-    /// Which session; several may run at once.
+    /// The session's name; several sessions may run at once.
     #[arg(
         short,
         long,
@@ -33,46 +34,47 @@ pub struct Args {
         value_name = "NAME"
     )]
     pub name: SessionName,
-    /// One JSON document on standard output; streams print one JSON object a line.
+    /// Print one JSON document on standard output; streams print one JSON object per line.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Nothing on standard error but errors.
+    /// Print nothing but errors on standard error.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
-    /// Start an agent and wait until it is ready; it goes on in the background.
+    /// Start an agent and wait until it is ready; it keeps running in the background.
     Start(Start),
-    /// Join a LiveKit room and reach the agent in it; it goes on in the background.
+    /// Join a LiveKit room and connect to its agent; the session keeps running in the background.
     Attach(Attach),
-    /// Say something to the agent and see what comes of it.
+    /// Say something to the agent and show its turn.
     Say(Say),
-    /// Start an agent and talk with it, aloud and in typed lines, until Ctrl-C or the end of what it is to hear.
+    /// Start an agent and talk with it, by voice and typed lines, until Ctrl-C or the end of the
+    /// input.
     Talk(Talk),
     /// End the session and its agent.
     #[command(visible_alias = "stop")]
     End(End),
-    /// Tell how the session stands.
+    /// Show the session's state.
     Status,
     /// Show all sessions.
     List(List),
     /// Show the whole conversation.
     #[command(visible_aliases = ["chat-history", "transcript"])]
     History(History),
-    /// Show what happened, one event a line.
+    /// Show the session's events, one per line.
     Events(Events),
     /// Show the agent's log.
     Logs(Logs),
-    /// Tell about the agent: its instructions, its tools, its SDK.
+    /// Show the agent's instructions, tools and SDK.
     Info(Call),
-    /// Tell what the agent's models have used so far.
+    /// Show the usage of the agent's models so far.
     Usage(Call),
     /// End the session if it runs, and start it again as it was started.
     Restart(Restart),
@@ -82,13 +84,13 @@ pub enum Command {
     Record(Record),
     /// Play a WAV file.
     Play(Play),
-    /// Show how loud a microphone is and whether somebody speaks, until Ctrl-C.
+    /// Show a microphone's level and speech activity, until Ctrl-C.
     Meter(Meter),
     /// Make an access token for a room.
     Token(Token),
-    /// Look step by step at whether a LiveKit server can be reached and used from here.
+    /// Check step by step whether a LiveKit server can be reached and used from here.
     Doctor(Doctor),
-    /// Print a script that completes this command in a shell.
+    /// Print a shell completion script.
     Completions {
         /// The shell.
         shell: Shell,
@@ -101,43 +103,44 @@ pub enum Command {
 /// `start`
 #[derive(Debug, clap::Args)]
 pub struct Start {
-    /// The agent's file. Without one: agent.py, src/agent.py, main.ts, src/main.ts, src/main.js, and others of their kind.
+    /// The agent's file. Default: agent.py, src/agent.py, main.ts, src/main.ts, src/main.js and
+    /// similar.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// The loopback port of the session; any free one without it.
+    /// The session's loopback port; any free one by default.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// How long the whole start may take, a sync of its project included, such as 90s or 2m.
+    /// Deadline of the whole start, including `uv sync`, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-    /// End the session when nothing was said to it or asked of it for so long; `0s` is never.
+    /// End the session after this long without a call; `0s` is never.
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration_or_zero)]
     pub idle_timeout: Duration,
-    /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
+    /// Run a Python agent with this interpreter or virtual environment.
     #[arg(long, value_name = "PATH", conflicts_with = "node")]
     pub python: Option<PathBuf>,
-    /// Run a JavaScript agent with this runtime (a node, or bun, deno, tsx, ts-node), instead of the one that is found.
+    /// Run a JavaScript agent with this runtime: node, bun, deno, tsx or ts-node.
     #[arg(long, value_name = "PATH")]
     pub node: Option<PathBuf>,
     /// Do not sync a uv project first.
     #[arg(long)]
     pub no_sync: bool,
-    /// Keep the agent's audio on, to speak to it with `say --audio`; without it the agent gets text alone.
+    /// Keep the agent's audio enabled, for `say --audio`; without it the session is text only.
     #[arg(long)]
     pub audio: bool,
-    /// Record the session into this WAV file: the user left, the agent right.
+    /// Record the session into this WAV file: user left, agent right.
     #[arg(long, value_name = "FILE", requires = "audio")]
     pub recording: Option<PathBuf>,
-    /// Let the SDK record the session into `console-recordings`.
+    /// Have the SDK record the session into `console-recordings`.
     #[arg(long)]
     pub record: bool,
-    /// What the agent finds in place of a room.
+    /// Stands in for a room.
     #[command(flatten)]
     pub stand_in: StandIn,
-    /// Write the agent's log to this file, and keep it after the end.
+    /// Write the agent's log to this file and keep it.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
     /// Arguments for the interpreter, before the agent's file.
@@ -145,10 +148,10 @@ pub struct Start {
     pub args: Vec<String>,
 }
 
-/// The caller, the room and the job that a Python agent finds where there is no room.
+/// The caller, room and job that a Python agent sees without a room.
 #[derive(Debug, clap::Args)]
 pub struct StandIn {
-    /// The caller's identity, for an agent in Python that reads it.
+    /// The caller's identity, for Python agents.
     #[arg(long, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub participant_identity: Option<String>,
     /// The caller's name.
@@ -157,7 +160,7 @@ pub struct StandIn {
     /// The caller's metadata.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub participant_metadata: Option<String>,
-    /// An attribute of the caller's; may be repeated.
+    /// An attribute of the caller; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
     pub participant_attribute: Vec<String>,
     /// The room's name.
@@ -166,7 +169,7 @@ pub struct StandIn {
     /// The room's metadata.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub room_metadata: Option<String>,
-    /// The metadata of the job's dispatch.
+    /// Metadata of the job's dispatch.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub job_metadata: Option<String>,
 }
@@ -174,14 +177,14 @@ pub struct StandIn {
 /// `attach`
 #[derive(Debug, clap::Args)]
 pub struct Attach {
-    /// The room; the one that the token names, where there is one.
+    /// The room; by default the one in the token.
     #[arg(long, short, value_name = "ROOM", allow_hyphen_values = true)]
     pub room: Option<String>,
-    /// The agent's identity in the room; its only agent without it.
+    /// The agent's identity in the room; needed if the room has several agents.
     #[arg(long, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub agent: Option<String>,
-    /// An access token that grants canManageAgentSession. Better in LIVEKIT_TOKEN, since every user of this machine sees
-    /// arguments. Without one, one is made with the key.
+    /// An access token that grants canManageAgentSession. Prefer LIVEKIT_TOKEN: every user of this
+    /// machine can see arguments. Without a token, one is made with the key.
     #[arg(
         long,
         env = "LIVEKIT_TOKEN",
@@ -190,7 +193,7 @@ pub struct Attach {
         allow_hyphen_values = true
     )]
     pub token: Option<Secret>,
-    /// Under which identity to join, with a suffix of its own.
+    /// Identity to join with; a unique suffix is added.
     #[arg(
         long,
         value_name = "IDENTITY",
@@ -199,19 +202,19 @@ pub struct Attach {
         allow_hyphen_values = true
     )]
     pub identity: String,
-    /// Where the server is, and what signs.
+    /// The server and the signing key.
     #[command(flatten)]
     pub signing: Signing,
-    /// How the server is reached.
+    /// Proxy and certificate authorities.
     #[command(flatten)]
     pub reach: Reach,
-    /// How long it may take to join, to wait for the agent and to have its first answer, such as 90s or 2m.
+    /// Deadline for joining, finding the agent and its first answer, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-    /// Leave when nothing was said or asked for so long; `0s` is never.
+    /// Leave after this long without a call; `0s` is never.
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration_or_zero)]
     pub idle_timeout: Duration,
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
 }
@@ -222,35 +225,38 @@ pub struct Token {
     /// The room.
     #[arg(long, short, value_name = "ROOM", default_value = "general", allow_hyphen_values = true)]
     pub room: String,
-    /// Who joins; `user` and a suffix of its own without it. Two of one identity put each other out.
+    /// The participant's identity; without it `user` with a unique suffix. A second participant
+    /// with the same identity disconnects the first.
     #[arg(long, short, value_name = "IDENTITY", allow_hyphen_values = true)]
     pub identity: Option<String>,
-    /// What the participant is called.
+    /// The participant's display name.
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub display_name: Option<String>,
     /// How long the token is valid, such as 30s, 10m or 6h.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub ttl: Duration,
-    /// A grant beside those to join, publish, subscribe and send data, or one to take away, such as canManageAgentSession,
-    /// roomAdmin, hidden, canPublish=false or canPublishSources=microphone; may be given several times.
+    /// Adds a grant to the defaults (join, publish, subscribe, send data), or removes one, such as
+    /// canManageAgentSession, roomAdmin, hidden, canPublish=false or canPublishSources=microphone;
+    /// may be repeated.
     #[arg(long = "grant", short, value_name = "GRANT")]
     pub grants: Vec<String>,
-    /// What the participant is to the server, such as agent.
+    /// The participant's kind, such as agent.
     #[arg(long, value_name = "KIND", allow_hyphen_values = true)]
     pub kind: Option<String>,
-    /// What is said about the participant.
+    /// The participant's metadata.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub metadata: Option<String>,
-    /// The same by keys; may be given several times.
+    /// An attribute of the participant; may be repeated.
     #[arg(long = "attribute", value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub attributes: Vec<String>,
-    /// An agent, by the name of its worker, that the server is to send into the room when it is made; may be given several times.
+    /// Name of an agent worker that the server dispatches to the room when the room is created; may
+    /// be repeated.
     #[arg(long, value_name = "AGENT", allow_hyphen_values = true)]
     pub dispatch: Vec<String>,
-    /// What the job of that agent is told.
+    /// Metadata for the job of that agent.
     #[arg(long, value_name = "TEXT", requires = "dispatch", allow_hyphen_values = true)]
     pub dispatch_metadata: Option<String>,
-    /// Where the server is, and what signs.
+    /// The server and the signing key.
     #[command(flatten)]
     pub signing: Signing,
 }
@@ -258,11 +264,11 @@ pub struct Token {
 /// `doctor`
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
-    /// The room to join for it, hidden from those in it.
+    /// The room to join for the check, as a hidden participant.
     #[arg(long, short, value_name = "ROOM", default_value = "greenroom-doctor", allow_hyphen_values = true)]
     pub room: String,
-    /// The access token to join with. Better in LIVEKIT_TOKEN, since every user of this machine sees arguments. Without one,
-    /// one is made with the key.
+    /// The access token to join with. Prefer LIVEKIT_TOKEN: every user of this machine can see
+    /// arguments. Without one, one is made with the key.
     #[arg(
         long,
         env = "LIVEKIT_TOKEN",
@@ -271,72 +277,78 @@ pub struct Doctor {
         allow_hyphen_values = true
     )]
     pub token: Option<Secret>,
-    /// How long each step may take, such as 5s.
+    /// Deadline of each step, such as 5s.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
-    /// Where the server is, and what signs.
+    /// The server and the signing key.
     #[command(flatten)]
     pub signing: Signing,
-    /// How the server is reached.
+    /// Proxy and certificate authorities.
     #[command(flatten)]
     pub reach: Reach,
 }
 
-/// How a server is reached, where that is not as the environment has it.
+/// Overrides for how a server is reached.
 #[derive(Debug, clap::Args)]
 pub struct Reach {
-    /// Trust the authorities in this file (PEM) instead of the system's; SSL_CERT_FILE names a file of the system's.
+    /// Trust the authorities in this file (PEM) instead of the system's; SSL_CERT_FILE names a file
+    /// of the system's.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Reach the server through this HTTP proxy, such as `http://proxy.example.com:3128`; "" is none. Else HTTPS_PROXY, HTTP_PROXY
-    /// or ALL_PROXY names it, and NO_PROXY what is excepted. Media by UDP goes through none.
+    /// Reach the server through this HTTP proxy, such as `http://proxy.example.com:3128`; ""
+    /// disables proxies. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, with the exceptions of
+    /// NO_PROXY. UDP media uses no proxy.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<Secret>,
 }
 
-/// Where the server is, and what signs tokens for it. What is not given is looked for in the environment, `.env.local` and `.env`.
+/// The server and the key that signs its tokens. Missing values are read from the environment,
+/// `.env.local` and `.env`.
 #[derive(Debug, clap::Args)]
 pub struct Signing {
-    /// The LiveKit server, as clients reach it; else LIVEKIT_PUBLIC_URL or LIVEKIT_URL.
+    /// The LiveKit server's url for clients; default: LIVEKIT_PUBLIC_URL or LIVEKIT_URL.
     #[arg(long, value_name = "URL")]
     pub url: Option<Secret>,
-    /// Take the url also if it is one that only containers know.
+    /// Accept a url that only containers can resolve.
     #[arg(long)]
     pub allow_internal_url: bool,
-    /// The key that signs; else LIVEKIT_API_KEY.
+    /// The API key that signs; default: LIVEKIT_API_KEY.
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub api_key: Option<Secret>,
-    /// Its secret; else, and better, LIVEKIT_API_SECRET, since every user of this machine sees arguments.
+    /// The API secret. Prefer LIVEKIT_API_SECRET: every user of this machine can see arguments.
     #[arg(long, value_name = "SECRET", allow_hyphen_values = true)]
     pub api_secret: Option<Secret>,
-    /// Who asks, for the audit log; `greenroom` without it.
-    #[arg(long, value_name = "WHO", allow_hyphen_values = true)]
+    /// Name of the requester, for the audit log; `greenroom` without it.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub requested_by: Option<String>,
 }
 
 /// `say`
 #[derive(Debug, clap::Args)]
 pub struct Say {
-    /// What the user says, also what begins with a hyphen, such as -5 or "- milk"; without it, it is read from standard input.
+    /// The user's text, which may begin with a hyphen, such as -5 or "- milk"; without it, standard
+    /// input is read.
     #[arg(value_name = "TEXT", value_parser = unmarked)]
     pub text: Vec<String>,
-    /// Say what is in this WAV file, aloud, in a session that was started with --audio. TEXT is shown as what it says.
+    /// Speak this WAV file in a session started with --audio. TEXT is shown as its transcript.
     /// `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
-    /// Say only this channel of the file, counted from 0. Without it, those that are heard are mixed.
+    /// Speak only this channel of the file, counted from 0. Without it, all audible channels are
+    /// mixed.
     #[arg(long, value_name = "NUMBER", requires = "audio")]
     pub channel: Option<usize>,
-    /// Do not wait for the turn under way: speak over the agent once it has been heard for so long, such as 500ms.
+    /// Don't wait for the current turn: interrupt the agent after this much of its speech, such as
+    /// 500ms.
     #[arg(long, value_name = "DURATION", requires = "audio", value_parser = duration_or_zero)]
     pub interrupt_after: Option<Duration>,
-    /// Write what the agent says, as it is heard, into this WAV file.
+    /// Write the agent's speech, as heard, into this WAV file.
     #[arg(long, value_name = "FILE")]
     pub reply: Option<PathBuf>,
-    /// How long the turn may take, those before it included, such as 90s or 2m.
+    /// Deadline of the turn, including queued turns before it, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub timeout: Duration,
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
 }
@@ -347,22 +359,22 @@ pub struct Talk {
     /// The agent's file. Without one the usual names are tried, as for `start`.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Through which devices.
+    /// The devices.
     #[command(flatten)]
     pub devices: Devices,
-    /// Record the session into this WAV file: the user left, the agent right.
+    /// Record the session into this WAV file: user left, agent right.
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
-    /// How long the whole start may take, a sync of its project included, such as 90s or 2m.
+    /// Deadline of the whole start, including `uv sync`, such as 90s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-    /// Run a Python agent with this interpreter or virtual environment, instead of the one that is found.
+    /// Run a Python agent with this interpreter or virtual environment.
     #[arg(long, value_name = "PATH", conflicts_with = "node")]
     pub python: Option<PathBuf>,
-    /// Run a JavaScript agent with this runtime (a node, or bun, deno, tsx, ts-node), instead of the one that is found.
+    /// Run a JavaScript agent with this runtime: node, bun, deno, tsx or ts-node.
     #[arg(long, value_name = "PATH")]
     pub node: Option<PathBuf>,
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
 }
@@ -370,27 +382,31 @@ pub struct Talk {
 /// The devices of a conversation.
 #[derive(Debug, clap::Args)]
 pub struct Devices {
-    /// What hears the user: an id, a name or a part of it, a number from the list of inputs, or a virtual device such as file:in.wav.
+    /// The microphone: an id, a name or a part of it, a number from the list of inputs, or a
+    /// virtual device such as file:in.wav.
     #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub input: Option<String>,
-    /// Hear only this channel of the input, counted from 0. Without it, those that are heard are mixed.
+    /// Use only this channel of the input, counted from 0. Without it, all audible channels are
+    /// mixed.
     #[arg(long, value_name = "NUMBER")]
     pub channel: Option<u16>,
-    /// What plays the agent: the same of an output, or a virtual device such as null or file:out.wav.
+    /// The loudspeaker: an id, a name or a part of it, a number from the list of outputs, or a
+    /// virtual device such as null or file:out.wav.
     #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub output: Option<String>,
-    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    /// Reopen a lost device if it returns within this time, such as 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub reopen: Option<Duration>,
-    /// Take what is played out of what is heard, so that loudspeakers can be used: `auto` does where both devices are real.
+    /// Remove the loudspeaker's sound from the microphone's signal: `auto` does so if both devices
+    /// are real.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub echo_control: EchoChoice,
 }
 
-/// When echoes are taken out.
+/// When to remove echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EchoChoice {
-    /// Where both devices are real.
+    /// If both devices are real.
     Auto,
     /// Always; virtual devices are an error.
     On,
@@ -412,7 +428,7 @@ pub struct End {
 /// `list`
 #[derive(Debug, clap::Args)]
 pub struct List {
-    /// Also those that have ended by themselves.
+    /// Include sessions that ended by themselves.
     #[arg(short, long)]
     pub all: bool,
 }
@@ -420,10 +436,10 @@ pub struct List {
 /// `history`
 #[derive(Debug, clap::Args)]
 pub struct History {
-    /// How long the agent may take to tell it.
+    /// How long the agent may take to answer.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
 }
@@ -431,16 +447,16 @@ pub struct History {
 /// `events`
 #[derive(Debug, clap::Args)]
 pub struct Events {
-    /// Go on with those that come, until Ctrl-C or the session's end.
+    /// Keep printing new events, until Ctrl-C or the session's end.
     #[arg(short, long)]
     pub follow: bool,
-    /// The last so many; 0 is all that are kept.
+    /// Number of events to show, from the end; 0 shows all that are kept.
     #[arg(long, visible_alias = "lines", short = 'l', value_name = "COUNT", default_value_t = 50)]
     pub last: u64,
-    /// From this number on, instead of the last.
+    /// Start at this event number.
     #[arg(long, value_name = "SEQ", conflicts_with = "last")]
     pub from: Option<u64>,
-    /// Do not cut long texts.
+    /// Don't shorten long texts.
     #[arg(long)]
     pub full: bool,
 }
@@ -448,13 +464,13 @@ pub struct Events {
 /// `logs`
 #[derive(Debug, clap::Args)]
 pub struct Logs {
-    /// Go on with what is written, until Ctrl-C or the session's end.
+    /// Keep printing new lines, until Ctrl-C or the session's end.
     #[arg(short, long)]
     pub follow: bool,
-    /// The last so many lines; 0 is all.
+    /// Number of lines to show, from the end; 0 shows all.
     #[arg(long, visible_alias = "last", short = 'l', value_name = "COUNT", default_value_t = 50)]
     pub lines: usize,
-    /// Only tell where the log is.
+    /// Only print the log's path.
     #[arg(long)]
     pub path: bool,
 }
@@ -467,22 +483,24 @@ pub struct Call {
     pub timeout: Duration,
 }
 
-/// What is listened to.
+/// The input device.
 #[derive(Debug, clap::Args)]
 pub struct Input {
-    /// An id, a name or a part of it, a number from the list of inputs, or a virtual device such as tone:440, file:in.wav or noise:-40.
+    /// An id, a name or a part of it, a number from the list of inputs, or a virtual device such as
+    /// tone:440, file:in.wav or noise:-40.
     #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,
-    /// Take only this channel of it, counted from 0. Without it, those that are heard are mixed where one is wanted.
+    /// Use only this channel of the device, counted from 0. Without it, all audible channels are
+    /// mixed if one is wanted.
     #[arg(long, value_name = "NUMBER")]
     pub channel: Option<u16>,
-    /// End after so long, such as 10s.
+    /// Stop after this time, such as 10s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    /// Reopen a lost device if it returns within this time, such as 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub reopen: Option<Duration>,
-    /// Do not wait for the time to pass that a virtual device stands for.
+    /// Run virtual devices as fast as possible instead of in real time.
     #[arg(long)]
     pub fast: bool,
 }
@@ -490,16 +508,16 @@ pub struct Input {
 /// `record`
 #[derive(Debug, clap::Args)]
 pub struct Record {
-    /// The file to write; one that is there is written over.
+    /// The file to write; an existing file is overwritten.
     #[arg(value_name = "OUT.WAV")]
     pub file: PathBuf,
-    /// What is listened to.
+    /// The input device.
     #[command(flatten)]
     pub input: Input,
-    /// The rate of the file, in Hz.
+    /// Sample rate of the file, in Hz.
     #[arg(long, value_name = "HZ", default_value_t = 48_000)]
     pub rate: u32,
-    /// The channels of the file.
+    /// Number of channels of the file.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub channels: u16,
 }
@@ -513,13 +531,14 @@ pub struct Play {
     /// Play only this channel of it, counted from 0.
     #[arg(long, value_name = "NUMBER")]
     pub channel: Option<usize>,
-    /// An id, a name or a part of it, a number from the list of outputs, or a virtual device such as null or file:out.wav.
+    /// An id, a name or a part of it, a number from the list of outputs, or a virtual device such
+    /// as null or file:out.wav.
     #[arg(short, long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub device: Option<String>,
-    /// Look for a device that is lost for so long, such as 30s, and go on with it.
+    /// Reopen a lost device if it returns within this time, such as 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub reopen: Option<Duration>,
-    /// Do not wait for the time to pass that a virtual device stands for.
+    /// Run virtual devices as fast as possible instead of in real time.
     #[arg(long)]
     pub fast: bool,
 }
@@ -527,7 +546,7 @@ pub struct Play {
 /// `meter`
 #[derive(Debug, clap::Args)]
 pub struct Meter {
-    /// What is listened to.
+    /// The input device.
     #[command(flatten)]
     pub input: Input,
 }
@@ -535,7 +554,7 @@ pub struct Meter {
 /// `restart`
 #[derive(Debug, clap::Args)]
 pub struct Restart {
-    /// Do not cut long outputs of tools.
+    /// Don't shorten long tool outputs.
     #[arg(long)]
     pub full: bool,
 }
@@ -543,8 +562,9 @@ pub struct Restart {
 /// Begins an argument that is text to say, whatever it looks like.
 const TEXT_MARK: char = '\u{1}';
 
-/// Marks the arguments of `say` that begin with a hyphen and can be no flag: `-5`, `- milk`, `-milk`. Clap's own way, `allow_hyphen_values`,
-/// would take each flag after the first word for text too. What may be a flag with a typing error is left to clap, which says so.
+/// Marks the arguments of `say` that begin with a hyphen and can be no flag: `-5`, `- milk`,
+/// `-milk`. Clap's own way, `allow_hyphen_values`, would take each flag after the first word for
+/// text too. What may be a flag with a typing error is left to clap, which says so.
 pub(crate) fn with_text_marked(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let root = Args::command();
     let known = |subcommand: Option<&clap::Command>, is_it: &dyn Fn(&clap::Arg) -> bool| {
@@ -599,7 +619,8 @@ fn unmarked(text: &str) -> Result<String, String> {
     Ok(text.strip_prefix(TEXT_MARK).unwrap_or(text).to_owned())
 }
 
-/// Adds the commands that a misspelt one may mean, where clap's own measure finds none: for it, `sya` is too far from `say`.
+/// Adds the commands that a misspelt one may mean, where clap's own measure finds none: for it,
+/// `sya` is too far from `say`.
 pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
     if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
@@ -621,7 +642,8 @@ pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// The first line of a usage error that would quote an argument which may be a secret; `None` where clap's own line quotes none.
+/// The first line of a usage error that would quote an argument which may be a secret; `None` where
+/// clap's own line quotes none.
 pub(crate) fn without_secret(error: &clap::Error, args: &[OsString]) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -640,6 +662,20 @@ pub(crate) fn without_secret(error: &clap::Error, args: &[OsString]) -> Option<S
         ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
             text(ContextKind::InvalidSubcommand).filter(|given| !is_plain_word(given))?;
             Some("unrecognized subcommand (not shown, it may be a secret)".to_owned())
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let option = text(ContextKind::InvalidArg)?;
+            let given = text(ContextKind::InvalidValue).filter(|given| !given.is_empty())?;
+            let expected = match (error.get(ContextKind::ValidValue), error.source()) {
+                (Some(ContextValue::Strings(values)), _) => format!("it is one of {}", values.join(", ")),
+                // clap's own words for a number begin with it.
+                (_, Some(reason)) => match reason.to_string() {
+                    reason if reason.starts_with(given) => format!("it{}", &reason[given.len()..]),
+                    reason => reason,
+                },
+                _ => "see `--help`".to_owned(),
+            };
+            Some(format!("'{option}' does not take that value (not shown, it may be a secret): {expected}"))
         }
         ErrorKind::TooManyValues => {
             let option = text(ContextKind::InvalidArg)?;
@@ -665,10 +701,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| {
-        let error = error.to_string();
-        format!("{error}; write a duration such as 500ms, 90s, 2m or 1h30m")
-    })?;
+    // humantime's words would quote the value.
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "it is a duration such as 500ms, 90s, 2m or 1h30m, in digits and a unit".to_owned())?;
     if duration > LONGEST {
         return Err("it is more than a year".to_owned());
     }

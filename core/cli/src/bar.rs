@@ -61,7 +61,7 @@ pub(crate) struct Loudest {
 }
 
 impl Loudest {
-    /// Takes a reading, and gives a line at the end of each second.
+    /// Takes a reading, and returns a line at the end of each second.
     pub(crate) fn add(&mut self, level: &Level, speaking: bool, format: Format) -> Option<String> {
         let louder = |so_far: Option<f32>, level: f32| Some(so_far.map_or(level, |so_far| so_far.max(level)));
         self.rms = louder(self.rms, level.rms);

@@ -27,7 +27,8 @@ pub(crate) fn with_schema(value: &impl Serialize) -> Value {
     Value::Object(fields)
 }
 
-/// Adds to an event or an item what the debugger calls otherwise: the `text` of an error, the `changes` of a configuration in words.
+/// Adds to an event or an item what the debugger calls otherwise: the `text` of an error, the
+/// `changes` of a configuration in words.
 pub(crate) fn complete(event: &mut Value) {
     match event.get("type").and_then(Value::as_str) {
         Some("error") => {

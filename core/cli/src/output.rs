@@ -58,22 +58,23 @@ impl Output {
         self.line(&document::with_schema(value))
     }
 
-    /// Tells something on the side.
+    /// Prints a note on standard error.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            // There is nowhere to tell that this cannot be told.
+            // A failure to write to standard error can't be reported.
             let _ = writeln!(AutoStream::auto(io::stderr()), "{}", text::clean(text));
         }
     }
 
-    /// Tells why the command failed, and gives its exit code.
+    /// Prints why the command failed and returns its exit code.
     pub(crate) fn fail(&self, error: &Error) -> ExitCode {
         if is_broken_pipe(error) {
-            // A reader that has gone away (`greenroom history | head`) wants no more, not even this.
+            // A reader that has gone away (`greenroom history | head`) wants no more, not even
+            // this.
             return ExitCode::SUCCESS;
         }
         if self.json {
-            // There is nowhere to tell that this cannot be told.
+            // A failure to write to standard error can't be reported.
             let _ = self.document(&serde_json::json!({ "error": error }));
         } else {
             report(error);
@@ -85,17 +86,17 @@ impl Output {
 fn report(error: &Error) {
     let mut err = AutoStream::auto(io::stderr());
     let red = anstyle::AnsiColor::Red.on_default().bold();
-    // There is nowhere to tell that this cannot be told.
+    // A failure to write to standard error can't be reported.
     let _ = writeln!(err, "{red}error:{red:#} {}", text::clean(&error.message));
     for line in error.detail.iter().flat_map(|detail| detail.lines()) {
         let _ = writeln!(err, "  {}", text::clean(line));
     }
 }
 
-/// Tells what is wrong with the command line, or prints help that was asked for.
+/// Prints an error of the command line, or the requested help.
 pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // There is nowhere to tell that this cannot be told.
+        // A failure to write to standard error can't be reported.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -116,7 +117,7 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
         }
         return Output::new(true, true).fail(&error);
     }
-    // There is nowhere to tell that this cannot be told.
+    // A failure to write to standard error can't be reported.
     let _ = match without_secret {
         None => error.print(),
         Some(message) => {

@@ -17,14 +17,16 @@ const CHANGE: Style = AnsiColor::Magenta.on_default();
 const DIM: Style = Style::new().dimmed();
 const BAD: Style = AnsiColor::Red.on_default();
 
-/// How much of a tool's arguments and of its output is shown, in characters, unless all is asked for.
+/// How much of a tool's arguments and of its output is shown, in characters, unless all is asked
+/// for.
 const ARGUMENTS: usize = 200;
 const OUTPUT: usize = 600;
 
 /// How much of an event is shown on its line.
 const EVENT: usize = 160;
 
-/// Writes for people. Styles are always written; the output takes them out where they do not belong.
+/// Writes for people. Styles are always written; the output takes them out where they do not
+/// belong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Renderer {
     /// Whether nothing is cut.
@@ -154,7 +156,7 @@ impl Renderer {
             EventKind::AgentUnresponsive { silent_ms, recovered } => {
                 self.aside(out, &format!("({})", silence(*silent_ms, *recovered)));
             }
-            // An item, or an event, of which more could not be told.
+            // An item or event without further details.
             EventKind::Unknown { what } => self.aside(out, &format!("({})", line(what))),
             EventKind::Gap { dropped } => self.aside(out, &format!("({dropped} events are missing here)")),
             EventKind::SessionClosed { .. } | EventKind::Closed { .. } => {
@@ -234,7 +236,7 @@ impl Renderer {
     }
 }
 
-/// An event's kind and what it tells, as text.
+/// An event's kind and content, as text.
 fn summary(kind: &EventKind) -> (&'static str, String) {
     match kind {
         EventKind::Message(message) => ("message", format!("{}: {}", message.role, message.text)),
@@ -309,7 +311,7 @@ fn mark(call: &ToolCall) -> &'static str {
     }
 }
 
-/// What a call gave back, and what failed in it where that does not tell.
+/// A call's output, and its error if the output doesn't contain it.
 fn output(call: &ToolCall) -> String {
     let none = if call.is_error { "" } else { "no output" };
     let output = call.output.as_deref().unwrap_or(none);

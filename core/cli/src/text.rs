@@ -2,8 +2,9 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The text with line breaks and tabs, and every other control character made visible: one that moves the cursor, changes colours or
-/// titles, or turns the direction of writing would let an agent forge what is on the screen.
+/// The text with line breaks and tabs, and every other control character made visible: one that
+/// moves the cursor, changes colours or titles, or turns the direction of writing would let an
+/// agent forge what is on the screen.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -41,7 +42,8 @@ fn picture(c: char) -> char {
     char::from_u32(0x2400 + c as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether the character changes the direction in which its surroundings are written, or ends a line where none ends.
+/// Whether the character changes the direction in which its surroundings are written, or ends a
+/// line where none ends.
 const fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

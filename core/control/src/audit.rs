@@ -1,7 +1,9 @@
-//! The audit log: a line for every read of a secret and every token that is made, which says who asked.
+//! The audit log: one line with the requester's name for every read of a secret and every token
+//! made.
 //!
-//! It is a file that only its user can read, `.audit.jsonl` in the state folder unless `GREENROOM_AUDIT_LOG` names another. A line is
-//! one JSON object. When it has grown to 4 MiB it becomes `….old`, in the place of the one before it.
+//! It is a file that only its user can read, `.audit.jsonl` in the state folder unless
+//! `GREENROOM_AUDIT_LOG` names another. A line is one JSON object. When it has grown to 4 MiB it
+//! becomes `….old`, in the place of the one before it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -41,7 +43,7 @@ pub enum Audited<'a> {
     },
     /// A token was made.
     TokenMade {
-        /// For whom.
+        /// The requester.
         identity: &'a str,
         /// For which room.
         room: &'a str,
@@ -104,7 +106,8 @@ impl AuditLog {
         })
     }
 
-    /// The log, locked until it is dropped. Who waited for one that has become the old one meanwhile writes to that: nothing is lost.
+    /// The log, locked until it is dropped. A waiter for a log that was rotated meanwhile writes to
+    /// the rotated one: nothing is lost.
     fn file(&self) -> io::Result<File> {
         let open = || files::private().append(true).open(&self.path);
         let file = open()?;

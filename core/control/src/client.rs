@@ -1,4 +1,5 @@
-//! The light client: blocking, one request at a time, with a deadline on everything. It needs no runtime and starts at once.
+//! The light client: blocking, one request at a time, with a deadline on everything. It needs no
+//! runtime and starts at once.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -27,7 +28,8 @@ const PROMPT: Duration = Duration::from_secs(5);
 /// How long a daemon may take longer than the call that it carries out.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a call takes at most unless its caller says otherwise, and how much longer a daemon may take to say so.
+/// How long a call takes at most unless its caller says otherwise, and how much longer a daemon may
+/// take to say so.
 pub(crate) fn patience(operation: &Operation, timeout: Option<Duration>) -> Duration {
     let defaults = Config::default();
     let longest = match operation {
@@ -78,8 +80,8 @@ pub struct Batch {
     pub next: u64,
 }
 
-/// The events of a session as they come. It ends when the session is over, or, when nothing is followed, after all that is kept; an error
-/// tells why the daemon is gone.
+/// The events of a session as they come. It ends with the session or, without following, after the
+/// last kept event; an error says why the daemon is gone.
 #[derive(Debug)]
 pub struct EventStream<'a> {
     client: &'a mut Client,
@@ -119,7 +121,7 @@ impl Client {
         &self.record
     }
 
-    /// How the session stood when the daemon last told.
+    /// The session's status as last reported by the daemon.
     pub const fn last_status(&self) -> &Value {
         &self.status
     }
@@ -158,7 +160,7 @@ impl Client {
         Ok(EventStream { client: self, id, follow, ended: false })
     }
 
-    /// Ends the session, and waits until its daemon is gone. Gives how it stood at its end.
+    /// Ends the session, and waits until its daemon is gone. Returns its last status.
     ///
     /// # Errors
     /// `timeout`, when that takes too long.
@@ -171,7 +173,8 @@ impl Client {
         Ok(self.status)
     }
 
-    /// What ends a wait of this client from another thread: the daemon then gives up what it carries out for it.
+    /// What ends a wait of this client from another thread: the daemon then gives up what it
+    /// carries out for it.
     ///
     /// # Errors
     /// `io`.
@@ -218,7 +221,7 @@ impl Client {
     }
 
     fn read_reply(&mut self, patience: Option<Duration>) -> Result<Reply, Error> {
-        // Past what a clock can tell is for ever.
+        // A deadline beyond the clock's range is no deadline.
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         let read = |client: &mut Self, buffer: &mut [u8]| {
             let read = client.read_exact(buffer, until);
@@ -324,7 +327,7 @@ pub(crate) fn gone(folder: &Folder, how: &str) -> Error {
     why_gone(folder, how).1
 }
 
-/// The same, with the reason that the event `closed` gives.
+/// The same, with the reason of the event `closed`.
 pub(crate) fn why_gone(folder: &Folder, how: &str) -> (CloseReason, Error) {
     let until = Instant::now() + LAST_WORDS;
     let found = loop {
@@ -356,7 +359,7 @@ pub(crate) fn why_gone(folder: &Folder, how: &str) -> (CloseReason, Error) {
         }
         Ok(_) => {
             let message =
-                format!("the daemon of session {name} {how}; `greenroom status -n {name}` tells more");
+                format!("the daemon of session {name} {how}; `greenroom status -n {name}` shows more");
             (CloseReason::DaemonGone, Error::new(Code::AgentGone, message))
         }
         Err(error) => (CloseReason::DaemonGone, error),

@@ -36,7 +36,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
         std::fs::rename(&beside, path)
     });
     written.map_err(|error| {
-        // Nothing more can be done about it than to tell what failed.
+        // Only the original failure can be reported.
         let _ = std::fs::remove_file(&beside);
         failed("write", path, &error)
     })

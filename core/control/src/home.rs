@@ -11,8 +11,9 @@ use crate::files;
 /// The variable that names the state folder.
 pub const HOME_VARIABLE: &str = "GREENROOM_HOME";
 
-/// Finds the state folder, and makes it: `GREENROOM_HOME`; else `greenroom` in `XDG_RUNTIME_DIR`, in `XDG_STATE_HOME`, or in
-/// `.local/state` of `HOME`; else, where none of them is set, a folder of this user's in the temporary folder.
+/// Finds the state folder, and makes it: `GREENROOM_HOME`; else `greenroom` in `XDG_RUNTIME_DIR`,
+/// in `XDG_STATE_HOME`, or in `.local/state` of `HOME`; else, where none of them is set, a folder
+/// of this user's in the temporary folder.
 ///
 /// # Errors
 /// `io`, when it cannot be made; `permission_denied`, when it is not this user's own.
@@ -28,7 +29,8 @@ fn choose(variable: &dyn Fn(&str) -> Option<OsString>) -> PathBuf {
     if let Some(home) = variable(HOME_VARIABLE) {
         return home.into();
     }
-    // A login that is over, or one that `sudo` kept the variables of, leaves a runtime folder that is no use.
+    // A login that is over, or one that `sudo` kept the variables of, leaves a runtime folder that
+    // is no use.
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     if let Some(runtime) = runtime.filter(|folder| folder.is_dir() && check_owner(folder).is_ok()) {
         return runtime.join("greenroom");
@@ -54,7 +56,7 @@ fn user() -> String {
     std::env::var("USERNAME").unwrap_or_default()
 }
 
-/// Refuses a folder that another user owns or may write to: who can write there can pretend to be a session.
+/// Refuses a folder that another user owns or may write to: a writer can fake a session.
 #[cfg(unix)]
 fn check_owner(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;

@@ -21,7 +21,8 @@ use crate::registry::{Found, Registry};
 /// How often the daemon's word is looked for.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How much longer than the session's start the daemon may take to say how it went: it has an agent to end if it failed.
+/// How much longer than the session's start the daemon may take to say how it went: it has an agent
+/// to end if it failed.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The last lines of the daemon's own log that an error shows.
@@ -40,16 +41,18 @@ pub struct Starting {
 /// How far a start has come.
 #[derive(Debug)]
 pub enum Progress {
-    /// The agent was found and is being started; the status tells which. It is told once.
+    /// The agent was found and is being started; the status has its file. Reported once.
     Detected(Value),
     /// The session is ready: what happened at the start, and how the session stands.
     Ready(Started, Value),
 }
 
-/// Starts a daemon for a session: `program` with the argument `daemon`. One that joins a room gets its token through a pipe.
+/// Starts a daemon for a session: `program` with the argument `daemon`. One that joins a room gets
+/// its token through a pipe.
 ///
 /// # Errors
-/// `already_running`, when one of that name lives; `io`, when the daemon cannot be started; `unsupported` where agents cannot be run.
+/// `already_running`, when one of that name lives; `io`, when the daemon cannot be started;
+/// `unsupported` where agents cannot be run.
 pub fn start(
     registry: &Registry,
     name: &SessionName,
@@ -100,7 +103,8 @@ fn spawn(attempt: &Path, order: &Order, token: Option<&Secret>, program: &Path) 
 }
 
 impl Starting {
-    /// Waits until the session is ready; `progress` is told as it goes. `interrupted` is asked whether to give up.
+    /// Waits until the session is ready, with reports to `progress`. Gives up if `interrupted`
+    /// returns true.
     ///
     /// # Errors
     /// Why there will be no session; `cancelled`, when it was given up.
@@ -165,7 +169,8 @@ impl Starting {
 impl Drop for Starting {
     fn drop(&mut self) {
         if !self.settled {
-            // The daemon leads a group of its own. SIGINT lets it end its agent; if it does not, its death does.
+            // The daemon leads a group of its own. SIGINT lets it end its agent; if it does not,
+            // its death does.
             let _ = greenroom_os::interrupt_group(self.daemon.id());
             self.wait_for_exit();
             if matches!(self.daemon.try_wait(), Ok(None)) {

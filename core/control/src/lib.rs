@@ -1,7 +1,9 @@
-//! Sessions that outlive the command that started them: their names, their daemon, and the way to it.
+//! Sessions that outlive the command that started them: their names, their daemon, and the way to
+//! it.
 //!
-//! A daemon is a process that holds one session. It is found by its name in the state folder of its user, and spoken to over the
-//! session's own loopback port, with a token that only its user can read.
+//! A daemon is a process that holds one session. It is found by its name in the state folder of its
+//! user, and spoken to over the session's own loopback port, with a token that only its user can
+//! read.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -15,7 +17,7 @@
 //! | [`launch`] | starts a daemon and waits until its session is ready |
 //! | [`daemon`] | the daemon itself |
 //! | [`credentials`] | tokens for rooms: made, read, and the secrets behind them |
-//! | [`audit`] | who asked for a secret |
+//! | [`audit`] | the log of reads of a secret |
 //! | [`doctor`] | whether a server can be reached and used from here |
 
 #![forbid(unsafe_code)]

@@ -1,7 +1,9 @@
-//! The control protocol: what a client and a daemon say to each other over the session's loopback port.
+//! The control protocol: what a client and a daemon say to each other over the session's loopback
+//! port.
 //!
-//! The client sends the preamble that tells it from an agent, then frames: a big-endian length of 4 bytes and as much JSON. Its
-//! first request is `hello` with the token. Every request has an id of the client's and gets exactly one final reply.
+//! The client sends the preamble that distinguishes it from an agent, then frames: a big-endian
+//! length of 4 bytes and as much JSON. Its first request is `hello` with the token. Every request
+//! has an id of the client's and gets exactly one final reply.
 //!
 //! | request | final reply |
 //! |---|---|
@@ -12,7 +14,8 @@
 //! | `{"id":4,"op":"events","from":0,"follow":true}` | `{"id":4,"events":[…],"next":9}`, any number of them, then `{"id":4,"ok":{}}` |
 //! | `{"id":5,"op":"end"}` | `{"id":5,"ok":{},"status":{…}}` once the agent is gone |
 //!
-//! Instead of `ok` there may be `error`: `{"code":"…","message":"…"}`. Fields that one side does not know are passed over.
+//! Instead of `ok` there may be `error`: `{"code":"…","message":"…"}`. Fields that one side does
+//! not know are passed over.
 
 use std::time::Duration;
 
@@ -28,8 +31,8 @@ use crate::token::Token;
 /// The version of this protocol. It grows when an old side would misunderstand a new one.
 pub const VERSION: u32 = 1;
 
-/// The largest frame a daemon takes: the longest speech that a turn may have, in base64. The longest text, each byte of it escaped, is
-/// less.
+/// The largest frame a daemon takes: the longest speech that a turn may have, in base64. The
+/// longest text, each byte of it escaped, is less.
 pub const MAX_REQUEST: usize = 24 << 20;
 
 /// The largest frame a daemon takes before the token is proved.
@@ -65,7 +68,7 @@ pub enum Ask {
     },
     /// A call on the session.
     Call(Operation),
-    /// To give a call up.
+    /// Cancels a call.
     Cancel {
         /// The call's request.
         call: u64,

@@ -12,7 +12,8 @@ const LONGEST: usize = 64;
 /// How much of a name that is none an error shows, in characters.
 const SHOWN: usize = 40;
 
-/// The name of a session: 1 to 64 of the letters `A` to `Z` and `a` to `z`, digits, `.`, `_` and `-`, not beginning with a dot.
+/// The name of a session: 1 to 64 of the letters `A` to `Z` and `a` to `z`, digits, `.`, `_` and
+/// `-`, not beginning with a dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionName(String);

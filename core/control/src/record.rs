@@ -15,7 +15,7 @@ use crate::token::Token;
 /// How a session is started, complete enough to start it again, but for secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// With whom.
+    /// The peer.
     #[serde(flatten)]
     pub target: Target,
     /// The port to listen on; any free one where it is unset.
@@ -32,7 +32,7 @@ pub struct Launch {
     pub recording: Option<PathBuf>,
 }
 
-/// Whom a session is with.
+/// The peer of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -57,12 +57,13 @@ pub struct RoomTarget {
     pub folder: PathBuf,
     /// A file of the authorities to trust instead of the system's, absolute.
     pub ca: Option<PathBuf>,
-    /// The proxy through which the server is reached, without a password; as the environment has it where it is unset.
+    /// The proxy through which the server is reached, without a password; as the environment has it
+    /// where it is unset.
     pub proxy: Option<String>,
 }
 
 impl Launch {
-    /// How long an agent may take to be ready unless somebody says otherwise.
+    /// Default deadline for an agent to be ready.
     pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// This agent, and nothing special.
@@ -133,7 +134,8 @@ pub struct Ended {
     pub name: SessionName,
     /// When, RFC 3339.
     pub at: String,
-    /// The stable reason, as in the event `closed`; `signal`, when somebody ended the daemon's process.
+    /// The stable reason, as in the event `closed`; `signal` if a signal ended the daemon's
+    /// process.
     pub reason: String,
     /// The same for people, with what the agent said last.
     pub error: Error,
@@ -145,7 +147,8 @@ pub struct Ended {
     pub launch: Launch,
 }
 
-/// What a session that ended without being asked to leaves to read: until it is ended, or started anew.
+/// What a session that ended without being asked to leaves to read: until it is ended, or started
+/// anew.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Kept {
     /// The recent events, up to the last.
@@ -154,7 +157,7 @@ pub struct Kept {
     pub history: Vec<Item>,
 }
 
-/// What the daemon tells the command that starts it.
+/// The daemon's messages to the command that starts it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Ready {

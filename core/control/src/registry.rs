@@ -1,7 +1,7 @@
 //! The sessions of this user: which there are, which live, which ended and why.
 //!
-//! Each session has a folder. Whoever holds the lock in it is the session's daemon; the kernel lets go of the lock however the
-//! daemon ends, so what a dead daemon leaves behind never stands in the way.
+//! Each session has a folder. The holder of its lock is the session's daemon; the kernel releases
+//! the lock however the daemon ends, so a dead daemon's files never block a new session.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -21,7 +21,7 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an attempt to start a session may be under way.
 const ATTEMPT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a lock may be held by somebody who only looks.
+/// How long a reader may hold a lock.
 const LOOKING: Duration = Duration::from_secs(1);
 
 /// The state folder.
@@ -37,7 +37,7 @@ pub struct Folder {
     path: PathBuf,
 }
 
-/// A session as far as its folder tells.
+/// A session as its folder describes it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Found {
@@ -104,12 +104,12 @@ impl Registry {
     /// The session that lives under this name.
     ///
     /// # Errors
-    /// `no_session`, which says why it is gone if anybody knows.
+    /// `no_session`, with the reason if it is known.
     pub fn live(&self, name: &SessionName) -> Result<Record, Error> {
         self.folder(name).find()?.live(name)
     }
 
-    /// Removes what nobody can want any more: what ended a week ago, and what was left half done.
+    /// Removes sessions that ended a week ago, and incomplete folders.
     pub fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.root) else { return };
         for entry in entries.flatten() {
@@ -117,7 +117,7 @@ impl Registry {
             let at = entry.metadata().and_then(|data| data.modified());
             let older_than = |age| at.as_ref().is_ok_and(|at| is_old(*at, age));
             if name.starts_with(GONE) || (name.starts_with(ATTEMPT) && older_than(ATTEMPT_KEPT)) {
-                // Somebody else may be at it; then it goes without us.
+                // Another process may be removing it already.
                 let _ = fs::remove_dir_all(entry.path());
             } else if older_than(KEPT)
                 && let Ok(name) = name.parse()
@@ -146,7 +146,7 @@ const GONE: &str = ".gone-";
 
 fn unique(root: &Path, prefix: &str) -> Result<PathBuf, Error> {
     let number = getrandom::u64()
-        .map_err(|error| Error::new(Code::Io, format!("the system gives no random bytes: {error}")))?;
+        .map_err(|error| Error::new(Code::Io, format!("the system returned no random bytes: {error}")))?;
     Ok(root.join(format!("{prefix}{number:016x}")))
 }
 
@@ -165,7 +165,7 @@ impl Folder {
         &self.path
     }
 
-    /// The agent's log, unless it was told to go elsewhere.
+    /// The agent's log, unless another path was requested.
     pub fn log(&self) -> PathBuf {
         self.path.join("agent.log")
     }
@@ -183,7 +183,8 @@ impl Folder {
         let live = self.is_live()?;
         let record = files::read_json(&self.record());
         if live {
-            // A daemon that has only just begun may not have taken away what the one before it left.
+            // A daemon that has only just begun may not have taken away what the one before it
+            // left.
             return Ok(record?.map_or(Found::Starting, Found::Live));
         }
         if let Some(ended) = files::read_json(&self.ended())? {
@@ -192,7 +193,8 @@ impl Folder {
         Ok(record?.map_or(Found::Unknown, Found::Vanished))
     }
 
-    /// Takes the lock: from now on this process is the session's daemon. What another daemon left is removed.
+    /// Takes the lock: from now on this process is the session's daemon. What another daemon left
+    /// is removed.
     ///
     /// # Errors
     /// `already_running`, when another daemon lives.
@@ -218,8 +220,9 @@ impl Folder {
     /// The error of a second start.
     pub fn already_running(&self) -> Error {
         let name = &self.name;
-        let way_out =
-            format!("talk to it, end it with `greenroom end -n {name}`, or give the new one another name");
+        let way_out = format!(
+            "talk to it, end it with `greenroom end -n {name}`, or choose another name for the new one"
+        );
         let running = match files::read_json::<Record>(&self.record()) {
             Ok(Some(record)) => format!("a session is already running on 127.0.0.1:{}", record.port),
             _ => "a session is already starting".to_owned(),
@@ -227,7 +230,7 @@ impl Folder {
         Error::new(Code::AlreadyRunning, format!("{running} under the name {name}; {way_out}"))
     }
 
-    /// None while somebody else holds the lock, or holds one of a folder that is no more.
+    /// None while another process holds the lock, or if the lock belongs to a removed folder.
     fn try_lock(&self) -> io::Result<Option<File>> {
         let file = files::private().append(true).open(self.lock_file())?;
         match file.try_lock() {
@@ -294,7 +297,7 @@ impl Found {
     /// The session, if it lives.
     ///
     /// # Errors
-    /// `no_session`, which says why it is gone if anybody knows.
+    /// `no_session`, with the reason if it is known.
     pub fn live(self, name: &SessionName) -> Result<Record, Error> {
         let start = if *name == SessionName::default() {
             "start one with `greenroom start`".to_owned()
@@ -358,8 +361,8 @@ impl Lock {
 
     /// Lets go, and leaves nothing.
     pub fn remove(self) {
-        // Out of sight in one step, so that nobody finds half a folder or puts new files in it. A lock that somebody takes on
-        // the old file is seen to be one of a folder that is no more.
+        // Removed in one step, so that no process finds half a folder or creates new files in it. A
+        // lock taken on the old file is recognized as one of a removed folder.
         let Some(root) = self.folder.path.parent() else { return };
         let Ok(gone) = unique(root, GONE) else { return };
         if fs::rename(&self.folder.path, &gone).is_ok() {

@@ -19,11 +19,11 @@ impl Token {
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)
-            .map_err(|error| Error::new(Code::Io, format!("the system gives no random bytes: {error}")))?;
+            .map_err(|error| Error::new(Code::Io, format!("the system returned no random bytes: {error}")))?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// Whether `given` is the token. The time it takes tells nothing of where they differ.
+    /// Whether `given` is the token. The comparison takes constant time.
     pub fn matches(&self, given: &Self) -> bool {
         self.0.as_bytes().ct_eq(given.0.as_bytes()).into()
     }

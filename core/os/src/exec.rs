@@ -3,8 +3,8 @@
 use std::io;
 use std::process::Command;
 
-/// Makes the process that `cmd` starts lead a session of its own, without a terminal: what happens to the
-/// terminal it was started from, a Ctrl-C there or its end, does not reach it.
+/// Makes the process that `cmd` starts lead a session of its own, without a terminal: what happens
+/// to the terminal it was started from, a Ctrl-C there or its end, does not reach it.
 ///
 /// # Errors
 /// `Unsupported` where there are no process sessions.
@@ -16,8 +16,8 @@ pub fn detach(cmd: &mut Command) -> io::Result<()> {
         rustix::process::setsid()?;
         Ok(())
     };
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed. `setsid` is one, and turning its
-    // errno into an `io::Error` does not allocate.
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. `setsid` is one, and
+    // turning its errno into an `io::Error` does not allocate.
     #[allow(unsafe_code)]
     unsafe {
         cmd.pre_exec(lead);
@@ -31,11 +31,11 @@ pub fn detach(_cmd: &mut Command) -> io::Result<()> {
     Err(crate::unsupported("detaching a process"))
 }
 
-/// Runs `cmd` in the place of this process, as `exec` does: same process id, same parent. Returns only the error
-/// that prevented it.
+/// Runs `cmd` in the place of this process, as `exec` does: same process id, same parent. Returns
+/// only the error that prevented it.
 ///
-/// The standard streams pass on to the program, also where this process' runtime marked them close-on-exec, as Node
-/// does at its start.
+/// The standard streams pass on to the program, also where this process' runtime marked them
+/// close-on-exec, as Node does at its start.
 #[cfg(unix)]
 pub fn replace_process(cmd: &mut Command) -> io::Error {
     use rustix::io::{FdFlags, fcntl_setfd};

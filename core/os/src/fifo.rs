@@ -4,8 +4,8 @@ use std::fs::FileType;
 use std::io;
 use std::path::Path;
 
-/// Reads a named pipe to its end, or to `most` bytes; `None` if `kind` is none. It waits 3 s for something that writes, and 30 s for
-/// that to come to an end, which may ask its user first.
+/// Reads a named pipe to its end, or to `most` bytes; `None` if `kind` is none. It waits 3 s for
+/// something that writes, and 30 s for that to come to an end, which may ask its user first.
 ///
 /// # Errors
 /// What the system says; [`io::ErrorKind::TimedOut`] with the reason and what to do.

@@ -5,8 +5,8 @@ use std::io;
 /// Sends SIGINT to every process of the group.
 ///
 /// # Errors
-/// `InvalidInput` for an id that can be no group of ours, see [`kill_group`]; else what the system says, such as no
-/// such process.
+/// `InvalidInput` for an id that can be no group of ours, see [`kill_group`]; else what the system
+/// says, such as no such process.
 pub fn interrupt_group(group: u32) -> io::Result<()> {
     imp::interrupt_group(group)
 }
@@ -14,33 +14,39 @@ pub fn interrupt_group(group: u32) -> io::Result<()> {
 /// Sends SIGKILL to every process of the group.
 ///
 /// # Errors
-/// `InvalidInput` for an id that can be no group of ours: 0 and this process' own group mean ourselves, and to kill
-/// group 1 means to kill everything. Else what the system says, such as no such process.
+/// `InvalidInput` for an id that can be no group of ours: 0 and this process' own group mean
+/// ourselves, and to kill group 1 means to kill everything. Else what the system says, such as no
+/// such process.
 pub fn kill_group(group: u32) -> io::Result<()> {
     imp::kill_group(group)
 }
 
-/// Whether the group has a member. One that has ended and that its parent has not reaped yet counts.
+/// Whether the group has a member. One that has ended and that its parent has not reaped yet
+/// counts.
 ///
 /// # Errors
-/// `InvalidInput` for an id that can be no process; `Unsupported` where there are no process groups.
+/// `InvalidInput` for an id that can be no process; `Unsupported` where there are no process
+/// groups.
 pub fn group_alive(group: u32) -> io::Result<bool> {
     imp::group_alive(group)
 }
 
-/// Whether there is a process of that id. One that has ended and that its parent has not reaped yet counts.
+/// Whether there is a process of that id. One that has ended and that its parent has not reaped yet
+/// counts.
 ///
 /// # Errors
-/// `InvalidInput` for an id that can be no process; `Unsupported` on a platform without a form of this.
+/// `InvalidInput` for an id that can be no process; `Unsupported` on a platform without a form of
+/// this.
 pub fn process_alive(pid: u32) -> io::Result<bool> {
     imp::process_alive(pid)
 }
 
-/// The session that a process belongs to: the process id of its leader, 0 when that is out of this process' sight
-/// (threads of the kernel, and the outside of a container).
+/// The session that a process belongs to: the process id of its leader, 0 when that is out of this
+/// process' sight (threads of the kernel, and the outside of a container).
 ///
 /// # Errors
-/// `InvalidInput` for an id that can be no process; else what the system says, such as no such process.
+/// `InvalidInput` for an id that can be no process; else what the system says, such as no such
+/// process.
 pub fn session_of(pid: u32) -> io::Result<u32> {
     imp::session_of(pid)
 }

@@ -1,19 +1,23 @@
-//! The guard: a small shell process that ends a process group when the group's owner is gone, however it went.
+//! The guard: a small shell process that ends a process group when the group's owner is gone,
+//! however it went.
 //!
-//! The owner holds one end of a socket pair, the shell reads the other. Each process that the guard watches writes
-//! its own id into it between fork and exec, so there is no moment at which it runs and the guard does not know it.
-//! The system closes the owner's end when the owner ends, by whatever signal; the shell then reads the end of the
-//! stream, kills the groups it was told of and removes the files it was told of. A line `bye` sends it off without.
+//! The owner holds one end of a socket pair, the shell reads the other. Each process that the guard
+//! watches writes its own id into it between fork and exec, so there is no moment at which it runs
+//! and the guard does not know it. The system closes the owner's end when the owner ends, by
+//! whatever signal; the shell then reads the end of the stream, kills the registered groups and
+//! removes the registered files. A line `bye` ends it without that.
 //!
-//! The shell leads a session of its own and ignores the signals of a terminal, so that neither a Ctrl-C nor the end
-//! of the terminal takes the guard away before its work is done. What it cannot cover: a process that leaves the
-//! group, and an owner that forked without exec, whose child keeps the owner's end open until it ends, too.
+//! The shell leads a session of its own and ignores the signals of a terminal, so that neither a
+//! Ctrl-C nor the end of the terminal takes the guard away before its work is done. What it cannot
+//! cover: a process that leaves the group, and an owner that forked without exec, whose child keeps
+//! the owner's end open until it ends, too.
 
 use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Watches over process groups: see the module's text. Dropping it kills them; [`Guard::release`] does not.
+/// Watches over process groups: see the module's text. Dropping it kills them; [`Guard::release`]
+/// does not.
 #[derive(Debug)]
 pub struct Guard(imp::Guard);
 
@@ -31,8 +35,9 @@ impl Guard {
         self.0.id()
     }
 
-    /// Makes the process that `cmd` starts lead a session and a group of its own, and tell this guard so before it
-    /// runs. It hears SIGINT even if this process ignores it. A spawn after the guard is gone fails with a broken pipe, so that nothing runs unguarded.
+    /// Makes the process that `cmd` starts lead a session and a group of its own, and announce it
+    /// to this guard before it runs. It receives SIGINT even if this process ignores it. A spawn
+    /// after the guard is gone fails with a broken pipe, so that nothing runs unguarded.
     pub fn watch(&self, cmd: &mut Command) {
         self.0.watch(cmd);
     }
@@ -45,7 +50,8 @@ impl Guard {
         self.0.remove_afterwards(file)
     }
 
-    /// Sends the guard off without a kill, and reaps it. Takes a few milliseconds, two seconds at most.
+    /// Sends the guard off without a kill, and reaps it. Takes a few milliseconds, two seconds at
+    /// most.
     pub fn release(self) {
         self.0.release();
     }
@@ -66,16 +72,17 @@ mod imp {
     use rustix::io::Errno;
     use rustix::net::SendFlags;
 
-    /// Reads lines: `bye` ends it, `kill` and the end of the stream end the groups it knows, a line with a slash is the
-    /// path of a file (kept as an argument of the script), any other line is the id of a group. (`kill -s KILL --` is
-    /// the one form that dash, bash and busybox all take for a group.)
+    /// Reads lines: `bye` ends it, `kill` and the end of the stream end the groups it knows, a line
+    /// with a slash is the path of a file (kept as an argument of the script), any other line is
+    /// the id of a group. (`kill -s KILL --` is the one form that dash, bash and busybox all take
+    /// for a group.)
     const SCRIPT: &str = "trap '' HUP INT TERM QUIT; groups=; set --; \
         while IFS= read -r line; do case $line in bye) exit 0;; kill) break;; */*) set -- \"$@\" \"$line\";; \
         *) groups=\"$groups -$line\";; esac; done; \
         [ -z \"$groups\" ] || kill -s KILL -- $groups; \
         [ $# -eq 0 ] || rm -f -- \"$@\"";
 
-    /// How long the shell has to end after it was told to.
+    /// How long the shell may take to end after `bye`.
     const PATIENCE: Duration = Duration::from_secs(2);
 
     #[derive(Debug)]
@@ -83,14 +90,16 @@ mod imp {
         /// The owner's end. Nothing but this struct keeps it: commands hold it weakly.
         line: Arc<UnixStream>,
         shell: Child,
-        /// A forked copy of the owner may drop the guard, too: it must not end what its parent runs.
+        /// A forked copy of the owner may drop the guard, too: it must not end what its parent
+        /// runs.
         owner: u32,
         released: bool,
     }
 
     impl Guard {
         pub(super) fn start() -> io::Result<Self> {
-            // Both ends are close-on-exec from birth, so no process but a bare fork of ours can keep one open.
+            // Both ends are close-on-exec from birth, so no process but a bare fork of ours can
+            // keep one open.
             let (ours, theirs) = UnixStream::pair()?;
             #[cfg(target_vendor = "apple")]
             rustix::net::sockopt::set_socket_nosigpipe(&ours, true)?;
@@ -115,9 +124,9 @@ mod imp {
             let lead_and_announce = move || {
                 let line = line.upgrade().ok_or(Errno::PIPE)?;
                 let session = rustix::process::setsid()?;
-                // A host that ignores SIGINT (under nohup, behind a shell's `&`) would pass that on, and the agent would
-                // not hear that it is to end.
-                // SAFETY: `signal` is async-signal-safe, and the default action is no pointer.
+                // A host that ignores SIGINT (under nohup, behind a shell's `&`) would pass that
+                // on, and the agent would not hear that it is to end. SAFETY: `signal` is
+                // async-signal-safe, and the default action is no pointer.
                 #[allow(unsafe_code)]
                 unsafe {
                     libc::signal(libc::SIGINT, libc::SIG_DFL);
@@ -126,9 +135,10 @@ mod imp {
                 send(&line, decimal_line(session.as_raw_nonzero().get().unsigned_abs(), &mut text))?;
                 Ok(())
             };
-            // SAFETY: between fork and exec only async-signal-safe calls are allowed. This makes three system calls,
-            // `setsid`, `sigaction` and `sendto`; it counts a reference up and down in the child's own copy of memory, where
-            // another holder always remains; it formats on the stack, and allocates and locks nothing.
+            // SAFETY: between fork and exec only async-signal-safe calls are allowed. This makes
+            // three system calls, `setsid`, `sigaction` and `sendto`; it counts a reference up and
+            // down in the child's own copy of memory, where another holder always remains; it
+            // formats on the stack, and allocates and locks nothing.
             #[allow(unsafe_code)]
             unsafe {
                 cmd.pre_exec(lead_and_announce);
@@ -148,8 +158,8 @@ mod imp {
             self.end(b"bye\n");
         }
 
-        /// Says the last word and reaps the shell. A word, not only the end of the stream: a forked copy of this
-        /// process would hold that back.
+        /// Says the last word and reaps the shell. A word, not only the end of the stream: a forked
+        /// copy of this process would hold that back.
         fn end(&mut self, word: &[u8]) {
             if std::mem::replace(&mut self.released, true) || self.owner != std::process::id() {
                 return;
@@ -176,7 +186,8 @@ mod imp {
         }
     }
 
-    /// Sends whole, and never raises SIGPIPE: the host process may have left that at its default, which is death.
+    /// Sends whole, and never raises SIGPIPE: the host process may have left that at its default,
+    /// which is death.
     fn send(line: &UnixStream, text: &[u8]) -> io::Result<()> {
         #[cfg(not(target_vendor = "apple"))]
         let flags = SendFlags::NOSIGNAL;
@@ -187,7 +198,8 @@ mod imp {
         if sent == text.len() { Ok(()) } else { Err(Errno::PIPE.into()) }
     }
 
-    /// The number in decimal and a line end, written from the right into `text`, without allocation.
+    /// The number in decimal and a line end, written from the right into `text`, without
+    /// allocation.
     fn decimal_line(mut number: u32, text: &mut [u8; 12]) -> &[u8] {
         let mut at = text.len() - 1;
         text[at] = b'\n';

@@ -1,5 +1,5 @@
-//! A child process that leads a session and group of its own, under a guard, from its start to the end of the
-//! last process of its group.
+//! A child process that leads a session and group of its own, under a guard, from its start to the
+//! end of the last process of its group.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +10,9 @@ use crate::{Guard, group};
 
 /// A guarded child process that leads a session and a group. Its id is the id of both.
 ///
-/// It takes a thread of its own to [`wait`](Self::wait): that depends on no runtime and no signal handler, which in
-/// a Python or Node process belong to the host. Dropping it kills the group and waits for the leader.
+/// It takes a thread of its own to [`wait`](Self::wait): that depends on no runtime and no signal
+/// handler, which in a Python or Node process belong to the host. Dropping it kills the group and
+/// waits for the leader.
 #[derive(Debug)]
 pub struct Leader {
     child: Child,
@@ -24,7 +25,8 @@ impl Leader {
     /// Starts `cmd` under a guard of its own.
     ///
     /// # Errors
-    /// When the guard or the command cannot be started; `Unsupported` where there are no process groups.
+    /// When the guard or the command cannot be started; `Unsupported` where there are no process
+    /// groups.
     pub fn spawn(mut cmd: Command) -> io::Result<Self> {
         let guard = Guard::start()?;
         guard.watch(&mut cmd);
@@ -51,7 +53,8 @@ impl Leader {
         self.group.clone()
     }
 
-    /// Makes the guard remove `file` should it have to kill the group: what the owner would have removed.
+    /// Makes the guard remove `file` should it have to kill the group: what the owner would have
+    /// removed.
     ///
     /// # Errors
     /// When the guard is gone, or when the path has a line end in it.
@@ -59,8 +62,9 @@ impl Leader {
         self.guard.as_ref().map_or(Ok(()), |guard| guard.remove_afterwards(file))
     }
 
-    /// Blocks until the leader has ended by itself or by a signal, kills what is left of its group, reaps it and
-    /// sends the guard off. The status is None when somebody else in this process reaped the child first.
+    /// Blocks until the leader has ended by itself or by a signal, kills what is left of its group,
+    /// reaps it and sends the guard off. The status is None if other code of this process reaped
+    /// the child first.
     pub fn wait(mut self) -> Option<ExitStatus> {
         self.finish()
     }
@@ -83,8 +87,9 @@ impl Drop for Leader {
     }
 }
 
-/// A handle to a [`Leader`]'s group. A signal through it can never meet a stranger: the leader is reaped, and so its
-/// id free for the system to use again, only after the handle has turned into a blank.
+/// A handle to a [`Leader`]'s group. A signal through it can never meet a stranger: the leader is
+/// reaped, and so its id free for the system to use again, only after the handle has turned into a
+/// blank.
 #[derive(Clone, Debug)]
 pub struct Group {
     id: u32,
@@ -133,7 +138,8 @@ impl Group {
     /// Kills what is left and reaps the leader, which has ended, with the handle held still.
     fn close(&self, leader: &mut Child) -> Option<ExitStatus> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only the leader itself, not reaped yet, may be left: then there is nothing to kill, and no error matters.
+        // Only the leader itself, not reaped yet, may be left: then there is nothing to kill, and
+        // no error matters.
         let _ = group::kill_group(self.id);
         *live = false;
         leader.wait().ok()
@@ -147,7 +153,7 @@ fn until_ended(pid: u32) {
 
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    // An error is "no such child": somebody else reaped it.
+    // An error is "no such child": other code reaped it.
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), options));
 }
 

@@ -1,8 +1,9 @@
-//! The few operating system calls that Rust's standard library has no safe form for: process sessions and
-//! groups, the guard that ends a group when its owner is gone, and who owns the other end of a loopback socket.
+//! The few operating system calls that Rust's standard library has no safe form for: process
+//! sessions and groups, the guard that ends a group when its owner is gone, and the owner of the
+//! other end of a loopback socket.
 //!
-//! Everything is there on every platform, so that callers have one form. Where a platform cannot do a thing yet,
-//! it answers [`std::io::ErrorKind::Unsupported`]; today that is all of Windows.
+//! Everything is there on every platform, so that callers have one form. Where a platform cannot do
+//! a thing yet, it answers [`std::io::ErrorKind::Unsupported`]; today that is all of Windows.
 //!
 //! `unsafe` is in two places, both a hook between fork and exec: [`detach`] and [`Guard::watch`].
 

@@ -1,4 +1,4 @@
-//! Who owns the other end of a loopback connection.
+//! The owner of the other end of a loopback connection.
 
 use std::net::SocketAddr;
 
@@ -7,17 +7,19 @@ use std::net::SocketAddr;
 pub enum PeerCheck {
     /// A process of that session holds the other end.
     Yes,
-    /// None does. The text names who holds it instead, as far as that can be seen, such as `process 123 (curl)`.
+    /// None does. The text names the actual holder, if it can be seen, such as
+    /// `process 123 (curl)`.
     No(Option<String>),
-    /// The system does not tell; the text says why.
+    /// Unknown; the text says why.
     Unknown(String),
 }
 
-/// Looks up whether a process of `session` holds the other end of a TCP connection on this machine, of which `local`
-/// and `peer` are the addresses as our own socket has them.
+/// Looks up whether a process of `session` holds the other end of a TCP connection on this machine,
+/// of which `local` and `peer` are the addresses as our own socket has them.
 ///
-/// On Linux it reads the system's table of connections, then the open files of the session's processes, and only
-/// when they do not hold it those of all others. On other systems the answer is `Unknown`.
+/// On Linux it reads the system's table of connections, then the open files of the session's
+/// processes, and only when they do not hold it those of all others. On other systems the answer is
+/// `Unknown`.
 pub fn peer_in_session(local: SocketAddr, peer: SocketAddr, session: u32) -> PeerCheck {
     imp::peer_in_session(local, peer, session)
 }
@@ -43,7 +45,7 @@ mod imp {
 
     fn look_up(local: SocketAddr, peer: SocketAddr, session: u32) -> Result<PeerCheck, ProcError> {
         let Some(socket) = find_socket(peer, local)? else {
-            return Ok(PeerCheck::No(Some("nobody: the connection is closed already".to_owned())));
+            return Ok(PeerCheck::No(Some("no process: the connection is closed already".to_owned())));
         };
         let ours =
             |process: &Process| process.stat().is_ok_and(|stat| stat.session.unsigned_abs() == session);
@@ -69,9 +71,9 @@ mod imp {
         })
     }
 
-    /// The entry of the peer's socket: what is local to it is remote to us. A socket of IPv6 may hold a connection
-    /// of IPv4, and has it with mapped addresses in the other table. An entry without an inode is what remains of a
-    /// connection that no process holds any more.
+    /// The entry of the peer's socket: what is local to it is remote to us. A socket of IPv6 may
+    /// hold a connection of IPv4, and has it with mapped addresses in the other table. An entry
+    /// without an inode is what remains of a connection that no process holds any more.
     fn find_socket(local: SocketAddr, remote: SocketAddr) -> Result<Option<TcpNetEntry>, ProcError> {
         let same = |a: SocketAddr, b: SocketAddr| {
             a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
@@ -116,6 +118,6 @@ mod imp {
     use super::PeerCheck;
 
     pub(super) fn peer_in_session(_local: SocketAddr, _peer: SocketAddr, _session: u32) -> PeerCheck {
-        PeerCheck::Unknown(format!("{} does not tell who holds a connection", std::env::consts::OS))
+        PeerCheck::Unknown(format!("{} does not report the holder of a connection", std::env::consts::OS))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::io::{self, PipeReader};
 
-/// Reads what `from` has into `buffer`, as [`io::Read::read`] does, and blocks until there is something. Returns None
-/// once `stop` has reached its end, that is, once every writer of it is closed.
+/// Reads what `from` has into `buffer`, as [`io::Read::read`] does, and blocks until there is
+/// something. Returns None once `stop` has reached its end, that is, once every writer of it is
+/// closed.
 ///
-/// A process that outlives the one we wait for may keep a pipe open for ever; this is the way out of such a read.
-/// Where the platform cannot wait for two pipes (Windows), `stop` is not looked at.
+/// A process that outlives the one we wait for may keep a pipe open for ever; this is the way out
+/// of such a read. Where the platform cannot wait for two pipes (Windows), `stop` is not looked at.
 ///
 /// # Errors
 /// What the system says.

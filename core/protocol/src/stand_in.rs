@@ -10,7 +10,7 @@ pub fn hint(text: &str) -> Option<&'static str> {
         Some(
             "the agent read what only a room has: without a room the SDK puts a stand-in, a MagicMock, in its place. \
              Give the values to the start (`--participant-name`, `--participant-metadata`, `--participant-attribute`, \
-             `--job-metadata`; in a program `participant=`, `job_metadata=`), or drive the agent in a room with \
+             `--room-name`, `--room-metadata`, `--job-metadata`; in a program `participant=`, `room=`, `job_metadata=`), or drive the agent in a room with \
              `greenroom attach`",
         )
     } else if text.contains("room is not connected") {

@@ -42,6 +42,7 @@ mod relay;
 mod signal;
 mod socket;
 mod streams;
+mod token;
 mod tracks;
 mod transport;
 mod websocket;
@@ -75,6 +76,7 @@ pub use self::participant::{Participant, ParticipantKind, Permissions, Track, Tr
 use self::peer::{Channel, PACKET};
 pub use self::signal::{Address, probe_signal};
 pub use self::streams::{IncomingStream, IncomingStreams, StreamInfo};
+pub use self::token::{token_claims, token_time};
 pub use self::transport::{Closer, Feed, Listener, Topics, Transport, carry};
 
 /// Events that are kept for a reader that is behind.

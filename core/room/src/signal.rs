@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use greenroom_protocol::{Code, Error, Secret};
 use livekit_protocol as proto;
 use livekit_signaling::{
@@ -15,6 +13,7 @@ use url::{Host, Url};
 
 use super::dial::{Dialer, Stream, is_loopback, names_a_host};
 use super::failure::{Deadline, Failure, Step};
+use super::token::{token_claims, token_time};
 use super::websocket::{self, Answer, Seen, Way};
 
 /// The protocol that we speak, and the oldest of a server that has what we use. With the next one data channels have fixed
@@ -477,9 +476,8 @@ impl Times {
     }
 
     fn read(token: &str) -> Self {
-        let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-        let claims: Option<serde_json::Value> = claims.and_then(|json| serde_json::from_slice(&json).ok());
-        let of = |name| claims.as_ref().and_then(|claims| claims.get(name)?.as_f64());
+        let claims = token_claims(token);
+        let of = |name| claims.as_ref().and_then(|claims| token_time(claims.get(name)?));
         Self { not_before: of("nbf"), issued_at: of("iat"), expires_at: of("exp") }
     }
 }
@@ -487,6 +485,9 @@ impl Times {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
 
@@ -514,7 +515,8 @@ mod tests {
     fn token(begins: i64, expires: i64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
         let claims = serde_json::json!({ "nbf": now + begins, "exp": now + expires });
-        format!("head.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()))
+        let [head, claims] = ["{}", &claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
+        format!("{head}.{claims}.signature")
     }
 
     /// What a front answers, and what follows from it.

@@ -119,5 +119,5 @@ async def test_what_cannot_be_meant_is_refused(keys: None, monkeypatch: pytest.M
 async def test_the_pair_for_development_is_said_aloud(keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LIVEKIT_API_KEY")
     monkeypatch.delenv("LIVEKIT_API_SECRET")
-    with pytest.warns(RuntimeWarning, match="pair for development that everybody knows"):
+    with pytest.warns(RuntimeWarning, match="public pair for development"):
         greenroom.credentials(url="ws://localhost:7880")

@@ -75,3 +75,33 @@ async def test_what_cannot_be_used_is_named(venue: Venue, front: TlsFront, proxy
         dead = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(greenroom.IoError, match=rf"through the proxy {dead}.*NO_PROXY"):
             await greenroom.Room.connect(URL, token, ca=front.ca, proxy=f"http://{dead}")
+
+
+async def test_name_that_only_the_proxy_of_the_environment_knows_is_left_to_it(
+    venue: Venue, agent: Agent, front: TlsFront, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    async with greenroom.join(URL, venue.token("boss", grant=True), ca=front.ca) as session:
+        await session.ping()
+    assert proxy.asked == ["livekit.test:443"]
+
+
+@pytest.mark.parametrize("exceptions", ["*", "livekit.test", "livekit.test:443", "*.test", ".test", "livekit.test."])
+async def test_exception_from_the_proxy_of_the_environment_is_not_sent_through_it(
+    venue: Venue, front: TlsFront, proxy: ConnectProxy, exceptions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", f"other.example, {exceptions}")
+    with pytest.raises(greenroom.GreenroomError, match=r"livekit\.test"):
+        await greenroom.join(URL, venue.token("boss", grant=True), ca=front.ca, timeout=10)
+    assert proxy.asked == []
+
+
+async def test_address_that_is_excepted_with_its_port_is_joined_directly(
+    venue: Venue, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = urlsplit(venue.server.url).port
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", f"127.0.0.1:{port}")
+    async with greenroom.join(venue.server.url, venue.token("boss", grant=True)) as session:
+        await session.ping()

@@ -15,9 +15,9 @@ use crate::output::Output;
 
 pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Result<ExitCode, Error> {
     let folder = std::env::current_dir()
-        .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
+        .map_err(|error| Error::new(Code::Io, format!("can't read the current folder: {error}")))?;
     let Attach { room, agent, token, identity, signing, reach, timeout, idle_timeout, full } = attach;
-    // What cannot be used is told before anything is started.
+    // Report bad arguments before anything is started.
     let (_, through) = reach::through(&reach)?;
     let mut signed = signed_by(signing);
     // A proxy looks names up itself, those too that only it knows.
@@ -26,7 +26,7 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
         Some(token) => given(token, room, CredentialsRequest { folder: Some(folder.clone()), ..signed })?,
         None => {
             let room = room.ok_or_else(|| {
-                let message = "name the room, such as --room demo, or give a token that names one";
+                let message = "name the room, such as --room demo, or pass a token that contains one";
                 Error::new(Code::InvalidArgument, message)
             })?;
             let target = RoomTarget {
@@ -52,7 +52,8 @@ pub(super) fn attach(name: &SessionName, attach: Attach, out: &mut Output) -> Re
     start::run(&Registry::open()?, name, &launch, Some(&token), full, out)
 }
 
-/// The token of a session that is to join its room again: one of our own making, or the one of the environment.
+/// The token of a session that is to join its room again: one of our own making, or the one of the
+/// environment.
 pub(super) fn token_again(room: &RoomTarget, out: &Output) -> Result<Secret, Error> {
     if room.identity.is_none() {
         let token = std::env::var("LIVEKIT_TOKEN").ok().filter(|token| !token.is_empty());

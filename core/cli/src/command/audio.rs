@@ -247,8 +247,8 @@ impl Listening {
         Ok(Self { capture, most })
     }
 
-    /// Gives each frame's samples, and how many of each channel are missing before them, until the time is over, the device ends or Ctrl-C is
-    /// pressed.
+    /// Yields each frame's samples and the count per channel lost before them, until the time is
+    /// over, the device ends or Ctrl-C is pressed.
     fn each(
         &self,
         out: &mut Output,
@@ -280,7 +280,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Tells what happened besides audio, and keeps what is odd about it.
+    /// Prints events of the stream, and keeps its notes.
     fn events(&self, out: &Output, notes: &mut Vec<Value>) {
         while let Ok(Some(event)) = self.capture.event(Some(Duration::ZERO)) {
             tell(&event, out);
@@ -291,7 +291,7 @@ impl Listening {
     }
 }
 
-/// Tells on the side what happened to a stream.
+/// Prints an event of a stream on standard error.
 fn tell(event: &Event, out: &Output) {
     if let Some(told) = told(event) {
         out.note(&told);

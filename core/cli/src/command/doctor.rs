@@ -25,7 +25,7 @@ pub(super) fn doctor(doctor: Doctor, out: &mut Output) -> Result<ExitCode, Error
     request.room = doctor.room;
     request.identity = Some("doctor".to_owned());
     request.grants.can_manage_agent_session = true;
-    // Nobody in the room has to know.
+    // Invisible to the room.
     request.grants.hidden = true;
     let mut doubts = Vec::new();
     let token = doctor.token.filter(|token| !token.is_empty()).map_or_else(

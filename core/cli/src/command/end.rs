@@ -15,7 +15,7 @@ use crate::document;
 use crate::output::Output;
 use crate::render::Renderer;
 
-/// How long the agent may take to tell its history, at the end.
+/// Deadline for the agent's history at the end.
 const HISTORY: Duration = Duration::from_secs(10);
 
 /// The last lines of the log that are shown.
@@ -36,8 +36,8 @@ pub(super) fn end(name: &SessionName, end: &End, out: &mut Output) -> Result<Exi
         match client.call(Operation::History, Some(HISTORY)) {
             Ok(Answer::History { items: told }) => items = told,
             Ok(_) => return Err(super::mismatch()),
-            // The end was asked for, and comes.
-            Err(error) => out.note(&format!("the history cannot be told: {error}")),
+            // The session ends anyway.
+            Err(error) => out.note(&format!("can't read the history: {error}")),
         }
     }
     let lines = if end.logs { logs::last(&record.log_path, LINES)? } else { Vec::new() };

@@ -141,7 +141,8 @@ fn print(bytes: &[u8], out: &mut Output) -> Result<(), Error> {
     let whole = String::from_utf8_lossy(bytes);
     let mut plain = String::new();
     for line in whole.lines() {
-        // Agents colour their logs; the terminal's own codes are dropped, whatever else could drive it is shown.
+        // Agents colour their logs; the terminal's own codes are dropped, whatever else could drive
+        // it is shown.
         let line = text::clean(&anstream::adapter::strip_str(line).to_string());
         if out.is_json() {
             out.line(&json!({ "type": "log", "text": line }))?;

@@ -26,7 +26,7 @@ use crate::args::{Args, Command};
 use crate::interrupt;
 use crate::output::Output;
 
-/// Runs the command, and gives its exit code.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(args: Args, out: &mut Output) -> Result<ExitCode, Error> {
     let name = &args.name;
     match args.command {
@@ -83,7 +83,8 @@ fn mismatch() -> Error {
     Error::new(Code::Internal, "the session answered with another operation's answer; please report it")
 }
 
-/// The error of a file that an argument names and that cannot be read: what is wrong is the argument.
+/// The error of a file that an argument names and that cannot be read: what is wrong is the
+/// argument.
 fn unreadable_argument(error: Error) -> Error {
     if error.code == Code::Io { Error { code: Code::InvalidArgument, ..error } } else { error }
 }

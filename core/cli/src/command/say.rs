@@ -45,7 +45,7 @@ pub(super) fn say(name: &SessionName, say: Say, out: &mut Output) -> Result<Exit
     Ok(if turn.error.is_some() { ExitCode::from(Code::AgentError.exit_code()) } else { ExitCode::SUCCESS })
 }
 
-/// The speech in a file; what is odd about it is told on the side.
+/// Reads the speech of a file; notes about the file go to standard error.
 fn spoken(file: &Path, channel: Option<usize>, out: &Output) -> Result<Speech, Error> {
     let read = if file == Path::new(STANDARD_INPUT) {
         voice::speech_from_pipe("standard input", std::io::stdin().lock(), channel)
@@ -67,7 +67,7 @@ fn nothing_heard(has_audio: bool) -> Error {
 fn text(say: &Say) -> Result<String, Error> {
     let text = if say.text.is_empty() { from_stdin()? } else { say.text.join(" ") };
     if text.trim().is_empty() {
-        return Err(Error::new(Code::InvalidArgument, "the text to say is empty; give at least one word"));
+        return Err(Error::new(Code::InvalidArgument, "the text to say is empty; pass at least one word"));
     }
     let most = Limits::default().sent_message;
     if text.len() > most {
@@ -82,10 +82,10 @@ fn from_stdin() -> Result<String, Error> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         let message =
-            "there is no text to say; give it as an argument or on standard input: greenroom say \"Hello\"";
+            "there is no text to say; pass it as an argument or on standard input: greenroom say \"Hello\"";
         return Err(Error::new(Code::InvalidArgument, message));
     }
-    // One byte more than can be said is enough to tell that it is too much.
+    // One byte over the limit shows that it is too much.
     let most = Limits::default().sent_message as u64 + 1;
     let mut bytes = Vec::new();
     let read = stdin.lock().take(most).read_to_end(&mut bytes);

@@ -18,7 +18,8 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::render::Renderer;
 
-/// The runtime that the npm package's command was started with: Node, or Bun on a machine without Node.
+/// The runtime that the npm package's command was started with: Node, or Bun on a machine without
+/// Node.
 pub(super) fn host_runtime() -> Option<PathBuf> {
     std::env::var_os("GREENROOM_HOST_RUNTIME").map(PathBuf::from)
 }
@@ -41,7 +42,7 @@ pub(super) fn start(name: &SessionName, start: Start, out: &mut Output) -> Resul
         args,
     } = start;
     let dir = std::env::current_dir()
-        .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
+        .map_err(|error| Error::new(Code::Io, format!("can't read the current folder: {error}")))?;
     let log = absolute("--log", log)?;
     let recording = absolute("--recording", recording)?;
     let agent = AgentSpec {
@@ -109,7 +110,7 @@ pub(super) fn restart(name: &SessionName, restart: &Restart, out: &mut Output) -
     run(&registry, name, &launch, token.as_ref(), restart.full, out)
 }
 
-/// Starts the daemon of a session, and tells how that goes.
+/// Starts the daemon of a session and prints its progress.
 pub(super) fn run(
     registry: &Registry,
     name: &SessionName,

@@ -14,7 +14,7 @@ use crate::document;
 use crate::output::Output;
 use crate::text;
 
-/// How long an agent may take to tell about itself; a busy one is left alone.
+/// Deadline for the agent's description of itself; a busy agent is not waited for.
 const INFO: Duration = Duration::from_secs(2);
 
 pub(super) fn status(name: &SessionName, out: &mut Output) -> Result<ExitCode, Error> {

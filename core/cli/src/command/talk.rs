@@ -23,11 +23,12 @@ use crate::output::Output;
 use crate::render::Renderer;
 use crate::text;
 
-/// How often there is a look at what happened, and the meters are drawn: about as often as they change.
+/// How often there is a look at what happened, and the meters are drawn: about as often as they
+/// change.
 const LOOK: Duration = Duration::from_millis(33);
 /// How long nothing must happen, once the user's device has ended, before the conversation is over.
 const QUIET: Duration = Duration::from_secs(3);
-/// How loud somebody is who is heard, in dBFS.
+/// Level from which speech counts as heard, in dBFS.
 const LOUD: f32 = -45.0;
 /// Events that are read at once.
 const BATCH: usize = 256;
@@ -56,7 +57,7 @@ pub(super) fn talk(talk: &Talk, out: &mut Output) -> Result<ExitCode, Error> {
 
 fn start(talk: &Talk) -> Result<Session, Error> {
     let dir = std::env::current_dir()
-        .map_err(|error| Error::new(Code::Io, format!("the current folder cannot be told: {error}")))?;
+        .map_err(|error| Error::new(Code::Io, format!("can't read the current folder: {error}")))?;
     let agent = AgentSpec {
         entry: talk.file.clone(),
         interpreter: talk.python.clone().or_else(|| talk.node.clone()),
@@ -69,7 +70,7 @@ fn start(talk: &Talk) -> Result<Session, Error> {
     Session::start(options)
 }
 
-/// Waits until the session is ready; gives whether it is, or Ctrl-C was pressed before.
+/// Waits until the session is ready. Returns false if Ctrl-C was pressed before.
 fn ready(news: &Receiver<News>) -> Result<bool, Error> {
     while !interrupt::happened() {
         match news.recv_timeout(LOOK) {
@@ -85,7 +86,7 @@ fn ready(news: &Receiver<News>) -> Result<bool, Error> {
 fn end(session: &Session) -> Result<(), Error> {
     let (tell, ended) = channel();
     session.close(Box::new(move || {
-        // Who waits is there until this is called.
+        // The waiter exists until this is called.
         let _ = tell.send(());
     }));
     ended.recv().map_err(|_| Error::new(Code::Internal, "the session did not end"))?;
@@ -129,7 +130,8 @@ impl<'a> Conversation<'a> {
         Ok(Self { session, out, sound, renderer, is_live, after_enter: false, last_activity: Instant::now() })
     }
 
-    /// Goes on until Ctrl-C, until the session closes or a device fails, or until the user's device has ended and all is quiet.
+    /// Goes on until Ctrl-C, until the session closes or a device fails, or until the user's device
+    /// has ended and all is quiet.
     fn run(mut self, tell: Sender<News>, news: &Receiver<News>) -> Result<(), Error> {
         read_lines(tell.clone());
         if self.is_live {
@@ -184,7 +186,7 @@ impl<'a> Conversation<'a> {
         if text.is_empty() { Ok(()) } else { self.show(&text) }
     }
 
-    /// Tells something beside what is said.
+    /// Prints a note between the lines of the conversation.
     fn tell(&mut self, text: &str) -> Result<(), Error> {
         if self.is_live {
             return self.show(&format!("  {}\n", text::clean(text)));
@@ -201,7 +203,7 @@ impl<'a> Conversation<'a> {
         self.out.print(&screen::above(text, &self.meters(), after_enter))
     }
 
-    /// Tells what happened to the devices, and how loud they are.
+    /// Prints events of the devices and their levels.
     fn devices(&mut self) -> Result<(), Error> {
         for event in self.sound.events() {
             if let Some(told) = super::audio::told(&event) {

@@ -21,7 +21,7 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
         .map(|agent_name| Dispatch { agent_name, metadata: token.dispatch_metadata.clone() });
     let request = CredentialsRequest {
         room: token.room,
-        // Who names one means that one.
+        // A given identity is used as it is.
         unique_identity: token.identity.is_none(),
         identity: token.identity,
         name: token.display_name,
@@ -49,7 +49,8 @@ pub(super) fn token(token: Token, out: &mut Output) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The attributes that were given with an option as KEY=VALUE. Errors quote none: a value may be a secret.
+/// The attributes that were given with an option as KEY=VALUE. Errors quote none: a value may be a
+/// secret.
 pub(super) fn attributes(option: &str, given: &[String]) -> Result<BTreeMap<String, String>, Error> {
     let split = |(number, attribute): (usize, &String)| {
         let (key, value) = attribute.split_once('=').ok_or_else(|| {
@@ -61,7 +62,7 @@ pub(super) fn attributes(option: &str, given: &[String]) -> Result<BTreeMap<Stri
     (1..).zip(given).map(split).collect()
 }
 
-/// What the flags say of the server and of who signs.
+/// The server and signing key from the flags.
 pub(super) fn signed_by(signing: Signing) -> CredentialsRequest {
     CredentialsRequest {
         url: signing.url,

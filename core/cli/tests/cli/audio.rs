@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::documents::is;
 use crate::stage::{Outcome, Stage, finish, wait, wait_with};
+use crate::support::isolated::isolated;
+use crate::support::pulse::Pulse;
 
 /// The command where ALSA's library cannot be loaded, and nobody answers for PulseAudio.
 fn without_sound(stage: &Stage, args: &[&str]) -> Command {
@@ -240,3 +242,20 @@ fn one_channel_of_many_is_heard_by_itself_and_by_its_number() {
     let two = ["record", "a.wav", "--device", "null", "--channels", "2", "--channel", "0"];
     stage.run(&two).code(2).told("ask for one of the two");
 }
+
+isolated!(devices_are_listed_with_the_number_by_which_they_are_opened, |folder| {
+    let _pulse = Pulse::start(folder);
+    let stage = Stage::new();
+    let listed = stage.run(&["devices"]).ok().printed("NUMBER").stdout;
+    let document = stage.json(&["devices", "--json"]);
+    for device in document["devices"].as_array().unwrap() {
+        let number = device["number"].to_string();
+        let id = device["id"].as_str().unwrap();
+        let row = listed.lines().find(|line| line.ends_with(&format!(" {id}"))).expect(id);
+        assert!(row.split_whitespace().any(|word| word == number), "{row}");
+        if device["direction"] == "input" {
+            let args = ["record", "a.wav", "--device", &number, "--duration", "100ms"];
+            stage.run(&args).ok().told(&format!("Recording {id} ("));
+        }
+    }
+});

@@ -247,6 +247,7 @@ fn secrets_in_arguments_are_shown_nowhere() {
 fn mistyped_flags_show_no_value() {
     let stage = Stage::new();
     let flag_with_value = format!("--quiet={CANARY}");
+    let number_with_value = format!("5{CANARY}");
     for args in [
         vec!["token", "--api-secrt", CANARY],
         vec!["token", "--url", "ws://127.0.0.1:1", "--api-secret", CANARY, "--api-secret", CANARY],
@@ -264,6 +265,11 @@ fn mistyped_flags_show_no_value() {
         vec!["doctor", "--api-secret", "a", CANARY],
         vec!["attach", "--room", CANARY, CANARY],
         vec!["status", &flag_with_value],
+        vec!["say", "--timeout", CANARY, "hi"],
+        vec!["say", "--timeout", &number_with_value, "hi"],
+        vec!["start", "--idle-timeout", CANARY],
+        vec!["start", "--port", CANARY],
+        vec!["talk", "--echo-control", CANARY],
     ] {
         for json in [false, true] {
             let args: Vec<&str> = args.iter().copied().chain(json.then_some("--json")).collect();

@@ -439,10 +439,24 @@ fn node_stand_in_is_refused() {
 }
 
 #[test]
-fn python_stand_in_beside_a_module_of_the_interpreter_is_refused() {
+fn python_agent_is_run_by_a_module_of_the_interpreter() {
     let Some(agent) = Agent::python() else { return };
-    let more = ["--job-metadata", "x", "--timeout", "60s", "--", "-m", "trace"];
-    agent.fails("", &more).code(2).told("leave the module out");
+    let profile = agent.stage.path().join("profile");
+    let given = ["--job-metadata", "from the dispatch", "--timeout", "90s", "--", "-m", "cProfile", "-o"];
+    let agent = agent.started_with(&[&given[..], &[profile.to_str().unwrap(), "faulty.py"]].concat());
+    agent.say("tool read participant").ok().printed("|from the dispatch");
+    agent.say("tool surrogate").ok().printed("ok \u{fffd}");
+    agent.run(&["end"]).ok();
+    assert!(std::fs::metadata(profile).unwrap().len() > 0, "the module has ended well");
+}
+
+#[test]
+fn python_module_that_does_not_run_the_file_is_named() {
+    let Some(agent) = Agent::python() else { return };
+    let more = ["--timeout", "60s", "--", "-m", "compileall", "-q"];
+    agent.fails("", &more).code(2).told("ends without a call of `cli.run_app(…)`").told("-m compileall");
+    let more = ["--timeout", "60s", "--", "-m", "no_such_module"];
+    agent.fails("", &more).code(3).told("No module named no_such_module");
 }
 
 /// A start that fails does so at once, and says why.
@@ -477,10 +491,30 @@ fn python_start_that_raises_is_named_by_its_exception() {
 #[test]
 fn node_start_that_ends_early_says_why_at_once() {
     let Some(agent) = Agent::node() else { return };
+    start_fails(&agent, "return", &["returned without starting a session"]);
+    start_fails(&agent, "return busy", &["returned without starting a session"]);
+    start_fails(&agent, "shutdown", &["was shut down before it connected", "nothing to do"]);
+    start_fails(&agent, "shutdown without a reason", &["was shut down before it connected: its"]);
     start_fails(&agent, "exit", &["exit status: 7", "said nothing of why"]);
     start_fails(&agent, "rejection", &[": RangeError: nothing waits for this"]);
     start_fails(&agent, "metadata", &[": room is not connected", "ctx.isFakeJob"]);
     start_fails(&agent, "undefined", &["undefined"]);
+}
+
+#[test]
+fn node_entrypoint_that_returns_before_its_session_starts_is_waited_for() {
+    let Some(agent) = Agent::node() else { return };
+    agent.fails("start later", &[]).ok();
+    agent.say("hello").ok().printed("echo: hello");
+    agent.run(&["end"]).ok();
+}
+
+#[test]
+fn node_preparation_is_not_seen_by_the_agent() {
+    let Some(agent) = Agent::node() else { return };
+    let agent = agent.started();
+    agent.say("tool read process").ok().printed("execArgv [], variables []");
+    agent.run(&["end"]).ok();
 }
 
 #[test]

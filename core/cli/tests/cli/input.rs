@@ -194,7 +194,13 @@ fn a_bad_duration() {
         let timeout = format!("--timeout={bad}");
         refused(&stage, &["say", &timeout, "hi"], 2, "invalid_argument", &["--timeout"]);
     }
-    refused(&stage, &["start", "--idle-timeout", "5 parsecs"], 2, "invalid_argument", &["5 parsecs", "90s"]);
+    refused(
+        &stage,
+        &["start", "--idle-timeout", "5 parsecs"],
+        2,
+        "invalid_argument",
+        &["--idle-timeout", "90s"],
+    );
 }
 
 #[test]

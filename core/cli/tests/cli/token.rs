@@ -132,7 +132,7 @@ fn flags_go_before_the_environment_and_that_before_files() {
 fn the_pair_for_development_is_for_this_machine_alone_and_said_aloud() {
     let stage = Stage::new();
     for url in ["ws://localhost:7880", "http://[::1]:7880", "ws://127.3.4.5:7880"] {
-        let made = stage.run(&["token", "--url", url]).ok().told("pair for development that everybody knows");
+        let made = stage.run(&["token", "--url", url]).ok().told("public pair for development");
         assert_eq!(claims(made.stdout.trim())["iss"], "devkey");
     }
     stage
@@ -179,7 +179,7 @@ fn what_cannot_be_meant_is_refused_with_its_name() {
         (vec!["--attribute", "nothing"], "no KEY=VALUE"),
         (vec!["--url", "localhost"], "not the url of a LiveKit server"),
         (vec!["--api-secret", ""], "the secret is empty"),
-        (vec!["--requested-by", ""], "who asks is empty"),
+        (vec!["--requested-by", ""], "the requester's name is empty"),
         (vec!["--dispatch-metadata", "x"], "--dispatch"),
     ] {
         let args: Vec<&str> = ["token"].into_iter().chain(args).collect();

@@ -1,8 +1,10 @@
 //! Env files, `.env.local` and `.env`: read as leniently as the most used readers do.
 //!
-//! Where python-dotenv, npm's dotenv and `node --env-file` agree, a value is what they say. Where they differ, it is the bytes as they
-//! stand in the file: nothing is substituted (`$`), a `#` begins a comment only after a blank, and a backslash is a backslash, but for
-//! `\n` and `\r` in double quotes. `tests/env_cases.json` has the table, and the suites hold all three readers to it.
+//! Where python-dotenv, npm's dotenv and `node --env-file` agree, a value is what they say. Where
+//! they differ, it is the bytes as they stand in the file: nothing is substituted (`$`), a `#`
+//! begins a comment only after a blank, and a backslash is a backslash, but for `\n` and `\r` in
+//! double quotes. `tests/env_cases.json` has the table, and the suites hold all three readers to
+//! it.
 //!
 //! A line that cannot be read is passed over, and known by its number alone.
 
@@ -42,7 +44,7 @@ pub(super) struct PassedOver {
     /// From 1 on.
     pub(super) line: usize,
     pub(super) why: &'static str,
-    /// The variable that the line begins with, where it can be told; it may be part of a secret.
+    /// The variable that the line starts with, if it can be recognized; it may be part of a secret.
     name: Secret,
 }
 
@@ -152,7 +154,8 @@ impl EnvFile {
         self.entries.iter().rev().find(|entry| entry.name == variable)
     }
 
-    /// The lines of a quoted value inside of which there is a line that seems to be of this variable.
+    /// The lines of a quoted value inside of which there is a line that seems to be of this
+    /// variable.
     pub(super) fn swallowing(&self, variable: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| {
             entry.line < entry.last_line
@@ -187,7 +190,7 @@ impl<'a> Reader<'a> {
         self.take(self.rest.find(|c| !is_one(c)).unwrap_or(self.rest.len()))
     }
 
-    /// The variable that a line, or several if it is quoted, gives a value.
+    /// The variable that a line sets, or several lines if its value is quoted.
     fn statement(&mut self) -> Result<Option<(&'a str, String)>, Refusal<'a>> {
         if let Some(after) = self.rest.strip_prefix("export")
             && after.starts_with(is_blank)
@@ -251,7 +254,8 @@ impl<'a> Reader<'a> {
     /// What stands between quotes, on several lines too.
     fn quoted(&mut self, name: &'a str, quote: char) -> Result<String, Refusal<'a>> {
         let inside = &self.rest[1..];
-        // Where it may end: at the first quote that no backslash precedes; else at one that a backslash does, as in "C:\folder\".
+        // Where it may end: at the first quote that no backslash precedes; else at one that a
+        // backslash does, as in "C:\folder\".
         let mut ends = Vec::new();
         let mut escaped = false;
         for (at, c) in inside.char_indices() {
@@ -382,7 +386,7 @@ mod tests {
         for bytes in [utf16, with_mark] {
             assert!(EnvFile::from_bytes(&bytes).expect_err("no UTF-8").why.contains("UTF-16"));
         }
-        // A comment in Latin-1 concerns nobody; a value does.
+        // Latin-1 is ignored in a comment, but not in a value.
         let file = EnvFile::from_bytes(b"# caf\xe9\nA=1\nB=caf\xe9\n").expect("text");
         assert_eq!((value(&file, "A").as_deref(), value(&file, "B")), (Some("1"), None));
         assert_eq!(file.passed_over[0].line, 3);

@@ -5,7 +5,8 @@ use livekit_token::VideoGrants;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a token allows, by LiveKit's names. What is left out is as here: to join the room, publish, subscribe and send data.
+/// What a token allows, by LiveKit's names. What is left out is as here: to join the room, publish,
+/// subscribe and send data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grants {
@@ -23,7 +24,8 @@ pub struct Grants {
     pub ingress_admin: bool,
     /// To publish tracks.
     pub can_publish: bool,
-    /// Of which sources the tracks may be: `camera`, `microphone`, `screen_share`, `screen_share_audio`. None named is all.
+    /// Of which sources the tracks may be: `camera`, `microphone`, `screen_share`,
+    /// `screen_share_audio`. None named is all.
     pub can_publish_sources: Vec<String>,
     /// To receive others' tracks.
     pub can_subscribe: bool,
@@ -33,7 +35,7 @@ pub struct Grants {
     pub can_update_own_metadata: bool,
     /// To observe and drive the session of an agent.
     pub can_manage_agent_session: bool,
-    /// Not to be told of to others.
+    /// Other participants are not notified of it.
     pub hidden: bool,
     /// To be shown as a recorder.
     pub recorder: bool,
@@ -67,8 +69,8 @@ impl Default for Grants {
 }
 
 impl Grants {
-    /// Changes one by its name, in LiveKit's spelling or in ours: `canManageAgentSession`, `can_publish=false`,
-    /// `can_publish_sources=microphone,camera`.
+    /// Changes one by its name, in LiveKit's spelling or in ours: `canManageAgentSession`,
+    /// `can_publish=false`, `can_publish_sources=microphone,camera`.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`], which lists the names there are.
@@ -131,7 +133,8 @@ impl Grants {
         }
     }
 
-    /// From what a token says, its claim `video`. What it leaves out is as the server takes it, and so is what cannot be read.
+    /// From what a token says, its claim `video`. What it leaves out is as the server takes it, and
+    /// so is what cannot be read.
     pub(super) fn from_claim(video: &Value) -> Self {
         let is = |name: &str| video[name].as_bool();
         let granted = |name: &str| is(name).unwrap_or(false);

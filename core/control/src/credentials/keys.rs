@@ -1,4 +1,4 @@
-//! The key and the secret that sign tokens: where they are, and who asked for them.
+//! The key and secret that sign tokens, and the audit of their reads.
 
 use greenroom_protocol::{Code, Error, Secret};
 
@@ -18,20 +18,21 @@ const DEV_SECRET: &str = "secret";
 pub(super) struct Keys {
     pub(super) key: Secret,
     pub(super) secret: Secret,
-    /// Whether it is the pair that everybody knows.
+    /// Whether it is the public development pair.
     pub(super) is_dev: bool,
     /// What looks like a mistake in them.
     pub(super) doubts: Vec<String>,
 }
 
-/// Who asks for secrets, and where that is written down.
+/// The requester of secrets, and the audit log.
 pub(super) struct Asker<'a> {
     pub(super) requested_by: &'a str,
     pub(super) log: &'a AuditLog,
 }
 
 impl Keys {
-    /// The pair that is given, or that the sources have, or for a server on this machine the one for development.
+    /// The pair that is given, or that the sources have, or for a server on this machine the one
+    /// for development.
     pub(super) fn find(
         given: (Option<&Secret>, Option<&Secret>),
         sources: &Sources,
@@ -60,7 +61,7 @@ impl Keys {
             }
             (None, None) => {
                 return invalid(format!(
-                    "there is no {KEY_VARIABLE} and no {SECRET_VARIABLE} in {}; set both, or give them{}",
+                    "there is no {KEY_VARIABLE} and no {SECRET_VARIABLE} in {}; set both, or pass them{}",
                     sources.described(),
                     sources.passed_over(&both)
                 ));
@@ -69,7 +70,7 @@ impl Keys {
         let is_dev = key.value.reveal() == DEV_KEY && secret.value.reveal() == DEV_SECRET;
         if is_dev && !is_loopback {
             return invalid(format!(
-                "{DEV_KEY} and its secret are known to everybody and good for a server on this machine alone; set {KEY_VARIABLE} and \
+                "{DEV_KEY} and its secret are public and work only with a server on this machine; set {KEY_VARIABLE} and \
                  {SECRET_VARIABLE} to a pair of this server's"
             ));
         }
@@ -82,8 +83,9 @@ impl Keys {
     }
 }
 
-/// What in a key or a secret looks like a mistake of copying: a quote or a blank at its ends, a line break, a byte order mark. It tells
-/// `name`, which character it is and where it stands, and nothing of the value.
+/// Detects a likely copying mistake in a key or secret: a quote or blank at its ends, a line break,
+/// a byte order mark. The result has `name`, the character and its position, and nothing of the
+/// value.
 pub fn doubt(name: &str, value: &Secret) -> Option<String> {
     let characters: Vec<char> = value.reveal().chars().collect();
     let last = characters.len().checked_sub(1)?;

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use greenroom_protocol::time::Timestamp;
 use greenroom_protocol::{Code, Error};
+use greenroom_room::{token_claims, token_time};
 use jsonwebtoken::{EncodingKey, Header};
 use livekit_protocol::{RoomAgentDispatch, RoomConfiguration};
 use livekit_token::AccessToken;
@@ -19,7 +17,7 @@ use super::{CredentialsRequest, Secret};
 /// The grant that LiveKit's crate does not know.
 const MANAGE: &str = "canManageAgentSession";
 
-/// What a token says. Nobody has checked its signature: the server does.
+/// The content of a token. Its signature is not checked: the server does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Said {
@@ -46,7 +44,7 @@ impl Said {
             let message = "this is not an access token of LiveKit (three parts of letters with dots between them); was it copied whole?";
             Error::new(Code::InvalidArgument, message)
         };
-        let claims = claims(token.reveal()).ok_or_else(no_token)?;
+        let claims = token_claims(token.reveal()).ok_or_else(no_token)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(Self {
             room: text(&claims["video"]["room"]),
@@ -112,38 +110,16 @@ pub(super) fn mint(request: &CredentialsRequest, identity: &str, keys: &Keys) ->
     if !request.grants.can_manage_agent_session {
         return Ok(Secret::new(token));
     }
-    // The same claims and one field more. The crate has told jsonwebtoken how to sign, above.
-    let mut claims = claims(&token).ok_or_else(|| failed(&"its claims cannot be read back"))?;
+    // The same claims and one more field. The crate has configured jsonwebtoken for signing, above.
+    let mut claims = token_claims(&token).ok_or_else(|| failed(&"its claims cannot be read back"))?;
     claims["video"][MANAGE] = true.into();
     let key = EncodingKey::from_secret(secret.as_bytes());
     let token = jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(|error| failed(&error))?;
     Ok(Secret::new(token))
 }
 
-/// All that a token says, also what LiveKit's crate does not know; `None` for what is no token. Blanks in it count for nothing, as for
-/// the server.
-fn claims(token: &str) -> Option<Value> {
-    let token: String = token.chars().filter(|c| !c.is_whitespace()).collect();
-    let parts: Vec<&str> = token.split('.').collect();
-    let [header, claims, signature] = parts.as_slice() else { return None };
-    let object = |part: &str| {
-        let text = LENIENT.decode(part).ok()?;
-        serde_json::from_slice::<Value>(&text).ok().filter(Value::is_object)
-    };
-    object(header).filter(|_| !signature.is_empty()).and_then(|_| object(claims))
-}
-
-/// Base64 as all makers of tokens write it, padded or not.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
-
-/// A time in seconds since 1970, with fractions or without, as a number or as text.
+/// The time that a claim has.
 fn time(claim: &Value) -> Option<Timestamp> {
-    let seconds = claim.as_f64().or_else(|| claim.as_str()?.trim().parse().ok())?;
-    let since = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+    let since = Duration::try_from_secs_f64(token_time(claim)?.max(0.0)).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since).and_then(Timestamp::of)
 }

@@ -3,12 +3,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `sources`, `env_file` | where values are looked for: the environment, `.env.local` and `.env` |
-//! | `keys` | the key and the secret that sign: where they are, and who asked for them |
+//! | `keys` | the key and secret that sign, and the audit of their reads |
 //! | `server` | the url of the server that the client can reach |
 //! | `grants` | what a token allows |
 //! | `mint` | makes tokens, and reads what they say |
 //!
-//! A value that is given goes before the environment, that before `.env.local`, and that before `.env`.
+//! A value that is given goes before the environment, that before `.env.local`, and that before
+//! `.env`.
 
 mod env_file;
 mod grants;
@@ -38,7 +39,7 @@ use self::keys::{Asker, KEY_VARIABLE, Keys, SECRET_VARIABLE};
 use self::server::Wanted;
 use crate::audit::{AuditLog, Audited};
 
-/// The most bytes of a room's or a participant's name that a server takes unless it is told otherwise.
+/// The most bytes of a room's or a participant's name that a server accepts by default.
 const LONGEST_NAME: usize = 256;
 
 /// The longest life of a token.
@@ -50,7 +51,8 @@ const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct CredentialsRequest {
     /// The room. `general`.
     pub room: String,
-    /// Who joins, before the suffix that makes it unique: two of one identity put each other out. `user`.
+    /// The participant's identity, before the suffix that makes it unique: a second participant
+    /// with the same identity disconnects the first. `user` by default.
     pub identity: Option<String>,
     /// Whether the identity gets that suffix.
     pub unique_identity: bool,
@@ -72,14 +74,15 @@ pub struct CredentialsRequest {
     pub url: Option<Secret>,
     /// Whether the url may be one that only containers know.
     pub allow_internal_url: bool,
-    /// The proxy through which this process will reach the server, if it is the client: such a proxy may know what names nobody else does.
+    /// The proxy through which this process will reach the server, if it is the client: such a
+    /// proxy may resolve names that are unknown elsewhere.
     #[serde(skip)]
     pub proxy: Option<Proxy>,
     /// The key that signs.
     pub api_key: Option<Secret>,
     /// Its secret.
     pub api_secret: Option<Secret>,
-    /// Who asks, for the audit log; this program where it is unset.
+    /// The requester's name for the audit log; this program by default.
     pub requested_by: Option<String>,
     /// The folder of `.env.local` and `.env`; the current one where it is unset.
     pub folder: Option<PathBuf>,
@@ -91,7 +94,7 @@ pub struct CredentialsRequest {
 pub struct Dispatch {
     /// The name under which its worker has registered.
     pub agent_name: String,
-    /// What its job is told.
+    /// Metadata for its job.
     #[serde(default)]
     pub metadata: Option<String>,
 }
@@ -106,13 +109,13 @@ pub struct Credentials {
     pub token: String,
     /// The room.
     pub room_id: String,
-    /// Who joins, as the token says.
+    /// The participant's identity, from the token.
     pub identity: String,
     /// Until when one can join with it, as the token says.
     pub expires_at: Timestamp,
     /// What the token allows, as it says.
     pub grants: Grants,
-    /// What its maker has to be told, such as that the key is the one that everybody knows.
+    /// Warnings for its maker, such as the use of the public development key.
     pub notes: Vec<String>,
     /// What looks like a mistake in what signed it, see [`doubt`].
     pub doubts: Vec<String>,
@@ -169,12 +172,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Credentials for a room. Every read of the secret is written down in the audit log, with who asked. Nothing is looked up and no server is
-/// asked; it blocks only on an env file that is a named pipe.
+/// Credentials for a room. Every read of the secret is written to the audit log, with the
+/// requester's name. No name is resolved and no server is asked; it blocks only on an env file that
+/// is a named pipe.
 ///
 /// # Errors
-/// [`Code::InvalidArgument`] for what cannot be meant, a url that no client can reach, a key or secret that is missing, and the pair for
-/// development with a server elsewhere; [`Code::Io`] when the audit log cannot be written.
+/// [`Code::InvalidArgument`] for invalid arguments, a url that no client can reach, a missing key
+/// or secret, and the pair for development with a server elsewhere; [`Code::Io`] when the audit log
+/// cannot be written.
 pub fn credentials(request: &CredentialsRequest) -> Result<Credentials, Error> {
     credentials_logged(request, &AuditLog::open()?)
 }
@@ -216,7 +221,7 @@ pub fn credentials_from(
     log.write(&requested_by, &made)?;
     let notes = keys.is_dev.then(|| {
         format!(
-            "the token is signed with the pair for development that everybody knows, for {} alone{}",
+            "the token is signed with the public pair for development, for {} only{}",
             address.host(),
             sources.passed_over(&[KEY_VARIABLE, SECRET_VARIABLE])
         )
@@ -233,7 +238,7 @@ pub fn credentials_from(
     })
 }
 
-/// The url of the server alone, as [`credentials`] would give it.
+/// The url of the server alone, as [`credentials`] would return it.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`], when there is none, or none that a client can reach.
@@ -254,7 +259,7 @@ fn check(request: &CredentialsRequest) -> Result<(), Error> {
     check_name("the room's name", &request.room)?;
     for (what, name) in [
         ("the identity", request.identity.as_deref()),
-        ("who asks", request.requested_by.as_deref()),
+        ("the requester's name", request.requested_by.as_deref()),
         ("the key", request.api_key.as_ref().map(Secret::reveal)),
     ] {
         if let Some(name) = name {
@@ -289,20 +294,20 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
     Err(Error::new(Code::InvalidArgument, format!("{what} {why}")))
 }
 
-/// The identity that was asked for, with a suffix that nobody else has.
+/// The requested identity, with a unique suffix.
 fn identity(request: &CredentialsRequest) -> Result<String, Error> {
     let wanted = request.identity.as_deref().unwrap_or("user");
     if !request.unique_identity {
         return Ok(wanted.to_owned());
     }
     let number = getrandom::u64()
-        .map_err(|error| Error::new(Code::Io, format!("the system gives no random bytes: {error}")))?;
+        .map_err(|error| Error::new(Code::Io, format!("the system returned no random bytes: {error}")))?;
     let identity = format!("{wanted}-{:010x}", number >> 24);
     check_name("the identity with its suffix", &identity)?;
     Ok(identity)
 }
 
-/// What asks where nobody says who does.
+/// The default requester.
 fn this_program() -> String {
     let program = std::env::current_exe().ok();
     let program = program.as_deref().and_then(|path| path.file_name());

@@ -8,7 +8,8 @@ use url::Host;
 
 use super::sources::{Found, Sources};
 
-/// The variables, in the order in which they count: the url for clients, and the one that the backend itself uses.
+/// The variables, in the order in which they count: the url for clients, and the one that the
+/// backend itself uses.
 const VARIABLES: [&str; 2] = ["LIVEKIT_PUBLIC_URL", "LIVEKIT_URL"];
 
 /// Ends of names that only containers, pods and machines of one cloud know.
@@ -19,12 +20,14 @@ pub(super) struct Wanted<'a> {
     pub(super) given: Option<&'a Secret>,
     /// Whether it may be one that only containers know.
     pub(super) allow_internal: bool,
-    /// The proxy that the client itself goes through, where the client is this process; the proxy looks names up.
+    /// The proxy that the client itself goes through, where the client is this process; the proxy
+    /// looks names up.
     pub(super) proxy: Option<&'a Proxy>,
 }
 
-/// The url that is given, or that the sources have. One that no client can reach is refused, by what it says alone: it is not looked up,
-/// since a client may be in another network than this process.
+/// The url that is given, or that the sources have. One that no client can reach is refused, by
+/// what it says alone: it is not looked up, since a client may be in another network than this
+/// process.
 pub(super) fn find(wanted: &Wanted<'_>, sources: &Sources) -> Result<Address, Error> {
     let (url, what) = match wanted.given {
         Some(url) => (url.clone(), "the given url".to_owned()),
@@ -37,7 +40,7 @@ pub(super) fn find(wanted: &Wanted<'_>, sources: &Sources) -> Result<Address, Er
     let address = Address::parse_as(&what, url.reveal())?;
     if let Some(why) = wanted.why_unreachable(&address) {
         let message = format!(
-            "{what} is none that a client can reach: {why}; give the one that clients use, as url or in {}, or allow it: \
+            "{what} can't be reached by clients: {why}; pass the one that clients use, as url or in {}, or allow it: \
              --allow-internal-url, in Python allow_internal_url=True, in Node allowInternalUrl: true",
             VARIABLES[0]
         );
@@ -46,8 +49,8 @@ pub(super) fn find(wanted: &Wanted<'_>, sources: &Sources) -> Result<Address, Er
     Ok(address)
 }
 
-/// The environment's goes before the files', which are not read if it has one. But a backend's own url that only its containers know
-/// does not hide the one for clients.
+/// The environment's goes before the files', which are not read if it has one. But a backend's own
+/// url that only its containers know does not hide the one for clients.
 fn from_sources(wanted: &Wanted<'_>, sources: &Sources) -> Result<(Found, &'static str), Error> {
     let [public, own] = VARIABLES;
     if let Some(found) = Sources::in_environment(public)? {
@@ -65,7 +68,7 @@ fn from_sources(wanted: &Wanted<'_>, sources: &Sources) -> Result<(Found, &'stat
         }
     }
     let message = format!(
-        "there is no url of a LiveKit server: give one, or set {public} or {own} in {}{}",
+        "there is no url of a LiveKit server: pass one, or set {public} or {own} in {}{}",
         sources.described(),
         sources.passed_over(&VARIABLES)
     );

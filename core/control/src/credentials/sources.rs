@@ -57,8 +57,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// The environment, and the env files of a folder. A file is read when it is first needed, and once: a named pipe gives what it has
-/// to one reader.
+/// The environment, and the env files of a folder. A file is read once, when it is first
+/// needed: a named pipe has one reader.
 #[derive(Debug)]
 pub struct Sources {
     folder: PathBuf,
@@ -121,7 +121,8 @@ impl Sources {
         format!("the environment, {} and {} of {}", FILES[0], FILES[1], self.folder.display())
     }
 
-    /// What was passed over where these variables are missing, for people, as the end of an error: files and lines, never what they say.
+    /// What was passed over where these variables are missing, for people, as the end of an error:
+    /// files and lines, never what they say.
     pub(super) fn passed_over(&self, variables: &[&str]) -> String {
         let mut named = Vec::new();
         for (at, file) in self.files.iter().enumerate() {
@@ -157,7 +158,8 @@ impl Sources {
         format!("; note that {}{more}", named.join("; "))
     }
 
-    /// Whether what was passed over may well have these variables, so that nothing may be taken in their place.
+    /// Whether what was passed over may well have these variables, so that nothing may be taken in
+    /// their place.
     pub(super) fn may_have(&self, variables: &[&str]) -> bool {
         self.files.iter().any(|file| match file.get() {
             Some(Err(unreadable)) => !unreadable.is_no_file,

@@ -25,7 +25,8 @@ use crate::message::{
 use crate::name::SessionName;
 use crate::token::Token;
 
-/// Requests of one client that may wait for their replies, or replies for the client, at once. More are read when there is room.
+/// Requests of one client that may wait for their replies, or replies for the client, at once. More
+/// are read when there is room.
 const OPEN_REQUESTS: usize = 512;
 
 /// How long a client may leave what it is sent unread before its connection is closed.
@@ -125,7 +126,7 @@ async fn welcome(reader: &mut OwnedReadHalf, host: &Host) -> Result<Reply, (u64,
     Ok(reply)
 }
 
-/// Takes requests until the client hangs up, or sends what no later request can be told from.
+/// Takes requests until the client disconnects or sends data after which no request can be found.
 async fn read_in(
     mut reader: OwnedReadHalf,
     host: &Arc<Host>,
@@ -216,7 +217,8 @@ struct Stream {
     follow: bool,
 }
 
-/// Writes replies, and events as they come, until the client no longer takes them or everything has been said.
+/// Writes replies, and events as they come, until the client no longer takes them or everything has
+/// been said.
 async fn write_out(
     mut writer: OwnedWriteHalf,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
@@ -246,7 +248,7 @@ async fn write_out(
                 streams.push(Stream { id, next: from, follow });
             }
             Some(Outgoing::Reply(reply, _permit)) => {
-                // What happened before the answer is told before it.
+                // Events from before the answer are sent before it.
                 let written = write_events(&mut writer, &mut streams, &*host.driver).await;
                 if written.is_err() || write(&mut writer, &reply).await.is_err() {
                     return;
@@ -262,7 +264,7 @@ async fn write_out(
     }
 }
 
-/// Writes the events that there are now. A stream that has come to its end is told so, and is over.
+/// Writes the pending events. A stream at its end gets its final message and is removed.
 async fn write_events(
     writer: &mut OwnedWriteHalf,
     streams: &mut Vec<Stream>,

@@ -23,7 +23,8 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Listens on `port`, or on any free one. Who calls and begins as control does is handed to `callers`.
+    /// Listens on `port`, or on any free one. A connection that starts as control does is sent to
+    /// `callers`.
     pub(super) fn new(port: Option<u16>, callers: mpsc::Sender<std::net::TcpStream>) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()));
         let bound = TcpListener::bind(wanted).and_then(|listener| {

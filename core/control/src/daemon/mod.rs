@@ -1,4 +1,5 @@
-//! The daemon: a process that holds one session, serves those who know its token, and leaves nothing behind.
+//! The daemon: a process that holds one session, serves clients that have its token, and leaves
+//! nothing behind.
 
 mod connection;
 mod door;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use greenroom_engine::driver::{Driver, Listener};
 use greenroom_engine::{AudioOptions, JoinOptions, LogTarget, Session, StartOptions};
 use greenroom_protocol::message::{Answer, CloseReason, EventKind, Operation, Started};
+use greenroom_protocol::time::in_words;
 use greenroom_protocol::{Code, Error, Secret};
 use greenroom_room::read_ca;
 use serde_json::Value;
@@ -60,7 +62,7 @@ pub(crate) fn attempt_log(attempt: &Path) -> PathBuf {
 /// Runs this process as a daemon, to the end of its session.
 ///
 /// # Errors
-/// `invalid_argument`, when nobody has ordered one; else why there was no session.
+/// `invalid_argument` if no daemon was requested; otherwise why there was no session.
 pub fn run() -> Result<(), Error> {
     let Some(attempt) = std::env::var_os(ORDER_VARIABLE).map(PathBuf::from) else {
         return Err(by_hand());
@@ -79,7 +81,8 @@ pub fn run() -> Result<(), Error> {
     outcome
 }
 
-/// Removes what the command that started this daemon removes itself, once it has read how it went, unless it was killed.
+/// Removes what the command that started this daemon removes itself, once it has read how it went,
+/// unless it was killed.
 fn clear(attempt: &Path) {
     let is_unread = || matches!(files::read_json(&attempt.join(READY_FILE)), Ok(Some(Ready::Ready { .. })));
     let patient_until = Instant::now() + READ_WITHIN;
@@ -96,7 +99,7 @@ fn by_hand() -> Error {
     )
 }
 
-/// Tells the command that waits how far it is. It may be gone; then nobody has to know.
+/// Reports progress to the waiting command, if it still exists.
 fn tell(attempt: &Path, ready: &Ready) {
     if attempt.is_dir()
         && let Err(error) = files::write_json(&attempt.join(READY_FILE), ready)
@@ -155,7 +158,7 @@ enum End {
 
 /// Why the daemon ends.
 enum Why {
-    /// Somebody asked for it.
+    /// Requested by a client.
     Asked(Done),
     /// A signal.
     Signal(&'static str),
@@ -232,7 +235,7 @@ impl Daemon {
                 let (error, end) = match failed {
                     NoStart::Failed(error) => (error, End::Failed),
                     NoStart::GivenUp(why) => {
-                        let by = if let Why::Signal(signal) = &why { signal } else { "somebody" };
+                        let by = if let Why::Signal(signal) = &why { signal } else { "a client" };
                         let message = format!("the start was ended by {by} before the session was ready");
                         (Error::new(Code::Cancelled, message), End::GivenUp(why))
                     }
@@ -248,7 +251,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits until the session is ready. Who asks meanwhile is served.
+    /// Waits until the session is ready, and serves requests meanwhile.
     async fn wait_for_start(&mut self, attempt: &Path, signals: &mut Signals) -> Result<Started, NoStart> {
         let (sender, mut started) = oneshot::channel();
         self.session.submit(Operation::Start, None, Box::new(move |answer| drop(sender.send(answer))));
@@ -257,7 +260,7 @@ impl Daemon {
             let answer = tokio::select! {
                 answer = &mut started => Some(answer),
                 why = self.next(signals) => match why {
-                    // The answer to the start tells why.
+                    // The answer to the start has the reason.
                     Why::Closed => None,
                     why => return Err(NoStart::GivenUp(why)),
                 },
@@ -296,7 +299,7 @@ impl Daemon {
     }
 
     async fn serve(&mut self, signals: &mut Signals) -> Why {
-        // It may have closed before anybody looked here.
+        // It may have closed before this check.
         while self.session.snapshot().closed.is_none() {
             match self.next(signals).await {
                 Why::Closed => {}
@@ -332,7 +335,7 @@ impl Daemon {
         }
     }
 
-    /// Ends the session and tells everybody who waits for it. Requests are served all the while.
+    /// Ends the session and answers all waiting requests. Other requests are served meanwhile.
     async fn end(mut self, end: End) {
         // Before it is closed here, since afterwards that is the reason.
         let ended = self.epitaph(&end);
@@ -342,7 +345,7 @@ impl Daemon {
         }
         let status = self.session.status();
         match ended {
-            // Whoever asked for the end meanwhile wants nothing left.
+            // A request for the end that arrived meanwhile wants nothing left.
             Some(ended) if self.waiting_ends.is_empty() => {
                 let kept = self.kept().await;
                 let left = self.lock.keep(&kept);
@@ -363,13 +366,13 @@ impl Daemon {
         while let Some(done) = self.ends.recv().await {
             done(status.clone());
         }
-        // It fails when nobody is connected.
+        // It fails if no client is connected.
         let _ = self.finish.send(true);
         let all_told = async { while self.connections.join_next().await.is_some() {} };
         let _ = timeout(LAST_NEWS, all_told).await;
     }
 
-    /// Serves requests until `work` is done. Whoever asks for the end meanwhile is told once it has come.
+    /// Serves requests until `work` is done. Requests for the end are answered after it.
     async fn serve_during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -391,7 +394,8 @@ impl Daemon {
         Kept { events: self.session.read_events(0, usize::MAX).events, history }
     }
 
-    /// What the next command is to find: nothing, if the end was asked for, or if the agent never ran.
+    /// What the next command is to find: nothing, if the end was asked for, or if the agent never
+    /// ran.
     fn epitaph(&self, end: &End) -> Option<Ended> {
         let status = self.session.snapshot();
         let (reason, error) = match end {
@@ -427,10 +431,7 @@ impl Daemon {
 
 /// Joins the room, with the token that comes on standard input.
 fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
-    let mut token = String::new();
-    std::io::stdin()
-        .read_to_string(&mut token)
-        .map_err(|error| Error::new(Code::Io, format!("the token of the room cannot be read: {error}")))?;
+    let token = read_token(std::io::stdin(), launch.start_timeout())?;
     let mut options = JoinOptions::new(&room.url, token);
     options.room.ca = room.ca.as_deref().map(read_ca).transpose()?;
     let proxy = room.proxy.as_deref().map(Secret::from);
@@ -439,6 +440,22 @@ fn join(launch: &Launch, room: &RoomTarget) -> Result<Session, Error> {
     options.start_timeout = launch.start_timeout();
     options.idle_timeout = launch.idle_timeout();
     Session::join(options)
+}
+
+/// Reads the token that the process which started this one writes at once.
+fn read_token(mut from: impl Read + Send + 'static, within: Duration) -> Result<String, Error> {
+    let (sender, token) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        // It fails when the wait is over, and the daemon with it.
+        let _ = sender.send(from.read_to_string(&mut text).map(|_| text));
+    });
+    let failed = |code, how: String| Error::new(code, format!("the token of the room {how}"));
+    match token.recv_timeout(within) {
+        Ok(Ok(token)) => Ok(token),
+        Ok(Err(error)) => Err(failed(Code::Io, format!("cannot be read: {error}"))),
+        Err(_) => Err(failed(Code::Timeout, format!("did not come within {}", in_words(within)))),
+    }
 }
 
 /// Wakes the daemon at every event: one of them is the last.
@@ -492,7 +509,35 @@ impl Signals {
     }
 }
 
-/// Locks; a panic of another holder does not matter, since nothing is left half done under these locks.
+/// Locks; a panic of another holder does not matter, since nothing is left half done under these
+/// locks.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use greenroom_protocol::Code;
+
+    use super::read_token;
+
+    #[test]
+    fn token_that_never_ends_is_waited_for_until_the_deadline() {
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(b"half").unwrap();
+        let error = read_token(from, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.code, Code::Timeout);
+        assert_eq!(error.message, "the token of the room did not come within 50 ms");
+    }
+
+    #[test]
+    fn token_that_ends_is_read() {
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(b"whole").unwrap();
+        drop(to);
+        assert_eq!(read_token(from, Duration::from_secs(60)).unwrap(), "whole");
+    }
 }

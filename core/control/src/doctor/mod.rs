@@ -1,4 +1,5 @@
-//! Looks step by step at whether a LiveKit server can be reached and used from here, and says what to do where it cannot.
+//! Looks step by step at whether a LiveKit server can be reached and used from here, and says what
+//! to do where it cannot.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -149,10 +150,11 @@ impl Outcome {
     }
 }
 
-/// Looks at everything, and tells `progress` of each step as it is done. It blocks.
+/// Runs all steps and reports each to `progress` when it is done. Blocks.
 ///
 /// # Errors
-/// [`Code::Io`], when this machine gives no event loop; [`Code::InvalidArgument`] for a proxy or certificates that are none.
+/// [`Code::Io`] if no event loop can be created; [`Code::InvalidArgument`] for an invalid proxy or
+/// certificates.
 pub fn examine(checkup: &Checkup, progress: &mut dyn FnMut(&Step)) -> Result<Report, Error> {
     let dialer = Arc::new(Dialer::new(&checkup.proxy, checkup.ca.as_deref())?);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,4 +1,5 @@
-//! A room on the server: whether it takes the token, what that grants, and by which ways the media go.
+//! A room on the server: whether it takes the token, what that grants, and by which ways the media
+//! go.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub(super) const STEPS: [StepName; 5] =
 /// Why steps are left out that need a room.
 const NO_ROOM: &str = "there is no room to look at";
 
-/// How long a way may take that is there for those who need it.
+/// Deadline of an optional connection path.
 const DETOUR: Duration = Duration::from_secs(5);
 
 pub(super) async fn examine(checkup: &Checkup, notes: &mut Notes<'_>) {
@@ -77,7 +78,7 @@ fn media(notes: &mut Notes<'_>, began: Instant, room: &Room) {
     }
 }
 
-/// Whether data would get through this way too. That it does not stands in nobody's way here.
+/// Whether data would pass this path too. A failure here is no problem for this machine.
 async fn detour(notes: &mut Notes<'_>, name: StepName, options: RoomOptions, advice: &str) {
     let began = Instant::now();
     match Room::try_connect(options).await {

@@ -22,7 +22,8 @@ const WRITE: Duration = Duration::from_secs(60);
 /// Replies that are read ahead.
 const AHEAD: usize = 16;
 
-/// Starts the thread. It ends when the session is let go of, when the daemon is gone, or with the last handle.
+/// Starts the thread. It ends when the session is let go of, when the daemon is gone, or with the
+/// last handle.
 pub(super) fn start(
     stream: TcpStream,
     folder: Folder,
@@ -39,7 +40,8 @@ pub(super) fn start(
     let path = folder.path().to_owned();
     thread
         .spawn(move || {
-            // Whatever happens in there, a panic included, nothing that waits for the session hangs.
+            // Whatever happens in there, a panic included, nothing that waits for the session
+            // hangs.
             let ended = EndOnDrop(Arc::downgrade(&shared));
             runtime.block_on(async {
                 if let Err(error) = run(stream, orders, &shared).await {
@@ -126,7 +128,8 @@ fn take(shared: &Shared, mut reply: Reply) {
     }
     drop(state);
     if let Some(end) = reply.end() {
-        // What is no answer of a call, such as the end of the events, has no call that waits for it; `end` waits for an empty one.
+        // What is no answer of a call, such as the end of the events, has no call that waits for
+        // it; `end` waits for an empty one.
         let answer = end.and_then(|answer| match answer.get() {
             "{}" => Ok(greenroom_protocol::message::Answer::Done),
             _ => read_answer(&answer),
@@ -164,7 +167,7 @@ async fn read_reply(reader: &mut OwnedReadHalf) -> std::io::Result<Reply> {
     Reply::decode(&body).map_err(std::io::Error::other)
 }
 
-/// Tells that the thread has let go.
+/// Signals that the thread has detached.
 struct EndOnDrop(Weak<Shared>);
 
 impl Drop for EndOnDrop {

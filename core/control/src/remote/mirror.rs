@@ -1,4 +1,4 @@
-//! The events of a daemon's session as far as they came here: bounded, and every hole in them is told of.
+//! The events of a daemon's session received so far: bounded, with an event for every hole.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -15,7 +15,8 @@ pub(super) struct Mirror {
     bytes: usize,
     max_events: usize,
     max_bytes: usize,
-    /// The request that brings the events, and from which place on; none before anybody wants any.
+    /// The request that brings the events, and from which position on; none before the first
+    /// reader.
     watch: Option<(u64, u64)>,
     /// The place after the last event that is known of.
     end: u64,

@@ -1,4 +1,5 @@
-//! A session that a daemon holds, as a [`Driver`]: the same calls, answers and events as of a session of this process.
+//! A session that a daemon holds, as a [`Driver`]: the same calls, answers and events as of a
+//! session of this process.
 
 mod link;
 mod mirror;
@@ -26,8 +27,8 @@ use crate::registry::{Folder, Found, Registry};
 
 /// A session that a daemon holds. Clones are of the same connection.
 ///
-/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Driver::end_session`] ends it. When the last clone is dropped,
-/// the session is let go of.
+/// [`Driver::close`] lets go of the session: the daemon holds it on. [`Driver::end_session`] ends
+/// it. When the last clone is dropped, the session is let go of.
 #[derive(Clone)]
 pub struct Remote(Arc<Handle>);
 
@@ -56,7 +57,7 @@ struct State {
     held_on: bool,
     /// Whether it was ended from here.
     ended: bool,
-    /// Who waits until the thread has let go.
+    /// The waiters for the thread's end.
     done: Vec<Box<dyn FnOnce() + Send>>,
     /// Whether it has.
     over: bool,
@@ -75,8 +76,8 @@ enum Command {
 }
 
 impl Remote {
-    /// Connects to the session of this name, in this user's state folder. It blocks for a few milliseconds, and for seconds only if
-    /// the daemon is stuck.
+    /// Connects to the session of this name, in this user's state folder. It blocks for a few
+    /// milliseconds, and for seconds only if the daemon is stuck.
     ///
     /// # Errors
     /// `no_session`, or why its daemon cannot be spoken to.
@@ -163,7 +164,7 @@ impl Driver for Remote {
         }
     }
 
-    /// How the session stood when the daemon last told, which is at every answer.
+    /// The session's status as last reported by the daemon, which is with every answer.
     fn status(&self) -> Value {
         if self.0.is_forked() {
             return serde_json::json!({ "state": "closed", "closed": forked() });
@@ -177,7 +178,8 @@ impl Driver for Remote {
         status
     }
 
-    /// Lets go of the session, which its daemon holds on; `done` is called once the connection is gone.
+    /// Lets go of the session, which its daemon holds on; `done` is called once the connection is
+    /// gone.
     fn close(&self, done: Box<dyn FnOnce() + Send>) {
         if self.0.is_forked() {
             return done();
@@ -192,8 +194,8 @@ impl Driver for Remote {
         self.0.shared.let_go();
     }
 
-    /// Ends the session in its daemon, for everybody; `done` hears of it once the agent is gone. A session that is over already is not
-    /// an error, but one that was let go of is: it runs on.
+    /// Ends the session in its daemon, for all clients; `done` is called once the agent is gone. A
+    /// session that is over already is not an error, but one that was let go of is: it runs on.
     fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
         const END: Duration = Duration::from_secs(30);
         if self.0.is_forked() {
@@ -231,7 +233,7 @@ impl Handle {
             return 0;
         }
         let id = state.next_id();
-        // Past what a clock can tell is for ever.
+        // A deadline beyond the clock's range is no deadline.
         let until = Instant::now().checked_add(patience);
         state.calls.insert(id, Call { reply, until, patience });
         drop(state);
@@ -340,7 +342,8 @@ fn forked() -> Error {
     )
 }
 
-/// Locks; a panic of another holder does not matter, since nothing is left half done under these locks.
+/// Locks; a panic of another holder does not matter, since nothing is left half done under these
+/// locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

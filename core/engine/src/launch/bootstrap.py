@@ -1,9 +1,10 @@
 """Runs an agent's file as `python FILE console` does, with the console of the SDK connected to a session of Greenroom.
 
-Started as `python -c … FILE console --connect-addr HOST:PORT [--record]`. The file is executed as a script, unmodified.
+Started as `python -c … FILE console --connect-addr HOST:PORT [--record] [-m MODULE …]`. The file is executed as a script, unmodified.
 Its call of `cli.run_app(…)`, wherever it is made, opens the SDK's TCP console instead of the one for terminals. A file
 that never mentions `run_app` only has to define an `AgentServer`, as for `python -m livekit.agents console FILE`; code
-under its `__main__` guard then runs only if there is no other server.
+under its `__main__` guard then runs only if there is no other server. With a module, such as `coverage run`, the module
+executes the file, as `python -m MODULE … FILE console` does.
 
 Lines that begin with `greenroom: ` are read by the launcher.
 """
@@ -282,15 +283,43 @@ def run(script, console):
     console.run_app(server)
 
 
+def run_by_module(module, script, console, file):
+    """As `python -m MODULE … FILE console` does.
+
+    A file that never calls run_app, or is in a package, is run by the SDK's own module instead.
+    """
+    import runpy
+
+    program = [file, "console"]
+    is_own = script.mentions_run_app() and not script.package
+    if not is_own:
+        program = ["-m", "livekit.agents", "console", file, "--connect-addr", console.address]
+        program += ["--record"] if console.record else []
+    sys.argv = [*module, *program]
+    sys.path.insert(0, os.getcwd())
+    sys.meta_path.append(LastResort([os.getcwd(), script.folder]))
+    try:
+        runpy.run_module(module[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if console.opened or not is_own or end.code not in (None, 0):
+            raise
+    if is_own and not console.opened:
+        raise NotAnAgent(f"ends without a call of `cli.run_app(…)` when it is run by `python -m {' '.join(sys.argv)}`")
+
+
 def main():
     _, file, _, _, address, *rest = sys.argv
-    console = Console(address, record="--record" in rest)
+    module = rest[rest.index("-m") + 1 :] if "-m" in rest else []
+    console = Console(address, record=rest[:1] == ["--record"])
     sys.argv = [file, "console"]
     sys.meta_path.insert(0, CliHook(console))
     script = None
     try:
         script = Script(file)
-        run(script, console)
+        if module:
+            run_by_module(module, script, console, file)
+        else:
+            run(script, console)
     except NotAnAgent as error:
         tell(f"not an agent: {error}")
         sys.exit(1)

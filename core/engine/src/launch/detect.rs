@@ -18,9 +18,6 @@ impl Plan {
         if project.kind == Kind::Node && spec.stand_in.is_some() {
             return Err(LaunchError::StandInUnsupported { file: project.file });
         }
-        if spec.stand_in.is_some() && super::runs_a_module(&spec.args) {
-            return Err(LaunchError::StandInNeedsFile);
-        }
         let deadline = Deadline::after(within);
         let runtime = match project.kind {
             Kind::Python => python::find(spec, &project, deadline).await?,
@@ -36,6 +33,7 @@ impl Plan {
             interpreter_version: runtime.version,
             runner: runtime.runner,
             has_loader: runtime.has_loader,
+            can_preload: runtime.can_preload,
             sdk_version: runtime.sdk_version,
             args: spec.args.clone(),
             env: spec.env.iter().cloned().chain(runtime.env).collect(),

@@ -116,11 +116,6 @@ pub enum LaunchError {
         /// The agent's file.
         file: PathBuf,
     },
-    /// The person's arguments have Python run a module in the place of the agent's file.
-    #[error(
-        "participant, room and job metadata cannot be given where the interpreter's arguments run a module (-m): leave the module out"
-    )]
-    StandInNeedsFile,
     /// The agent's process ended or its job crashed before it connected.
     #[error("{0}")]
     AgentFailed(Box<Failure>),
@@ -153,7 +148,7 @@ impl LaunchError {
             Self::TooSlow { .. } => Code::Timeout,
             Self::AgentFailed(failure) if failure.is_no_agent() => Code::NotAnAgent,
             Self::AgentFailed(_) => Code::AgentFailedToStart,
-            Self::Unsupported | Self::StandInUnsupported { .. } | Self::StandInNeedsFile => Code::Unsupported,
+            Self::Unsupported | Self::StandInUnsupported { .. } => Code::Unsupported,
             Self::Io { .. } => Code::Io,
         }
     }
@@ -183,6 +178,50 @@ impl From<Failure> for LaunchError {
 
 impl From<LaunchError> for Error {
     fn from(error: LaunchError) -> Self {
-        Self { code: error.code(), message: error.to_string(), detail: error.detail() }
+        let detail = error.detail().map(|detail| without_user_info(&detail));
+        Self { code: error.code(), message: without_user_info(&error.to_string()), detail }
+    }
+}
+
+/// Returns text without the users and passwords of the urls in it. Tools quote the index that they install from in their
+/// errors, with what it needs to let them in.
+fn without_user_info(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.push_str(before);
+        clean.push_str("://");
+        let is_end =
+            |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`' | '<' | '>' | ')');
+        let authority = &after[..after.find(is_end).unwrap_or(after.len())];
+        rest = match authority.rfind('@') {
+            Some(at) => {
+                clean.push('…');
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    clean + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_user_info;
+
+    #[test]
+    fn urls_are_shown_without_user_and_password() {
+        for (text, shown) in [
+            (
+                "error: https://ada:pass@pypi.corp.test/simple is down",
+                "error: https://…@pypi.corp.test/simple is down",
+            ),
+            ("`git+ssh://git@host/x`, `https://token@host`.", "`git+ssh://…@host/x`, `https://…@host`."),
+            ("https://a:p@ss@host:443?x=a@b", "https://…@host:443?x=a@b"),
+            ("https://host/@scope/name and a@b", "https://host/@scope/name and a@b"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_user_info(text), shown);
+        }
     }
 }

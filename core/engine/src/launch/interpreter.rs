@@ -19,6 +19,8 @@ pub(super) struct Runtime {
     pub(super) runner: Option<String>,
     /// Whether it reads more than its language: a loader of TypeScript, or a runtime with one.
     pub(super) has_loader: bool,
+    /// Whether it is Node, which can load a module of ours before the agent's file.
+    pub(super) can_preload: bool,
 }
 
 /// The interpreter of a virtual environment.

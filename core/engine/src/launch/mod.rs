@@ -63,11 +63,6 @@ pub struct AgentSpec {
     pub stand_in: Option<StandIn>,
 }
 
-/// Whether arguments of Python's have it run a module, such as `-m coverage run`.
-fn runs_a_module(args: &[String]) -> bool {
-    args.iter().any(|arg| arg.starts_with("-m"))
-}
-
 /// What an agent finds where there is no room: the caller, the room and the job. Unset fields are as the SDK has them.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

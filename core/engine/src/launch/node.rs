@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use self::manifest::{Manifest, Said};
 use self::options::{Loader, STRIP_FLAG, deno_flags, loader, loader_name, ts_node_flags, tsx_flags};
-use self::question::{Candidate, Engine, Facts, installed};
+use self::question::{Candidate, Engine, Facts, installed, is_flags};
 use self::script::{Runner, node_options};
 use super::interpreter::{Runtime, named_interpreter, on_path};
 use super::plan::Origin;
@@ -31,6 +31,9 @@ const FIRST_SDK: Release = Release::new(1, 4, 7);
 
 /// The first Node that runs TypeScript, by taking the types out, with a flag.
 const FIRST_TO_STRIP: Release = Release::new(22, 6, 0);
+
+/// The oldest Node that is supported. It knows `--import`.
+const FIRST_TO_IMPORT: Release = Release::new(20, 0, 0);
 
 pub(super) async fn find(
     spec: &AgentSpec,
@@ -351,6 +354,10 @@ impl Agent<'_> {
             // The SDK imports the agent's file, and what is registered alone serves `require()`.
             candidate.args.extend(["--experimental-loader".to_owned(), "ts-node/esm".to_owned()]);
         }
+        let can_preload = engine == Some(Engine::Node)
+            && has_import(facts)
+            && [&candidate.args, &self.spec.args].iter().all(|args| is_flags(args))
+            && options::takes_data(&options);
         let sdk_version = self.check_sdk(engine, facts)?;
         let runner = self.describe(&candidate.program, engine, facts, &options, said_by, origin);
         let Candidate { program, args, env } = candidate;
@@ -363,6 +370,7 @@ impl Agent<'_> {
             env,
             runner,
             has_loader,
+            can_preload,
         })
     }
 
@@ -594,6 +602,11 @@ fn stripping(node: Release) -> Stripping {
     } else {
         Stripping::Impossible
     }
+}
+
+/// Whether this Node knows `--import`.
+fn has_import(facts: &Facts) -> bool {
+    facts.node.as_deref().and_then(Release::parse).is_some_and(|node| node >= FIRST_TO_IMPORT)
 }
 
 /// Whether Node has to take something out of the file: types, or JSX.

@@ -19,6 +19,16 @@ const BOOTSTRAP_VARIABLE: &str = "GREENROOM_BOOTSTRAP";
 /// Prepares livekit-agents before anything of the agent runs.
 const PREPARE: &str = include_str!("prepare.py");
 
+/// Reports how the entrypoint of a JavaScript agent ends.
+const NODE_PREPARE: &str = include_str!("prepare.mjs");
+
+/// Has Node load the preparation. It takes itself out of the arguments that child processes of the agent inherit, and
+/// does nothing without the variable, as in the agent's workers.
+const NODE_PRELOAD: &str = "--import=data:text/javascript,\
+     const {env, execArgv} = process, code = env.GREENROOM_PREPARE; delete env.GREENROOM_PREPARE; \
+     const at = execArgv.findIndex((arg) => arg.includes('GREENROOM_PREPARE')); if (at >= 0) execArgv.splice(at, 1); \
+     if (code) await import('data:text/javascript,' + encodeURIComponent(code)).catch(() => {})";
+
 /// Carries the preparation.
 const PREPARE_VARIABLE: &str = "GREENROOM_PREPARE";
 
@@ -124,6 +134,8 @@ pub struct Plan {
     pub runner: Option<String>,
     /// Whether the interpreter reads more than its language: a loader of TypeScript, or a runtime with one.
     pub has_loader: bool,
+    /// Whether the interpreter is Node, which can load the preparation before the agent's file.
+    pub can_preload: bool,
     /// The version of the SDK; empty where the runtime fetches it only when it runs the file.
     pub sdk_version: String,
     /// The person's own arguments for the interpreter.
@@ -154,21 +166,22 @@ impl Plan {
         given.or_else(|| std::env::var_os(name)).filter(|value| !value.is_empty())
     }
 
-    /// The whole command line for an agent that is to connect to `address`.
+    /// The whole command line for an agent that is to connect to `address`, but for the preparation of Node.
     pub fn argv(&self, address: SocketAddr) -> Vec<OsString> {
         let mut argv: Vec<OsString> = vec![self.program.clone().into()];
-        argv.extend(self.program_args.iter().chain(&self.args).map(OsString::from));
-        let entry = self.entry_argument();
-        match self.kind {
-            Kind::Python if self.runs_a_module() => {
-                argv.extend(["-m".into(), "livekit.agents".into(), "console".into(), entry]);
-            }
-            Kind::Python => argv.extend(["-c".into(), RUN_BOOTSTRAP.into(), entry, "console".into()]),
-            Kind::Node => argv.extend([entry, "console".into()]),
+        let (args, module) = self.split_module();
+        argv.extend(self.program_args.iter().chain(args).map(OsString::from));
+        if self.kind == Kind::Python {
+            argv.extend(["-c".into(), RUN_BOOTSTRAP.into()]);
         }
+        argv.extend([self.entry_argument(), "console".into()]);
         argv.extend(["--connect-addr".into(), address.to_string().into()]);
         if self.record {
             argv.push("--record".into());
+        }
+        if let Some((name, args)) = module {
+            argv.extend(["-m".into(), name.into()]);
+            argv.extend(args.iter().map(OsString::from));
         }
         argv
     }
@@ -178,13 +191,16 @@ impl Plan {
     pub(super) fn command(&self, address: SocketAddr, mark: &str) -> Command {
         let argv = self.argv(address);
         let mut command = Command::new(&argv[0]);
+        if self.can_preload {
+            command.arg(NODE_PRELOAD).env(PREPARE_VARIABLE, NODE_PREPARE).env(MARK_VARIABLE, mark);
+        }
         command.args(&argv[1..]).current_dir(&self.project_dir);
         if self.kind == Kind::Python && std::env::var_os("PYTHONUNBUFFERED").is_none() {
             // Else what a crashing agent printed last stays in its buffers.
             command.env("PYTHONUNBUFFERED", "1");
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
-        if self.kind == Kind::Python && !self.runs_a_module() {
+        if self.kind == Kind::Python {
             command
                 .env(BOOTSTRAP_VARIABLE, BOOTSTRAP)
                 .env(PREPARE_VARIABLE, PREPARE)
@@ -196,10 +212,23 @@ impl Plan {
         command
     }
 
-    /// Whether the person's arguments have Python run a module, such as `-m coverage run`. It then gets another module
-    /// to run, the SDK's own way to start, since such modules take no program in the place of a file.
-    fn runs_a_module(&self) -> bool {
-        super::runs_a_module(&self.args)
+    /// The person's arguments for the interpreter, and a module of Python's that they run with its own arguments, such as
+    /// `-m coverage run`. The bootstrap runs that module on the agent's file, which may stand at the end of them.
+    fn split_module(&self) -> (&[String], Option<(&str, &[String])>) {
+        let is_module = |arg: &String| self.kind == Kind::Python && arg.starts_with("-m");
+        let Some(at) = self.args.iter().position(is_module) else { return (&self.args, None) };
+        let (args, module) = self.args.split_at(at);
+        let (name, rest) = match (module[0].strip_prefix("-m"), &module[1..]) {
+            (Some(""), [name, rest @ ..]) => (name.as_str(), rest),
+            // Python itself says what is missing.
+            (Some(""), []) | (None, _) => return (&self.args, None),
+            (Some(name), rest) => (name, rest),
+        };
+        let rest = match rest {
+            [before @ .., last] if Path::new(last) == self.entry => before,
+            all => all,
+        };
+        (args, Some((name, rest)))
     }
 
     /// A name that begins with a dash would be read as an option.

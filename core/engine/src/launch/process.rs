@@ -294,8 +294,9 @@ impl Failure {
                     || self.bootstrap_says().any(|line| line.starts_with(NOT_AN_AGENT))
             }
             Kind::Node => {
+                let had_job = self.job_end.is_some() || self.returned;
                 let ended_well = self.status().is_some_and(|status| status.success());
-                says("missing or invalid default export") || (ended_well && self.marker.is_none())
+                says("missing or invalid default export") || (ended_well && self.marker.is_none() && !had_job)
             }
         }
     }
@@ -336,7 +337,11 @@ impl fmt::Display for Failure {
             };
         }
         let reason = self.reason();
-        match (self.exit, &self.job_end) {
+        // A process that ends well after its job says nothing beyond that.
+        let exit = self
+            .exit
+            .filter(|status| !status.is_some_and(|status| status.success()) || self.job_end.is_none());
+        match (exit, &self.job_end) {
             (Some(Some(status)), _) => write!(f, "{entry} ended before it connected ({status})")?,
             (Some(None), _) => write!(f, "{entry} ended before it connected")?,
             (None, None) if self.returned && self.marker.is_none() => {
@@ -348,9 +353,10 @@ impl fmt::Display for Failure {
                 );
             }
             (None, Some(why)) if self.marker.is_none() => {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
                 return write!(
                     f,
-                    "the job of {entry} was shut down before it connected ({why}): its entrypoint has to call \
+                    "the job of {entry} was shut down before it connected{why}: its entrypoint has to call \
                      session.start() before the job ends; its log is {}",
                     self.log.display()
                 );

@@ -94,7 +94,17 @@ pub(super) async fn find(
     let sdk_version = chosen.check_sdk(&answer, spec, project)?;
     let version = answer.value("greenroom-python=").map(str::to_owned);
     let Chosen { program, args, origin, env, .. } = chosen;
-    Ok(Runtime { program, args, origin, version, sdk_version, env, runner: None, has_loader: false })
+    Ok(Runtime {
+        program,
+        args,
+        origin,
+        version,
+        sdk_version,
+        env,
+        runner: None,
+        has_loader: false,
+        can_preload: false,
+    })
 }
 
 /// The variables that a tool changed for what it runs: its environment's folders, what is in its env files. `None` if the answer was

@@ -255,12 +255,16 @@ async fn a_python_agent_is_run_as_a_script_with_the_sdks_console() {
     let python = machine.path("work/.venv/bin/python");
     let expected = format!("-X dev -c {RUN_BOOTSTRAP} src/agent.py console --connect-addr 127.0.0.1:4321");
     assert_eq!(shown(&plan.argv(ADDRESS)), format!("{} {expected}", python.display()));
-    // A module that runs modules, and files, takes no program in their place.
-    let args = ["-X", "dev", "-m", "coverage", "run"].map(str::to_owned).to_vec();
-    let plan = detect(&AgentSpec { args, ..machine.spec() }).await;
-    let expected =
-        "-X dev -m coverage run -m livekit.agents console src/agent.py --connect-addr 127.0.0.1:4321";
-    assert_eq!(shown(&plan.argv(ADDRESS)), format!("{} {expected}", python.display()));
+    // A module that runs files runs this one. The person may have named it, too.
+    for args in [
+        &["-X", "dev", "-m", "coverage", "run", "--branch"][..],
+        &["-X", "dev", "-mcoverage", "run", "--branch", "src/agent.py"],
+    ] {
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        let plan = detect(&AgentSpec { args, ..machine.spec() }).await;
+        let expected = format!("{expected} -m coverage run --branch");
+        assert_eq!(shown(&plan.argv(ADDRESS)), format!("{} {expected}", python.display()));
+    }
     assert_eq!((plan.kind, plan.interpreter_version.as_deref()), (Kind::Python, Some("3.12.1")));
     machine.file("work/-odd.py", "");
     spec = AgentSpec { entry: Some("-odd.py".into()), record: true, ..machine.spec() };

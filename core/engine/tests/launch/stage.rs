@@ -112,6 +112,7 @@ pub(crate) fn script(kind: Kind, dir: &Path, script: &str) -> Plan {
         interpreter_version: None,
         runner: None,
         has_loader: false,
+        can_preload: false,
         sdk_version: "1.8.9".to_owned(),
         args: Vec::new(),
         env: Vec::new(),

@@ -1,4 +1,5 @@
-//! Echo control of a conversation: what is played goes with what is recorded at about the same time.
+//! Echo control of a conversation: what is played goes with what is recorded at about the same
+//! time.
 
 use std::collections::VecDeque;
 
@@ -8,13 +9,15 @@ use greenroom_protocol::{Code, Error};
 
 use crate::args::{Devices, EchoChoice};
 
-/// How much later than it is said to be heard a sample may still be given to the canceller, in samples: microphones take longer than that.
+/// How much later than it is said to be heard a sample may still be given to the canceller, in
+/// samples: microphones take longer than that.
 const SLACK: usize = 480;
 
 /// Takes what was played out of what is recorded, at the wire's rate.
 ///
-/// The microphone's frames are the clock: each goes with as much of what was played, or with silence where there is nothing. Both go on
-/// without a break, so the way between them keeps its length, which the canceller finds out.
+/// The microphone's frames are the clock: each goes with as much of what was played, or with
+/// silence where there is nothing. Both go on without a break, so the way between them keeps its
+/// length, which the canceller finds out.
 pub(super) struct Echo {
     control: EchoControl,
     /// What was played and has no frame yet that it goes with.
@@ -57,7 +60,8 @@ impl Echo {
     /// # Errors
     /// Where it is not 10 ms.
     pub(super) fn recorded(&mut self, frame: &mut [f32], on_their_way: u64) -> Result<(), Error> {
-        // An echo that comes before its sound is none to the canceller: what was late is left out, and the rest is early again.
+        // An echo that comes before its sound is none to the canceller: what was late is left out,
+        // and the rest is early again.
         let most = usize::try_from(on_their_way).unwrap_or(usize::MAX).saturating_add(SLACK);
         self.line.drain(..self.line.len().saturating_sub(most));
         let there = self.line.len().min(self.played.len());
@@ -85,11 +89,11 @@ mod tests {
     const FRAME: usize = 480;
     /// Frames that are on their way to be heard.
     const AHEAD: usize = 10;
-    /// Frames from the ear to the microphone's reader.
+    /// Frames from the capture thread to the microphone's reader.
     const LATE: usize = 3;
 
-    /// How many dB of a voice, half as loud in the microphone, are taken out in each second, where in some frames nothing comes to be played,
-    /// and in some nothing is recorded.
+    /// How many dB of a voice, half as loud in the microphone, are taken out in each second, where
+    /// in some frames nothing comes to be played, and in some nothing is recorded.
     fn taken_out(
         seconds: usize,
         is_dry: impl Fn(usize) -> bool,

@@ -1,4 +1,5 @@
-//! What a conversation looks like in a terminal: what happens scrolls by, under it the meters, under them the line that is typed.
+//! What a conversation looks like in a terminal: what happens scrolls by, under it the meters,
+//! under them the line that is typed.
 
 use greenroom_audio::Level;
 

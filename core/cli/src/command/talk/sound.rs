@@ -18,12 +18,15 @@ use crate::args;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often there is a look at how much the device that plays has left.
 const TICK: Duration = Duration::from_millis(10);
-/// How much of the agent's speech waits to be heard: the 80 ms that a real device and its ring hold, and enough for a thread that is late.
+/// How much of the agent's speech waits to be heard: the 80 ms that a real device and its ring
+/// hold, and enough for a thread that is late.
 const AHEAD: Duration = Duration::from_millis(120);
-/// How much waits at least with echo control, silence where the agent says nothing: a device that never runs dry keeps its distance.
+/// How much waits at least with echo control, silence where the agent says nothing: a device that
+/// never runs dry keeps its distance.
 const KEPT: Duration = Duration::from_millis(100);
 
-/// The clock of a session whose agent is played: what is taken for the device is heard when what waits before it has been.
+/// The clock of a session whose agent is played: what is taken for the device is heard when what
+/// waits before it has been.
 pub(super) const CLOCK: Clock = Clock::Pulled { latency: AHEAD };
 
 /// How loud a side is that says nothing.
@@ -49,7 +52,7 @@ struct Shared {
     /// Where echoes are taken out.
     echo: Option<Mutex<Echo>>,
     is_over: AtomicBool,
-    /// The user's device gives no more.
+    /// The user's device has ended.
     has_ended: AtomicBool,
     levels: Mutex<Levels>,
     failed: Mutex<Option<Error>>,
@@ -90,8 +93,8 @@ impl Sound {
             failed: Mutex::new(None),
         });
         let threads = [
-            begin("greenroom-ear", &shared, session, Shared::hear)?,
-            begin("greenroom-mouth", &shared, session, Shared::play)?,
+            begin("greenroom-hear", &shared, session, Shared::hear)?,
+            begin("greenroom-play", &shared, session, Shared::play)?,
         ];
         Ok(Self { shared, threads })
     }
@@ -110,12 +113,12 @@ impl Sound {
         *self.shared.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the user's device gives no more.
+    /// Whether the user's device has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.shared.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Whether a device has failed; [`Sound::close`] tells why.
+    /// Whether a device has failed; [`Sound::close`] returns the error.
     pub(super) fn has_failed(&self) -> bool {
         self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -68,6 +68,20 @@ pub(super) fn loader_name(options: &[String]) -> Option<&'static str> {
     NAMES.iter().find(|name| options.iter().any(|option| named(name, option))).copied()
 }
 
+/// Whether a module from a `data:` url can be loaded first: hooks of `--loader` see it, and those that are not known may
+/// fail at it.
+pub(super) fn takes_data(options: &[String]) -> bool {
+    const FLAGS: &[&str] = &["--loader", "--experimental-loader"];
+    options.iter().enumerate().all(|(at, option)| {
+        let module = match option.split_once('=') {
+            Some((flag, module)) if FLAGS.contains(&flag) => module,
+            None if FLAGS.contains(&option.as_str()) => options.get(at + 1).map_or("", String::as_str),
+            _ => return true,
+        };
+        module == "ts-node/esm" || module.ends_with(".pnp.loader.mjs")
+    })
+}
+
 /// Well-known modules that are preloaded for other reasons than TypeScript.
 fn only_observes(module: &str) -> bool {
     const PARTS: &[&str] = &[

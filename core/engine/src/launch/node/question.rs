@@ -115,9 +115,8 @@ impl Candidate {
         project: &Project,
         deadline: Deadline,
     ) -> Result<Facts, LaunchError> {
-        let is_flag = |args: &[String]| args.first().is_none_or(|first| first.starts_with('-'));
-        let own = if is_flag(&self.args) { self.args.as_slice() } else { &[] };
-        let persons = if is_flag(&spec.args) { spec.args.as_slice() } else { &[] };
+        let own = if is_flags(&self.args) { self.args.as_slice() } else { &[] };
+        let persons = if is_flags(&spec.args) { spec.args.as_slice() } else { &[] };
         let mut words: Vec<&str> = own.iter().chain(persons).map(String::as_str).collect();
         words.retain(|word| !is_observer(word));
         words.extend(["-e", QUESTION]);
@@ -215,6 +214,11 @@ pub(super) fn package_of(specifier: &str) -> &str {
     let parts = if specifier.starts_with('@') { 2 } else { 1 };
     let end = specifier.match_indices('/').nth(parts - 1).map_or(specifier.len(), |(at, _)| at);
     &specifier[..end]
+}
+
+/// Whether arguments are options of the runtime, and do not begin with a program or subcommand of it.
+pub(super) fn is_flags(args: &[String]) -> bool {
+    args.first().is_none_or(|first| first.starts_with('-'))
 }
 
 fn facts(answer: &Answer) -> Option<Facts> {
