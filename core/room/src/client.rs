@@ -170,7 +170,12 @@ impl Client {
         let dialer = Arc::new(Dialer::new(&options.proxy, options.ca.as_deref()).map_err(refused)?);
         websocket::install(options.ca.is_some() || !matches!(options.proxy, Proxy::Environment))
             .map_err(refused)?;
-        let faults = Faults { impairment: options.impairment, impaired: Arc::clone(&shared.impaired) };
+        let faults = Faults {
+            #[cfg(feature = "test-support")]
+            impairment: options.impairment,
+            #[cfg(feature = "test-support")]
+            impaired: Arc::clone(&shared.impaired),
+        };
         let means = Means {
             policy: options.ice_policy,
             dialer,

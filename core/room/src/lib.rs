@@ -10,7 +10,7 @@
 //! | `socket`, `pipe`, `relay` | one UDP socket, one byte stream, one TURN server |
 //! | `dial`, `proxies`, `websocket` | TCP and TLS to a name, through a proxy or not, and the signal connection over that |
 //! | `failure` | why a room cannot be reached: the step, what was found, the way out |
-//! | `impairment` | a bad network, for tests |
+//! | `impairment` | a bad network, for tests (feature `test-support`) |
 //! | `signal` | how a room is joined, and what it means when that fails |
 //! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
 //! | `streams` | byte and text streams that come in, bounded |
@@ -28,8 +28,10 @@ mod client;
 mod dial;
 mod event;
 mod failure;
+#[cfg(feature = "test-support")]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "test-support")]
 mod impairment;
 mod lanes;
 mod network;
@@ -69,6 +71,7 @@ use self::dial::certificates;
 pub use self::dial::{Dialer, Duplex, Opened, Proxy, Route, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::failure::{Deadline, Failure, Step};
+#[cfg(feature = "test-support")]
 pub use self::impairment::Impairment;
 pub use self::network::{IcePolicy, Path, Way};
 use self::participant::Roster;
@@ -104,7 +107,8 @@ pub struct RoomOptions {
     pub proxy: Proxy,
     /// Which ways the media may take.
     pub ice_policy: IcePolicy,
-    /// Makes the network bad, for tests.
+    /// Degrades the network, for tests.
+    #[cfg(feature = "test-support")]
     pub impairment: Option<Impairment>,
 }
 
@@ -119,6 +123,7 @@ impl RoomOptions {
             ca: None,
             proxy: Proxy::default(),
             ice_policy: IcePolicy::default(),
+            #[cfg(feature = "test-support")]
             impairment: None,
         }
     }
@@ -175,7 +180,8 @@ pub struct RoomCounts {
     pub stream_packets: u64,
     /// Packets of audio tracks that came in.
     pub audio_packets: u64,
-    /// Datagrams that [`RoomOptions::impairment`] lost, delayed or had overtaken.
+    /// Datagrams that [`RoomOptions::impairment`] lost, delayed or reordered.
+    #[cfg(feature = "test-support")]
     pub impaired: u64,
 }
 
@@ -235,6 +241,7 @@ pub(crate) struct Shared {
     data_packets: AtomicU64,
     stream_packets: AtomicU64,
     audio_packets: AtomicU64,
+    #[cfg(feature = "test-support")]
     impaired: Arc<AtomicU64>,
     path: Arc<Mutex<Option<Path>>>,
 }
@@ -338,6 +345,7 @@ impl Room {
             data_packets: self.shared.data_packets.load(Ordering::Relaxed),
             stream_packets: self.shared.stream_packets.load(Ordering::Relaxed),
             audio_packets: self.shared.audio_packets.load(Ordering::Relaxed),
+            #[cfg(feature = "test-support")]
             impaired: self.shared.impaired.load(Ordering::Relaxed),
         }
     }
@@ -634,6 +642,7 @@ impl Shared {
             data_packets: AtomicU64::new(0),
             stream_packets: AtomicU64::new(0),
             audio_packets: AtomicU64::new(0),
+            #[cfg(feature = "test-support")]
             impaired: Arc::default(),
             path: Arc::default(),
         })
