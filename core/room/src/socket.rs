@@ -29,7 +29,10 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Binds a socket to this address. `number` selects the random faults of this socket among those of the connection.
-    #[cfg_attr(not(feature = "test-support"), expect(unused_variables, reason = "without it there are no faults"))]
+    #[cfg_attr(
+        not(feature = "test-support"),
+        expect(unused_variables, reason = "without it there are no faults")
+    )]
     pub(super) fn bind(address: SocketAddr, faults: &Faults, number: u64) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
@@ -45,7 +48,7 @@ impl Socket {
     }
 
     /// From now on it is for this server alone. Gives the address of ours that leads there.
-    pub(super) async fn lead_to(&mut self, server: SocketAddr) -> io::Result<SocketAddr> {
+    pub(super) async fn connect(&mut self, server: SocketAddr) -> io::Result<SocketAddr> {
         self.socket.connect(server).await?;
         self.is_connected = true;
         self.address = self.socket.local_addr()?;
