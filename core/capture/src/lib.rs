@@ -21,7 +21,6 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
-mod desk;
 pub mod devices;
 pub mod error;
 pub mod event;
@@ -30,6 +29,7 @@ mod options;
 pub mod playback;
 mod pump;
 mod real;
+mod stream_state;
 
 pub use capture::{Capture, CaptureOptions};
 pub use devices::{Device, Direction, devices};

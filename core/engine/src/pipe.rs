@@ -14,8 +14,8 @@ use greenroom_protocol::session::{AgentPlace, Config};
 use greenroom_protocol::{Code, Error, Time};
 use tokio::time::sleep_until;
 
-use crate::run::{Over, close, failed_start, take_in_hand};
-use crate::session::{Shared, Way};
+use crate::run::{CloseCause, close, failed_start, step};
+use crate::session::{AgentChannel, Shared};
 
 /// How a session over a [`Pipe`] behaves.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Pipe {
     pub fn open(&self) {
         self.shared.with(|state, now| {
             if state.controller.closed().is_none() {
-                state.outgoing.get_or_insert_with(|| Way::Pipe(VecDeque::new()));
+                state.outgoing.get_or_insert_with(|| AgentChannel::Pipe(VecDeque::new()));
                 state.controller.open_by(self.ready_by, now);
             }
         });
@@ -95,14 +95,14 @@ impl Pipe {
     /// listeners are woken, take messages until there is none.
     pub fn poll_transmit(&self) -> Option<Bytes> {
         self.shared.with(|state, _| match &mut state.outgoing {
-            Some(Way::Pipe(waiting)) => waiting.pop_front(),
+            Some(AgentChannel::Pipe(waiting)) => waiting.pop_front(),
             _ => None,
         })
     }
 
     /// Closes the session: the agent cannot be reached any more. Pending calls fail with `error`.
     pub fn close(&self, reason: CloseReason, error: Error) {
-        close(&self.shared, Over { reason, error });
+        close(&self.shared, CloseCause { reason, error });
     }
 
     /// Whether the session is closed.
@@ -136,8 +136,8 @@ pub(crate) fn run(shared: &Arc<Shared>, ready_by: Time, idle_timeout: Option<Dur
     };
     let over = runtime.block_on(async {
         loop {
-            let (alarm, _) = match take_in_hand(shared, idle_timeout) {
-                Ok(outlook) => outlook,
+            let (alarm, _) = match step(shared, idle_timeout) {
+                Ok(wait_plan) => wait_plan,
                 Err(over) => return over,
             };
             let missing = shared.with(|state, now| match &state.outgoing {
