@@ -6,9 +6,9 @@ import { camelCased } from './names.js';
 import type { HostUser } from './exchange.js';
 
 /**
- * What a participant may do who holds the grant `canManageAgentSession`: see the session (its
- * events, history, state and usage), drive it (speak as the user, end simulations), turn its inputs
- * and outputs on and off.
+ * Scope of a participant with the grant `canManageAgentSession`: `observe` the session (events,
+ * history, state and usage), `drive` it (speak as the user, end simulations), or enable and disable
+ * its inputs and outputs (`io`).
  */
 export type Scope = 'observe' | 'drive' | 'io';
 
@@ -19,18 +19,15 @@ export interface Policy {
   /** Scopes by identity; an empty list permits nothing. */
   byIdentity?: Readonly<Record<string, readonly Scope[]>> | undefined;
   /**
-   * Identities of supervisors that join hidden. The server does not announce them to the agent and
-   * sends on what they send without a name, so their grant cannot be read, and they are denied.
-   * Whoever says by `attach` that it is one of these, hidden, counts as a holder of the grant. So
-   * name some only if your backend signs tokens that say `hidden` for supervisors alone.
+   * Identities of supervisors that join hidden. The server doesn't announce them to the agent and
+   * forwards their packets without a name, so their grant can't be read, and they are denied. A
+   * hidden `attach` that claims one of these identities counts as a holder of the grant. List
+   * identities only if your backend signs tokens with `hidden` for supervisors alone.
    */
   hidden?: readonly string[] | undefined;
 }
 
-/**
- * What becomes of a text turn that comes while another runs: it waits, or it is answered with an
- * error.
- */
+/** Handling of a text turn that arrives during another: it is queued, or refused with an error. */
 export type ConcurrentTurns = 'queue' | 'refuse';
 
 /** Called with each line of the audit log, one for each decision. */
@@ -40,10 +37,7 @@ export type AuditCallback = (line: AuditLine) => void;
 export interface GateOptions {
   /** Scopes of the holders of the grant. */
   policy?: Policy | undefined;
-  /**
-   * What becomes of a text turn that is asked for while another runs: it waits, or is refused.
-   * `queue` unless given.
-   */
+  /** Handling of a text turn that arrives during another. Default: `queue`. */
   runInput?: ConcurrentTurns | undefined;
   /** Called for every decision. Its exceptions are logged. */
   onAudit?: AuditCallback | undefined;
