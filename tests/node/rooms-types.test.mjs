@@ -80,7 +80,7 @@ const NAMES = `
     type AgentPeer,
     type AgentSessionLike,
     type AgentSessionMessage,
-    type Audit,
+    type AuditCallback,
     type AuditDecision,
     type AuditLine,
     type FinalizeSimulationOptions,
@@ -88,7 +88,7 @@ const NAMES = `
     type GateStatus,
     type IncomingMessage,
     type Logger,
-    type Overlap,
+    type ConcurrentTurns,
     type Policy,
     type RemoteIoUpdate,
     type RemoteSessionCallbacks,
@@ -128,8 +128,8 @@ const NAMES = `
   export async function hosts(session: voice.AgentSession, room: Room): Promise<GateStatus | undefined> {
     const scopes: Scope[] = ['observe', 'drive', 'io'];
     const policy: Policy = { default: scopes, byIdentity: { a: [] }, hidden: ['supervisor'] };
-    const runInput: Overlap = 'refuse';
-    const onAudit: Audit = ({ decision, sid, identity, time }: AuditLine) => {
+    const runInput: ConcurrentTurns = 'refuse';
+    const onAudit: AuditCallback = ({ decision, sid, identity, time }: AuditLine) => {
       const why: AuditDecision = decision;
       void [why === 'allow', sid, identity, time];
     };

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from greenroom import audio, livekit, sync
     from greenroom._credentials import Credentials, Grants, TrackSource, credentials
     from greenroom._gate import Gate, gate
-    from greenroom._policy import Audit, Overlap, Policy, Scope
+    from greenroom._policy import AuditCallback, ConcurrentTurns, Policy, Scope
     from greenroom._rooms import (
         AudioStream,
         DataEvent,
@@ -168,11 +168,12 @@ __all__ = [
     "AmdPredictionEvent",
     "AudioStream",
     "AudioUnavailable",
-    "Audit",
+    "AuditCallback",
     "Busy",
     "Cancelled",
     "CloseReason",
     "ClosedEvent",
+    "ConcurrentTurns",
     "ConfigEvent",
     "ConfigUpdate",
     "Credentials",
@@ -214,7 +215,6 @@ __all__ = [
     "NoSession",
     "NotAnAgent",
     "Opening",
-    "Overlap",
     "OverlappingSpeechEvent",
     "Participant",
     "ParticipantChangedEvent",

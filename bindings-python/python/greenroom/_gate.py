@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from greenroom._asyncio import is_under_trio, needs_asyncio
-from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
+from greenroom._policy import AuditCallback, ConcurrentTurns, Policy, Scope, host_options
 from greenroom.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def gate(
     room: Room,
     *,
     policy: Policy | Mapping[str, Collection[Scope]] | None = None,
-    run_input: Overlap = "queue",
-    on_audit: Audit | None = None,
+    run_input: ConcurrentTurns = "queue",
+    on_audit: AuditCallback | None = None,
 ) -> Gate:
     """Let only those drive and observe the agent of this Room who hold LiveKit's grant `canManageAgentSession`.
 
@@ -57,7 +57,7 @@ def gate(
 class Gate:
     """A gate before the session host of an agent's SDK. Get one from `greenroom.gate`."""
 
-    def __init__(self, room: Room, options: str, on_audit: Audit | None) -> None:
+    def __init__(self, room: Room, options: str, on_audit: AuditCallback | None) -> None:
         from greenroom._guard import Guard
 
         self._guard = Guard(room, options, on_audit)

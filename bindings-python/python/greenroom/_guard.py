@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from greenroom._policy import Audit
+from greenroom._policy import AuditCallback
 from greenroom._room import TOPIC, Exchange, log_failure, logger
 from greenroom.errors import InvalidArgument, Unsupported
 
@@ -30,7 +30,7 @@ _EVENT = b"\x1a"
 class Guard:
     """Gives the SDK's host what the gate lets in, and sends what it says to those who may have it."""
 
-    def __init__(self, room: Any, options: str, audit: Audit | None) -> None:
+    def __init__(self, room: Any, options: str, audit: AuditCallback | None) -> None:
         self._exchange = Exchange.of(room)
         self._options = options
         self._audit = audit

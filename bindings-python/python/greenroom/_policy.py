@@ -1,4 +1,4 @@
-"""Who may do what with an agent's session in a room: what an agent's author may say on top of LiveKit's grant."""
+"""Policies: permissions of participants in an agent's session, on top of LiveKit's grant."""
 
 from __future__ import annotations
 
@@ -10,42 +10,43 @@ from typing import Any, Literal, TypeAlias, get_args
 from greenroom import _checks
 from greenroom.errors import InvalidArgument
 
-__all__ = ["Audit", "Overlap", "Policy", "Scope"]
+__all__ = ["AuditCallback", "ConcurrentTurns", "Policy", "Scope"]
 
 Scope: TypeAlias = Literal["observe", "drive", "io"]
-"""What a request needs on top of the grant: `observe` to see events, history, state and usage; `drive` to speak as the
-user and to end simulations; `io` to turn inputs and outputs on and off."""
+"""Scope that a request needs on top of the grant: `observe` to see events, history, state and
+usage; `drive` to speak as the user and to end simulations; `io` to enable and disable inputs and
+outputs."""
 
-Overlap: TypeAlias = Literal["queue", "refuse"]
-"""What becomes of a text turn that comes while another runs: it waits, or it is answered with an error."""
+ConcurrentTurns: TypeAlias = Literal["queue", "refuse"]
+"""Handling of a text turn that arrives during another: it is queued, or refused with an error."""
 
-Audit: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Takes the lines of the audit log, one for each decision: `sid` and `identity` of the participant, what it `asked` for
-and the `decision`."""
+AuditCallback: TypeAlias = Callable[[Mapping[str, Any]], None]
+"""Called with each line of the audit log, one for each decision: `sid` and `identity` of the
+participant, the request (`asked`) and the `decision`."""
 
 _ALL: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the holders of the grant may do. Nobody without the grant may do anything, whatever is said here.
+    """Scopes of the holders of the grant. Participants without the grant are always denied.
 
     A plain mapping of identities to scopes is short for `Policy(by_identity=...)`.
     """
 
     default: Collection[Scope] = _ALL
-    """The scopes of everybody who is not named. All by default."""
+    """Scopes of participants that `by_identity` doesn't list. All by default."""
     by_identity: Mapping[str, Collection[Scope]] = field(default_factory=dict)
-    """The scopes of participants by their identity; an empty collection is nothing."""
+    """Scopes by identity; an empty collection permits nothing."""
     hidden: Collection[str] = ()
-    """Identities of supervisors that join hidden. The server does not announce them to the agent and sends on what they
-    send without a name, so their grant cannot be read, and they are denied. Whoever says by `greenroom.attach` that it
-    is one of these, hidden, counts as a holder of the grant. So name some only if your backend signs tokens that say
-    `hidden` for supervisors alone."""
+    """Identities of supervisors that join hidden. The server doesn't announce them to the agent and
+    forwards their packets without a name, so their grant can't be read, and they are denied. A
+    hidden `greenroom.attach` that claims one of these identities counts as a holder of the grant.
+    List identities only if your backend signs tokens with `hidden` for supervisors alone."""
 
 
 def host_options(policy: object, run_input: object, on_audit: object = None) -> str:
-    """The options of a host, as the native half takes them; anything else than they can be is told."""
+    """Returns the options of a host for the native half, or raises for invalid ones."""
     _checks.optional(_checks.function, on_audit=on_audit)
     if policy is None:
         policy = Policy()
@@ -55,7 +56,7 @@ def host_options(policy: object, run_input: object, on_audit: object = None) -> 
         kind = type(policy).__name__
         raise InvalidArgument(f"policy is a {kind}; pass a greenroom.Policy or a dict of identities and their scopes")
     _checks.text("run_input", run_input)
-    if run_input not in get_args(Overlap):
+    if run_input not in get_args(ConcurrentTurns):
         raise InvalidArgument(f"run_input is {run_input!r}; it must be 'queue' or 'refuse'")
     if (
         not isinstance(policy.hidden, Collection)

@@ -32,7 +32,7 @@ from greenroom._eager import start
 from greenroom._link import CarriedLink, Receiver, weak
 from greenroom._livekit import check_room, is_agent_kind, is_connected, publishes_on_behalf, tells_of_permissions
 from greenroom._native import Driver, RoomTopic, check_local
-from greenroom._policy import Audit
+from greenroom._policy import AuditCallback
 from greenroom._session import _ask
 from greenroom._targeted import Addresses, send_stream
 from greenroom.errors import InvalidArgument, IoError
@@ -65,7 +65,7 @@ class Exchange:
         self._loop = running_loop()
         self._topic = RoomTopic(self._loop.time())
         self._users = 0
-        self._hosts: dict[int, tuple[Callable[[bytes, str], None], Audit | None]] = {}
+        self._hosts: dict[int, tuple[Callable[[bytes, str], None], AuditCallback | None]] = {}
         self._listeners: dict[str, list[Receiver]] = {}
         self._peers: dict[str, str] = {}
         self._grants: dict[str, bool] = {}
@@ -115,7 +115,7 @@ class Exchange:
 
     # ---- the agent's side ------------------------------------------------------------------------------------------
 
-    def open_host(self, options: str, receive: Callable[[bytes, str], None], audit: Audit | None) -> int:
+    def open_host(self, options: str, receive: Callable[[bytes, str], None], audit: AuditCallback | None) -> int:
         """Open a session host: requests that may pass go to `receive`, with their sender's identity. Gives a number."""
         self.enter()
         try:

@@ -26,7 +26,7 @@ const ENOUGH: usize = 10;
 /// What of a stream's past counts less with each block, so that the last second decides.
 const FADE: f64 = 0.99;
 
-/// Mixes interleaved channels down to the mean of each instant, as far as `mono` reaches, and gives the number of samples written.
+/// Mixes interleaved channels down to the mean of each instant, as far as `mono` reaches, and returns the number of samples written.
 ///
 /// The mean, not the sum: what is within full scale stays within it. A voice on one of many channels loses much by it; see [`Mixdown`].
 pub fn mix_down(interleaved: &[f32], channels: usize, mono: &mut [f32]) -> usize {
@@ -40,7 +40,7 @@ pub fn mix_down(interleaved: &[f32], channels: usize, mono: &mut [f32]) -> usize
     written
 }
 
-/// Takes one of interleaved channels, counted from 0, and gives the number of samples written; none where there is no such channel.
+/// Takes one of interleaved channels, counted from 0, and returns the number of samples written; none if there is no such channel.
 pub fn pick(interleaved: &[f32], channels: usize, channel: usize, mono: &mut [f32]) -> usize {
     let mut written = 0;
     for (mono, instant) in mono.iter_mut().zip(interleaved.chunks_exact(channels.max(1))) {
@@ -51,7 +51,7 @@ pub fn pick(interleaved: &[f32], channels: usize, channel: usize, mono: &mut [f3
     written
 }
 
-/// Writes each sample of one channel to all of several, and gives the number of instants written.
+/// Writes each sample of one channel to all of several, and returns the number of instants written.
 pub fn spread(mono: &[f32], channels: usize, interleaved: &mut [f32]) -> usize {
     let mut written = 0;
     for (instant, &sample) in interleaved.chunks_exact_mut(channels.max(1)).zip(mono) {
@@ -147,7 +147,7 @@ impl Mixdown {
         }
     }
 
-    /// Mixes what was observed before, as far as `mono` reaches, and gives the number of samples written.
+    /// Mixes what was observed before, as far as `mono` reaches, and returns the number of samples written.
     pub fn mix(&mut self, interleaved: &[f32], mono: &mut [f32]) -> usize {
         if self.is_fresh {
             self.end_block();
@@ -175,7 +175,7 @@ impl Mixdown {
         is_changed
     }
 
-    /// Mixes a stream, as far as `mono` reaches, and gives the number of samples written.
+    /// Mixes a stream, as far as `mono` reaches, and returns the number of samples written.
     pub fn follow(&mut self, interleaved: &[f32], mono: &mut [f32]) -> usize {
         let mut written = 0;
         for (mono, instant) in mono.iter_mut().zip(interleaved.chunks_exact(self.channels)) {
@@ -336,7 +336,7 @@ impl ChannelMap {
         Self { from: of, to, picked, mixdowns, mono }
     }
 
-    /// Maps as many instants as both slices hold, and gives the number of samples written.
+    /// Maps as many instants as both slices hold, and returns the number of samples written.
     pub fn map(&mut self, input: &[f32], output: &mut [f32]) -> usize {
         let (from, to) = (self.from, self.to);
         if self.picked.is_none() && self.mixdowns.is_empty() {

@@ -20,7 +20,7 @@ const FRAMES: u32 = 100;
 /// What is done to what is recorded, besides taking the echo out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Makes steady noise about 12 dB quieter. It helps people who listen, and recognition of speech in loud white noise; in babble, and where
+    /// Makes steady noise about 12 dB quieter. It helps human listeners, and speech recognition in loud white noise; in babble, and where
     /// it is quiet, recognition gets worse by it.
     pub noise_suppression: bool,
 }
@@ -109,7 +109,7 @@ impl EchoControl {
         Ok(())
     }
 
-    /// The microphone gave this frame: takes the echo out of it.
+    /// Removes the echo from a frame of the microphone.
     ///
     /// # Errors
     /// [`EchoError::Length`]; then the frame stays as it is.

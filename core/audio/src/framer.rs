@@ -46,7 +46,7 @@ impl<T: Sample> Framer<T> {
         }
     }
 
-    /// Tells that so many samples of each channel are missing between what came and what will come.
+    /// Records that `samples` of each channel are missing between the previous and the next input.
     ///
     /// A frame that has begun is filled up with silence, so that nothing moves from its place.
     pub const fn lose(&mut self, per_channel: u64) {
@@ -59,7 +59,7 @@ impl<T: Sample> Framer<T> {
         self.anchored_at = self.place.saturating_add(self.missing);
     }
 
-    /// Takes from `input` up to the end of the next frame and gives it; `None` once `input` is used up.
+    /// Takes from `input` up to the end of the next frame and returns it; `None` once `input` is used up.
     ///
     /// Of several channels, `input` holds whole instants.
     pub fn next(&mut self, input: &mut &[T]) -> Option<Frame<&[T]>> {

@@ -28,7 +28,7 @@ pub fn speech_level(samples: &[f32], format: Format) -> f32 {
     (sum / count).sqrt() as f32
 }
 
-/// Adds noise of one kind to a whole recording, so that its speech is `snr_db` above it, and gives what [`mix`] gives.
+/// Adds noise of one kind to a whole recording, so that its speech is `snr_db` above it, and returns the result of [`mix`].
 ///
 /// Several channels get the same noise. It takes memory for the noise, so it is not for the frames of a stream; [`Noise::add`] is.
 pub fn add_noise(samples: &mut [f32], format: Format, kind: Kind, snr_db: f32, seed: u64) -> f32 {
@@ -41,7 +41,7 @@ pub fn add_noise(samples: &mut [f32], format: Format, kind: Kind, snr_db: f32, s
 
 /// Adds a recording of noise, over and over if it is short, so that the speech is `snr_db` above it.
 ///
-/// If the sum is beyond full scale all of it is made softer, so that the ratio stays what was asked for. Gives by how much: 1 for not
+/// If the sum is beyond full scale all of it is made softer, so that the ratio stays as requested. Returns the factor: 1 for not
 /// at all. Silence, as speech or as noise, changes nothing.
 pub fn mix(samples: &mut [f32], noise: &[f32], format: Format, snr_db: f32) -> f32 {
     let heard = &noise[..noise.len().min(samples.len())];
@@ -68,7 +68,7 @@ pub fn gain(samples: &mut [f32], db: f32) {
     samples.iter_mut().for_each(|sample| *sample *= gain);
 }
 
-/// Cuts off what is beyond `ceiling_dbfs`, in any channels, and gives the number of samples cut.
+/// Cuts off what is beyond `ceiling_dbfs`, in any channels, and returns the number of samples cut.
 pub fn clip(samples: &mut [f32], ceiling_dbfs: f32) -> usize {
     let ceiling = amplitude(ceiling_dbfs);
     let mut cut = 0;
@@ -115,7 +115,7 @@ impl Dropouts {
         }
     }
 
-    /// Silences what is dropped of the next samples, whole instants of all channels, and gives the number of instants dropped.
+    /// Silences what is dropped of the next samples, whole instants of all channels, and returns the number of instants dropped.
     pub fn apply(&mut self, samples: &mut [f32]) -> u64 {
         let mut dropped = 0;
         for instant in samples.chunks_exact_mut(self.channels) {

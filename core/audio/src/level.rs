@@ -71,7 +71,7 @@ impl Meter {
         }
     }
 
-    /// Takes from `input` up to the end of the next reading and gives it; `None` once `input` is used up.
+    /// Takes from `input` up to the end of the next reading and returns it; `None` once `input` is used up.
     ///
     /// Of several channels, `input` holds whole instants. What is not a number counts as clipped.
     pub fn next(&mut self, input: &mut &[f32]) -> Option<Level> {

@@ -1,7 +1,7 @@
 //! What audio needs before and after a device: sums, without devices, threads or a clock.
 //!
-//! Samples go in, and samples, levels and transitions come out. What streams has one way of use: `next(&mut input)` takes from the
-//! front of a slice what it needs until something is ready, and gives `None` once the slice is used up. Chunks may have any size and
+//! Samples go in, and samples, levels and transitions come out. Streaming stages have one API: `next(&mut input)` takes from the
+//! front of a slice what it needs until it has a result, and returns `None` once the slice is used up. Chunks may have any size and
 //! change nothing about the result. After it is built, nothing here allocates for a frame.
 //!
 //! A sample is an `f32` with full scale at ±1, or an `i16` with full scale at ±32768. Levels are in dBFS: a constant ±1 is 0 dBFS for
@@ -17,7 +17,7 @@
 //! | [`resample`] | from one rate to another |
 //! | [`level`] | peak, RMS, hold and clipping, 30 times a second |
 //! | [`vad`] | voice activity: transitions only |
-//! | `echo` | what a loudspeaker plays taken out of what a microphone hears (feature `echo`) |
+//! | `echo` | removes a loudspeaker's output from a microphone's signal (feature `echo`) |
 //! | [`noise`], [`impair`] | seeded noise, and what lines and rooms do to speech |
 //! | [`note`] | what is odd about sound that is used all the same |
 //! | [`signal`] | sines, and finding them again: helpers for tests |

@@ -21,7 +21,7 @@ pub struct Due {
     pub skipped: u64,
 }
 
-/// Paces one stream by its driver's clock. Who is a little late catches up; who is very late skips, so that there is never a long burst.
+/// Paces one stream by its driver's clock. A small delay is caught up; a long one is skipped, so that there is never a long burst.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     clock: Clock,

@@ -101,7 +101,7 @@ impl Resampler {
         })
     }
 
-    /// Takes from `input` up to a block and gives what that makes; `None` once `input` is used up. What it gives is never empty.
+    /// Takes from `input` up to a block and returns its output; `None` once `input` is used up. The output is never empty.
     ///
     /// Of several channels, `input` holds whole instants.
     pub fn next(&mut self, input: &mut &[f32]) -> Option<&[f32]> {
@@ -132,7 +132,7 @@ impl Resampler {
         }
     }
 
-    /// Gives what is left at the end of the input, in parts, and `None` after the last. Then a new stream may begin.
+    /// Returns the rest at the end of the input, in parts, and `None` after the last. Then a new stream may begin.
     ///
     /// All that was given since the beginning is as long as all that was taken: of n samples, n times the ratio of the rates, rounded.
     pub fn finish(&mut self) -> Option<&[f32]> {
@@ -194,7 +194,7 @@ impl Resampler {
         self.to
     }
 
-    /// Makes output of the block, and gives where in it the delay ends.
+    /// Makes output of the block, and returns where in it the delay ends.
     fn process(&mut self) -> usize {
         self.filled = 0;
         if let Some(fft) = &mut self.fft {

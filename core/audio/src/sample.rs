@@ -40,7 +40,7 @@ impl Sample for i32 {
     }
 }
 
-/// Converts as many samples as both slices hold, and gives their number.
+/// Converts as many samples as both slices hold, and returns their number.
 pub fn convert<A: Sample, B: Sample>(from: &[A], to: &mut [B]) -> usize {
     for (to, from) in to.iter_mut().zip(from) {
         *to = B::from_f32(from.to_f32());

@@ -1,4 +1,4 @@
-//! Whether somebody speaks: transitions only.
+//! Speech activity: transitions only.
 //!
 //! The crate earshot scores 16 ms of audio from 0 to 1. Scores become transitions by hysteresis: speech begins with two blocks in a row
 //! above one threshold and ends when all blocks of some time are below a lower one.
@@ -18,20 +18,20 @@ const RATE: u32 = 16_000;
 /// Samples that are scored together: 16 ms.
 const BLOCK: usize = 256;
 
-/// Blocks at the beginning of a stream in which nobody is said to speak yet: to the network, the switching on of noise is a voice for a
-/// while. Who speaks from the start is heard after that, from the start.
+/// Blocks at the start of a stream without detection: the network takes the onset of noise for a voice for a
+/// while. Speech from the start is detected after that, from the start.
 const SETTLING: u64 = 20;
 
-/// How speech is told from pauses.
+/// How speech is distinguished from pauses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// A block with this score or more may be speech; 0 to 1.
     pub begin_score: f32,
-    /// Who speaks goes on with this score or more; 0 to 1, not above `begin_score`.
+    /// Speech continues with this score or more; 0 to 1, not above `begin_score`.
     pub keep_score: f32,
-    /// How long the score must be up before somebody speaks; in steps of 16 ms.
+    /// How long the score must be up before speech starts; in steps of 16 ms.
     pub begin_after: Duration,
-    /// How long the score must be down before nobody speaks any more; in steps of 16 ms.
+    /// How long the score must be down before speech ends; in steps of 16 ms.
     pub end_after: Duration,
 }
 
@@ -49,10 +49,10 @@ impl Default for Settings {
     }
 }
 
-/// Somebody begins or stops to speak.
+/// The start or end of speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Whether somebody speaks from here on.
+    /// Whether speech starts here.
     pub speaking: bool,
     /// Where speech began, or ended: samples since the beginning of the stream.
     pub at: u64,
@@ -114,7 +114,7 @@ impl SpeechDetector {
         })
     }
 
-    /// Takes from `input` up to the next transition and gives it; `None` once `input` is used up.
+    /// Takes from `input` up to the next transition and returns it; `None` once `input` is used up.
     pub fn next(&mut self, input: &mut &[f32]) -> Option<Transition> {
         loop {
             while self.used < self.made.len() {
@@ -144,7 +144,7 @@ impl SpeechDetector {
         }
     }
 
-    /// Whether somebody speaks.
+    /// Whether there is speech now.
     pub const fn is_speaking(&self) -> bool {
         self.speaking
     }
@@ -154,7 +154,7 @@ impl SpeechDetector {
         self.score
     }
 
-    /// Forgets what came before; a new stream begins, in which nobody speaks.
+    /// Forgets what came before; a new stream begins, without speech.
     pub fn reset(&mut self) {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();

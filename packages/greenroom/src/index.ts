@@ -12,7 +12,7 @@ export { join, type JoinOptions } from './join.js';
 export type { EventListener } from './listeners.js';
 export type { Logger } from './logger.js';
 export { open, type OpenOptions } from './open.js';
-export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export type { AuditCallback, AuditDecision, AuditLine, GateOptions, GateStatus, ConcurrentTurns, Policy, Scope } from './policy.js';
 export type { ReachOptions } from './reach.js';
 export {
   AudioStream,

@@ -5,7 +5,7 @@
 
 export type { AgentSessionLike } from './in-process.js';
 export type { Logger } from './logger.js';
-export type { Audit, AuditDecision, AuditLine, GateOptions, GateStatus, Overlap, Policy, Scope } from './policy.js';
+export type { AuditCallback, AuditDecision, AuditLine, GateOptions, GateStatus, ConcurrentTurns, Policy, Scope } from './policy.js';
 export type { AgentSessionMessage } from './protocol.js';
 export {
   FinalizeSimulationError,

@@ -1,4 +1,4 @@
-/** What the author of an agent may say of who drives it in a room. */
+/** Policies: permissions of participants in an agent's session, on top of LiveKit's grant. */
 
 import { checkOption, checkOptions, type Kinds } from './checks.js';
 import { log, type Logger } from './logger.js';
@@ -6,47 +6,51 @@ import { camelCased } from './names.js';
 import type { HostUser } from './exchange.js';
 
 /**
- * What a participant may do who holds the grant `canManageAgentSession`: see the session (its events, history, state and
- * usage), drive it (speak as the user, end simulations), turn its inputs and outputs on and off.
+ * Scope of a participant with the grant `canManageAgentSession`: `observe` the session (events,
+ * history, state and usage), `drive` it (speak as the user, end simulations), or enable and disable
+ * its inputs and outputs (`io`).
  */
 export type Scope = 'observe' | 'drive' | 'io';
 
-/** Who may do what, on top of the grant, without which nobody may do anything. */
+/** Scopes of the holders of the grant. Participants without the grant are always denied. */
 export interface Policy {
-  /** For participants that are not named. Everything unless given. */
+  /** Scopes of participants that `byIdentity` doesn't list. Default: all. */
   default?: readonly Scope[] | undefined;
-  /** For participants by their identity. */
+  /** Scopes by identity; an empty list permits nothing. */
   byIdentity?: Readonly<Record<string, readonly Scope[]>> | undefined;
   /**
-   * Identities of supervisors that join hidden. The server does not announce them to the agent and sends on what they send
-   * without a name, so their grant cannot be read, and they are denied. Whoever says by `attach` that it is one of these,
-   * hidden, counts as a holder of the grant. So name some only if your backend signs tokens that say `hidden` for
-   * supervisors alone.
+   * Identities of supervisors that join hidden. The server doesn't announce them to the agent and
+   * forwards their packets without a name, so their grant can't be read, and they are denied. A
+   * hidden `attach` that claims one of these identities counts as a holder of the grant. List
+   * identities only if your backend signs tokens with `hidden` for supervisors alone.
    */
   hidden?: readonly string[] | undefined;
 }
 
-/** What becomes of a text turn that comes while another runs: it waits, or it is answered with an error. */
-export type Overlap = 'queue' | 'refuse';
+/** Handling of a text turn that arrives during another: it is queued, or refused with an error. */
+export type ConcurrentTurns = 'queue' | 'refuse';
 
-/** Takes the lines of the audit log, one for each decision. */
-export type Audit = (line: AuditLine) => void;
+/** Called with each line of the audit log, one for each decision. */
+export type AuditCallback = (line: AuditLine) => void;
 
-/** How an agent is guarded in a room. */
+/** Options of a gate. */
 export interface GateOptions {
-  /** Who may do what, on top of the grant. */
+  /** Scopes of the holders of the grant. */
   policy?: Policy | undefined;
-  /** What becomes of a text turn that is asked for while another runs: it waits, or is refused. `queue` unless given. */
-  runInput?: Overlap | undefined;
-  /** Is told of every decision. What it throws is logged. */
-  onAudit?: Audit | undefined;
-  /** Where each decision is logged, as JSON: those who are let in as `info`, others as `warn`. Nowhere unless given. */
+  /** Handling of a text turn that arrives during another. Default: `queue`. */
+  runInput?: ConcurrentTurns | undefined;
+  /** Called for every decision. Its exceptions are logged. */
+  onAudit?: AuditCallback | undefined;
+  /** Logs each decision as JSON: permitted ones as `info`, others as `warn`. Default: no log. */
   logger?: Logger | false | undefined;
 }
 
 /** One decision. */
 export interface AuditLine {
-  /** The stay in the room that was decided about; empty for a participant that the room has not announced. */
+  /**
+   * The stay in the room that was decided about; empty for a participant that the room has not
+   * announced.
+   */
   sid: string;
   identity: string | null;
   /** What was asked for, such as `{ request: 'drive' }`. */
@@ -76,7 +80,10 @@ export interface GateStatus {
   answered: number;
   /** Messages of participants that were denied. */
   denied: number;
-  /** Messages of the agent that were not sent, since whom they were addressed to may not have them or too many waited. */
+  /**
+   * Count of the agent's messages that were not sent, because the receiver lacks the grant or too
+   * many were queued.
+   */
   dropped: number;
   /** Incoming streams that were not read to their end. */
   cut: number;
@@ -96,7 +103,7 @@ export const GATE_OPTIONS: Kinds<GateOptions> = {
 
 /** @internal The options as the addon reads them. */
 export function gateJson({ policy, runInput }: GateOptions): string {
-  // What is no list would become JSON all the same, and let in everybody.
+  // Other values would become JSON as well, and permit every participant.
   checkOptions('the policy', policy, { default: 'texts', byIdentity: 'object', hidden: 'texts' });
   for (const [identity, scopes] of Object.entries(policy?.byIdentity ?? {})) {
     checkOption('the policy', `byIdentity[${JSON.stringify(identity)}]`, scopes ?? null, 'texts');

@@ -16,7 +16,7 @@ from greenroom._livekit import (
     on_job_shutdown,
     sdk_session_host,
 )
-from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
+from greenroom._policy import AuditCallback, ConcurrentTurns, Policy, Scope, host_options
 from greenroom._room import log_failure
 from greenroom.livekit._transport import IncomingMessage, RoomSessionTransport, SendMessageOptions, SessionTransport
 
@@ -36,8 +36,8 @@ async def host(
     room: Room,
     *,
     policy: Policy | Mapping[str, Collection[Scope]] | None = None,
-    run_input: Overlap = "queue",
-    on_audit: Audit | None = None,
+    run_input: ConcurrentTurns = "queue",
+    on_audit: AuditCallback | None = None,
 ) -> SessionHost:
     """Let only holders of LiveKit's grant `canManageAgentSession` drive and observe an `AgentSession` in a room.
 

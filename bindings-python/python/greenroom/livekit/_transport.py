@@ -14,7 +14,7 @@ from greenroom import _checks
 from greenroom._asyncio import running_loop
 from greenroom._livekit import message_class
 from greenroom._native import peek_id
-from greenroom._policy import Audit, Overlap, Policy, Scope, host_options
+from greenroom._policy import AuditCallback, ConcurrentTurns, Policy, Scope, host_options
 from greenroom.errors import AgentGone, InvalidArgument, SessionClosed
 from greenroom.livekit._oversize import MOST, reason, refusal
 
@@ -117,8 +117,8 @@ class RoomSessionTransport(SessionTransport):
         remote_identity: str | None = None,
         *,
         policy: Policy | Mapping[str, Collection[Scope]] | None = None,
-        run_input: Overlap = "queue",
-        on_audit: Audit | None = None,
+        run_input: ConcurrentTurns = "queue",
+        on_audit: AuditCallback | None = None,
     ) -> None:
         """Nothing happens before `start`.
 
@@ -208,7 +208,9 @@ class RoomSessionTransport(SessionTransport):
 class _AgentSide:
     """A host of the exchange."""
 
-    def __init__(self, exchange: Exchange, inbox: Inbox, decode: _Decode, options: str, audit: Audit | None) -> None:
+    def __init__(
+        self, exchange: Exchange, inbox: Inbox, decode: _Decode, options: str, audit: AuditCallback | None
+    ) -> None:
         self._exchange = exchange
         self._inbox = inbox
         self._decode = decode

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::{DeviceError, Filled, Sink, Source};
 use crate::format::Format;
 
-/// How much a loopback holds that nobody has recorded yet; what is older is lost.
+/// The most unrecorded audio that a loopback holds; older audio is lost.
 const HELD: Duration = Duration::from_secs(2);
 
 /// The loopbacks of one program, by name. Clones are the same patchbay.
 ///
 /// One end opened first decides the format; the other gets the same one, whatever it asked for. Each end is open once at a time. Once
-/// the end that is played to has closed, the other gives what is left and ends, as a pipe does, and the name is free for a new loopback;
-/// so it is when the end that is recorded from has closed and nobody plays.
+/// the end that is played to has closed, the other returns the rest and ends, as a pipe does, and the name is free for a new loopback;
+/// so it is when the recording end has closed and there is no player.
 #[derive(Clone, Debug, Default)]
 pub struct Patchbay {
     lines: Arc<Mutex<BTreeMap<String, Arc<Line>>>>,
@@ -97,14 +97,14 @@ impl Drop for End {
         *(self.open)(&mut state) = false;
         state.is_over |= was_played_to && !state.spoken;
         let is_here = lines.get(&self.name).is_some_and(|line| Arc::ptr_eq(line, &self.line));
-        // Whoever listens on has the line without its name.
+        // A remaining reader has the line without its name.
         if is_here && (state.is_over || !(state.listened || state.spoken)) {
             lines.remove(&self.name);
         }
     }
 }
 
-/// The end that is recorded from. It gives what is there, which may be nothing, and ends after the last of what was played.
+/// The end that is recorded from. It returns the available audio, which may be none, and ends after the last of what was played.
 pub(super) struct Ear(End);
 
 impl Source for Ear {
@@ -124,7 +124,7 @@ impl Source for Ear {
     }
 }
 
-/// The end that is played to. What nobody records in time is lost, oldest first.
+/// The end that is played to. Audio that is not recorded in time is lost, oldest first.
 pub(super) struct Mouth(End);
 
 impl Sink for Mouth {

@@ -21,10 +21,10 @@ use crate::wav::WavError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The device only gives samples.
+    /// The device can only be recorded.
     #[error("{0} cannot be played to; file:OUT.wav, loopback:NAME and null can")]
     OnlyGives(String),
-    /// The device cannot give the format that was asked for.
+    /// The device doesn't support the requested format.
     #[error("{device} cannot be had at {format}; ask for a rate of more than twice its frequency")]
     TooHigh {
         /// The device's name.

@@ -7,7 +7,7 @@
 //! | `tone:HZ[:DBFS]` | a sine, with a peak of -12 dBFS unless given | |
 //! | `noise:[KIND:]DBFS[?seed=N]` | white noise, `babble` or `impulses`, with that RMS | |
 //! | `loopback:NAME` | what is played to the same name, until that is closed | is recorded there |
-//! | `callback` | what a function gives | goes to a function |
+//! | `callback` | what a function returns | goes to a function |
 //! | `fail:after=TIME[:DEVICE]` | another device (`null` unless given) that is unplugged after `2s` or `500ms` | the same |
 
 use std::fmt;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::noise::Kind;
 
-/// The peak of a tone, unless its name gives one, in dBFS.
+/// The default peak of a tone, in dBFS.
 const TONE_DBFS: f32 = -12.0;
 
 /// The highest tone, in Hz.
@@ -26,7 +26,7 @@ const HIGHEST: f64 = 192_000.0;
 /// The first words of all names.
 const KINDS: [&str; 7] = ["null", "file", "tone", "noise", "loopback", "callback", "fail"];
 
-/// A virtual device, as its name tells it.
+/// A virtual device, as its name describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VirtualDevice {
     /// Silence, and where it goes.

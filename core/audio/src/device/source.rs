@@ -11,9 +11,9 @@ use crate::note::Note;
 use crate::signal::Sine;
 use crate::wav;
 
-/// Gives samples when it is asked for them.
+/// A source of samples, on request.
 pub trait Source: Send {
-    /// Rate and channels of what it gives, which may differ from what was asked for.
+    /// Rate and channels of its samples, which may differ from the requested ones.
     fn format(&self) -> Format;
 
     /// Writes whole instants to the front of `samples`, as many as it holds or are there.
@@ -22,7 +22,7 @@ pub trait Source: Send {
     /// [`DeviceError`]; the source is of no more use then.
     fn read(&mut self, samples: &mut [f32]) -> Result<Filled, DeviceError>;
 
-    /// The next thing that is odd about what it gives; each is returned once.
+    /// The next note about its samples; each is returned once.
     fn note(&mut self) -> Option<Note> {
         None
     }
@@ -210,7 +210,7 @@ pub(super) fn unplugged(name: &str, after: Duration) -> DeviceError {
     }
 }
 
-/// A function as a source. It is given interleaved samples to write to, and gives how many instants it wrote: fewer end the source.
+/// A function as a source. It receives a slice for interleaved samples, and returns how many instants it wrote: fewer end the source.
 pub struct CallbackSource<F> {
     format: Format,
     give: F,

@@ -1,4 +1,4 @@
-//! Seeded noise: the same seed gives the same samples.
+//! Seeded noise: the same seed makes the same samples.
 
 mod babble;
 mod impulses;

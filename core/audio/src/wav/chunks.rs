@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use super::Why;
 
-/// Names of chunks that programs write. By them a chunk is told from samples.
+/// Names of chunks that programs write. They distinguish a chunk from samples.
 const KNOWN: [&[u8; 4]; 38] = [
     b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"smpl", b"inst", b"JUNK", b"junk", b"PAD ",
     b"FLLR", b"iXML", b"axml", b"chna", b"cart", b"id3 ", b"ID3 ", b"_PMX", b"XMP ", b"acid", b"afsp",

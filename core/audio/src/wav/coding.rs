@@ -57,7 +57,7 @@ pub(super) struct Question {
     bits: u32,
     /// As many bytes as the bits need, so that by the specification the bits are at the top.
     is_tight: bool,
-    /// What may be meant where the bits are neither at the top nor at the bottom.
+    /// The candidates if the bits are neither at the top nor at the bottom.
     otherwise: Otherwise,
     channels: usize,
 }

@@ -1,7 +1,7 @@
 //! WAV files in and out.
 //!
-//! Files come from many programs: with chunks nobody announced, sizes that were never filled in since the file was a pipe, ends that are
-//! missing since somebody was killed. What can be heard is read, as ffmpeg does, and [`Reader::notes`] lists what was odd. What would
+//! Files come from many programs: with undeclared chunks, sizes that were never filled in because the file was a pipe, ends that are
+//! missing because the writer was killed. Audible content is read, as ffmpeg does, and [`Reader::notes`] lists what was odd. What would
 //! be noise is refused by name. The usual crate, hound, refuses or misreads such files, so the few lines that walk the chunks are ours;
 //! tests hold them to hound for the ordinary ones.
 

@@ -16,7 +16,7 @@ const ABSURD: u64 = 0x7fff_0000;
 /// Samples that are decoded at once.
 const STEP: usize = 2048;
 
-/// Bytes that are looked at where only the samples tell how they are stored.
+/// Bytes to inspect if only the samples show how they are stored.
 const LOOK: usize = 1 << 20;
 
 /// Reads a WAV file bit by bit.
@@ -126,7 +126,7 @@ impl<R: Read> Reader<R> {
         self.notes.iter().any(|note| matches!(note, Note::Truncated { .. } | Note::PartialSample))
     }
 
-    /// Reads interleaved samples, as many whole instants as `samples` holds or are left, and gives the number of instants; 0 at the end.
+    /// Reads interleaved samples, as many whole instants as `samples` holds or are left, and returns the number of instants; 0 at the end.
     ///
     /// # Errors
     /// [`WavError`] where the system says no, or where the samples are not stored as they seemed to be.
@@ -158,7 +158,7 @@ impl<R: Read> Reader<R> {
         Ok(done)
     }
 
-    /// Looks at the samples, where only they tell how they are stored.
+    /// Inspects the samples, if only they show how they are stored.
     fn answer(&mut self) -> Result<(), Why> {
         let Some(question) = self.question.filter(|_| !self.answered) else { return Ok(()) };
         let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
@@ -331,7 +331,7 @@ fn announced(size: u32, big: Option<u64>, left: Option<u64>) -> Option<u64> {
     match big {
         Some(big) if size_32.is_none() => Some(big).filter(|&big| big != 0 && i64::try_from(big).is_ok()),
         Some(_) => size_32,
-        // Between 2 and 4 GiB it may be meant.
+        // Between 2 and 4 GiB it may be the real size.
         None => size_32.filter(|&size| size < ABSURD || left.is_some_and(|left| size <= left)),
     }
 }

@@ -20,7 +20,7 @@ pub enum Encoding {
     F32,
 }
 
-/// Writes a WAV file bit by bit. Until it is finished its header says that it goes up to its end, so what was written before somebody
+/// Writes a WAV file bit by bit. Until it is finished its header says that it goes up to its end, so what was written before the process
 /// was killed can be read.
 #[derive(Debug)]
 pub struct Writer<W: Write + Seek> {
@@ -99,7 +99,7 @@ impl<W: Write + Seek> Writer<W> {
         self.written / (self.encoding.size() * self.format.channels()) as u64
     }
 
-    /// Fills in the sizes. Without it that happens when the writer is dropped, but then nobody hears of an error.
+    /// Fills in the sizes. Without it that happens when the writer is dropped, but then an error is lost.
     ///
     /// # Errors
     /// [`WavError`] where the system says no.

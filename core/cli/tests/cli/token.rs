@@ -141,7 +141,7 @@ fn the_pair_for_development_is_for_this_machine_alone_and_said_aloud() {
         .told("no LIVEKIT_API_KEY and no LIVEKIT_API_SECRET");
     let mut command = stage.command(&["token", "--url", "wss://192.0.2.1"]);
     command.env("LIVEKIT_API_KEY", "devkey").env("LIVEKIT_API_SECRET", "secret");
-    wait(command).code(2).told("good for a server on this machine alone");
+    wait(command).code(2).told("work only with a server on this machine");
 }
 
 #[test]
