@@ -37,7 +37,7 @@ export interface StartOptions extends CallOptions {
   port?: number | undefined;
   /**
    * How long it may take until the session is ready, in milliseconds, all included: to find the interpreter, which may
-   * sync a uv project, to connect, to answer (10,000 at most once it is connected). An agent that still greets by then is
+   * sync a uv project, to connect, to answer. An agent that still greets by then is
    * ready all the same. 60,000 unless given.
    */
   timeout?: number | undefined;

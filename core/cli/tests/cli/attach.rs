@@ -133,7 +133,7 @@ async fn why_there_is_no_session_is_said() {
     wait(command).code(3).told("nobody.invalid");
 
     let (_one, _two) = (Agent::join(&venue, "one").await, Agent::join(&venue, "two").await);
-    wait(attach(&stage, &venue, &room)).code(2).told("2 agents: \"one\", \"two\"; name the one");
+    wait(attach(&stage, &venue, &room)).code(2).told("2 agents: \"one\", \"two\"; name one of them");
     wait(attach(&stage, &venue, &["--room", &venue.name, "--agent", "two"])).ok();
     let status: Value = stage.json(&["status", "--json"]);
     assert_eq!(status["agent"], "two");

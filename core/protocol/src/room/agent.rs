@@ -36,8 +36,8 @@ pub enum AgentSearch {
     Ambiguous(Vec<String>),
 }
 
-/// Finds the agent of a session: the participant with the identity `wanted`, or without one the only
-/// agent.
+/// Finds the agent of a session: the participant with the identity `wanted`, or the only agent if
+/// `wanted` is `None`.
 pub fn find_agent(wanted: Option<&str>, present: &[Candidate]) -> AgentSearch {
     let is_match = |candidate: &&Candidate| match wanted {
         Some(identity) => candidate.identity == identity,
@@ -72,7 +72,7 @@ pub fn no_agent(wanted: Option<&str>, present: &[String], room: &str, within: &s
         None => format!("no agent came into the room {room:?}"),
     };
     let others = match present {
-        [] => "nobody else is in it".to_owned(),
+        [] => "no other participant is in it".to_owned(),
         others => {
             let names: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
             format!("in it: {}", names.join(", "))

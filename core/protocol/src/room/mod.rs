@@ -274,8 +274,9 @@ impl Switchboard {
     /// Begins a byte stream whose sender the server does not name: the sender is hidden and claims
     /// the identity `claim` (see [`CLAIMED_IDENTITY`]).
     ///
-    /// A claim to the identity of a participant in the room, or of an agent that a controller listens
-    /// to, is refused. A hidden sender is never announced, so a claim that no policy lists is not held.
+    /// A claim to the identity of a participant in the room, or of an agent that a controller
+    /// listens to, is refused. A hidden sender is never announced, so a claim that no policy lists
+    /// is not held.
     pub fn begin_hidden(&mut self, claim: &str, announced: Option<usize>, now: Time) -> StreamId {
         if claim.is_empty() || self.sids.contains_key(claim) || self.agents.contains_key(claim) {
             return self.begin("", announced, now);

@@ -62,7 +62,7 @@ fn errors_name_the_room_and_what_to_do() {
         "{error}"
     );
     let error = no_agent(Some("bot"), &[], "lobby", "1s");
-    let expected = r#""bot" did not come into the room "lobby" within 1s (nobody else is in it); "#;
+    let expected = r#""bot" did not come into the room "lobby" within 1s (no other participant is in it); "#;
     assert!(error.message.starts_with(expected), "{error}");
     let error = lacks_grant("ann", "lobby");
     assert_eq!(error.code, Code::PermissionDenied);
