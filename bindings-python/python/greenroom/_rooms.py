@@ -1,4 +1,5 @@
-"""A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, streams."""
+"""A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data,
+streams."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ class Permissions:
     can_manage_agent_session: bool
     """To observe and drive the session of an agent."""
     hidden: bool
-    """Others are not told of it."""
+    """Other participants are not notified of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """A participant of a room, as the server last told of it."""
+    """A participant of a room, as the server last described it."""
 
     sid: str
     """The server's id of this stay in the room."""
@@ -145,7 +146,7 @@ class StreamInfo:
     """What a stream says about itself."""
 
     from_: str
-    """The identity of who sends it."""
+    """Identity of the sender."""
     id: str
     """Its id."""
     topic: str
@@ -155,7 +156,7 @@ class StreamInfo:
     mime_type: str
     """What its bytes are."""
     attributes: Mapping[str, str]
-    """What is told beside it."""
+    """Attributes set by the sender."""
     size: int | None
     """How many bytes it has; None where its sender does not know."""
     is_text: bool
@@ -164,7 +165,7 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantJoinedEvent:
-    """A participant has joined. The server tells of one that publishes nothing up to 3 s late."""
+    """A participant has joined. The server announces one without tracks up to 3 s late."""
 
     type: Literal["participant_joined"] = "participant_joined"
     participant: Participant
@@ -199,11 +200,12 @@ class ParticipantChangedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackPublishedEvent:
-    """Another participant has published a track, or did so before we joined; `Room.subscribe` is to hear it."""
+    """Another participant has published a track, or did so before we joined; `Room.subscribe` is to
+    hear it."""
 
     type: Literal["track_published"] = "track_published"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
@@ -213,7 +215,7 @@ class TrackUnpublishedEvent:
 
     type: Literal["track_unpublished"] = "track_unpublished"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
@@ -223,7 +225,7 @@ class TrackMutedEvent:
 
     type: Literal["track_muted"] = "track_muted"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
@@ -233,37 +235,37 @@ class TrackUnmutedEvent:
 
     type: Literal["track_unmuted"] = "track_unmuted"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackSubscribedEvent:
-    """From here on a track comes in; after a full reconnect this is told again."""
+    """A track's media arrives from now on; sent again after a full reconnect."""
 
     type: Literal["track_subscribed"] = "track_subscribed"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackUnsubscribedEvent:
-    """A track does not come in any more: nobody here reads it, or it is gone."""
+    """A track's media no longer arrives: it has no reader here, or is gone."""
 
     type: Literal["track_unsubscribed"] = "track_unsubscribed"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTrackPublishedEvent:
-    """The others are told of a track of ours."""
+    """A track of ours was announced to the room."""
 
     type: Literal["local_track_published"] = "local_track_published"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
@@ -273,7 +275,7 @@ class LocalTrackUnpublishedEvent:
 
     type: Literal["local_track_unpublished"] = "local_track_unpublished"
     participant: Participant
-    """Who publishes it."""
+    """Its publisher."""
     track: Track
 
 
@@ -283,7 +285,7 @@ class DataEvent:
 
     type: Literal["data"] = "data"
     from_: str
-    """The identity of who sent it; empty if it was the server's API."""
+    """Identity of the sender; empty if it was the server's API."""
     topic: str
     """What it is about."""
     reliable: bool
@@ -305,7 +307,8 @@ class ReconnectedEvent:
 
     type: Literal["reconnected"] = "reconnected"
     fresh: bool
-    """Whether this is another stay in the room, under another sid: what was sent meanwhile by others is lost."""
+    """Whether this is another stay in the room, under another sid: what was sent meanwhile by
+    others is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,7 +365,7 @@ class Room:
         AgentGone, SessionClosed: The room was left, and why.
         Busy: Too many calls wait already.
         Forked: This process is a fork of the one that joined.
-        InvalidArgument: An argument cannot be meant, or the room belongs to another event loop.
+        InvalidArgument: An argument is invalid, or the room belongs to another event loop.
     """
 
     _loop: asyncio.AbstractEventLoop
@@ -397,15 +400,18 @@ class Room:
         Args:
             url: The server: `wss://…`, `ws://…`, `https://…` or `http://…`.
             token: The access token, which names the room and our identity.
-            timeout: Seconds that each step may take: the signal connection, and from there until data can be sent.
+            timeout: Seconds that each step may take: the signal connection, and from there until
+                data can be sent.
             ca: The authorities to trust instead of the system's, as in `greenroom.join`.
             proxy: The HTTP proxy through which the server is reached, as in `greenroom.join`.
 
         Raises:
             InvalidArgument: Url, token, authorities or proxy are none.
-            PermissionDenied: The server refuses the token: it has expired, or is signed with another key.
+            PermissionDenied: The server refuses the token: it has expired, or is signed with
+                another key.
             Unsupported: The server is too old.
-            SessionTimeout, IoError: The server cannot be reached, or is not trusted; the message says at which step.
+            SessionTimeout, IoError: The server cannot be reached, or is not trusted; the message
+                says at which step.
         """
         _checks.each(_checks.text, url=url, token=token)
         _checks.seconds("timeout", timeout)
@@ -414,7 +420,7 @@ class Room:
         await room._join(json.dumps(options))
         return room
 
-    # ---- who is there ----------------------------------------------------------------------------------------------
+    # ---- participants ----------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> RoomInfo:
@@ -441,15 +447,17 @@ class Room:
     def events(self) -> RoomEvents:
         """An iterator of what happens, which ends after `DisconnectedEvent`.
 
-        The first one of a room begins with the join, later ones with now. Each keeps up to 512 events for its reader;
-        one that is slower gets a `RoomGapEvent` with the count of what it missed.
+        The first one of a room begins with the join, later ones with now. Each keeps up to 512
+        events for its reader; one that is slower gets a `RoomGapEvent` with the count of what it
+        missed.
         """
         return RoomEvents(self, _ask(self._driver.open_events))
 
     # ---- data ------------------------------------------------------------------------------------------------------
 
     async def publish(self, payload: bytes, *, topic: str = "", to: Sequence[str] = (), reliable: bool = True) -> None:
-        """Send a data packet of up to about 63 kB, to these identities or to everybody; back when it has left."""
+        """Send a data packet of up to about 63 kB to these identities, or to the whole room;
+        returns when it has left."""
         _checks.text("topic", topic)
         _checks.flag("reliable", reliable)
         _bytes("payload", payload)
@@ -466,15 +474,16 @@ class Room:
         attributes: Mapping[str, str] | None = None,
         compress: bool = True,
     ) -> str:
-        """Send bytes, up to 64 MiB, as one stream; back when all has left, which is not yet when it has arrived.
+        """Send bytes, up to 64 MiB, as one stream; back when all has left, which is not yet when it
+        has arrived.
 
         Args:
             data: The bytes.
-            topic: What it is about; who listens to the topic gets the stream.
-            to: To whom, by identity; to everybody if there is nobody.
+            topic: Its topic; listeners of the topic receive the stream.
+            to: Identities of the receivers. Default: the whole room.
             name: Its name, such as of a file.
             mime_type: What the bytes are.
-            attributes: What is told beside it.
+            attributes: Attributes of the stream.
             compress: Whether it may be compressed, where all recipients can read that.
 
         Returns:
@@ -502,7 +511,8 @@ class Room:
         return str(answer["id"])
 
     def receive(self, topic: str) -> IncomingStreams:
-        """From now on the streams of a topic come in here, bytes and texts. Those that begin before are dropped.
+        """From now on the streams of a topic come in here, bytes and texts. Those that begin before
+        are dropped.
 
         Raises:
             InvalidArgument: They come in elsewhere already.
@@ -513,7 +523,8 @@ class Room:
     # ---- audio -----------------------------------------------------------------------------------------------------
 
     async def publish_audio(self, name: str = "microphone", *, source: TrackSource = "microphone") -> LocalAudioTrack:
-        """Publish audio; back when it can be given. It is published until it is taken back, or the room is left.
+        """Publish audio; back when it can be given. It is published until it is taken back, or the
+        room is left.
 
             track = await room.publish_audio()
             async for frame in mic:
@@ -538,13 +549,14 @@ class Room:
                 ...
 
         Args:
-            track: The track, or its sid. One that nobody asks for is not sent to us.
+            track: The track, or its sid. Unread tracks are not sent to us.
             rate: Of the frames, in Hz: 48000, 24000, 16000, 12000 or 8000.
 
         Raises:
             InvalidArgument: There is no such track, it is read already, or there is no such rate.
-            PermissionDenied: The token does not grant `can_subscribe`, or the publisher does not let us have it.
-            SessionTimeout: The server does not give it.
+            PermissionDenied: The token does not grant `can_subscribe`, or the publisher does not
+                let us have it.
+            SessionTimeout: The server doesn't send it.
         """
         sid = track.sid if isinstance(track, Track) else track
         _checks.text("track", sid)
@@ -555,23 +567,26 @@ class Room:
     # ---- ourselves -------------------------------------------------------------------------------------------------
 
     async def set_attributes(self, attributes: Mapping[str, str]) -> None:
-        """Change attributes of our own participant; an empty value removes one. It needs `can_update_metadata`."""
+        """Change attributes of our own participant; an empty value removes one. It needs
+        `can_update_metadata`."""
         _checks.text_mapping("attributes", attributes)
         await self._call({"call": "set_attributes", "attributes": dict(attributes)})
 
     async def set_metadata(self, metadata: str) -> None:
-        """Change the metadata of our own participant, to what is not empty. It needs `can_update_metadata`."""
+        """Change the metadata of our own participant, to what is not empty. It needs
+        `can_update_metadata`."""
         _checks.text("metadata", metadata)
         await self._call({"call": "set_metadata", "metadata": metadata})
 
     async def close(self) -> None:
-        """Leave the room, after what was sent has arrived or 3 s have passed. May be called again."""
+        """Leave the room, after what was sent has arrived or 3 s have passed. May be called
+        again."""
         self._check_loop()
         if self._closing is None:
             token = next(self._tokens)
             self._closing = self._waiting[token] = self._loop.create_future()
             _ask(self._driver.close, token)
-        # Whoever stops waiting does not stop the end.
+        # A cancelled waiter doesn't stop the end.
         await asyncio.shield(self._closing)
         self._detach()
 
@@ -615,7 +630,7 @@ class Room:
             del self._waiting[token]
             raise
         if self._is_detached:
-            # It is answered at once, and nobody else would look.
+            # It is answered at once, with no other reader.
             self._on_wake()
         return await self._answer(token, waiter)
 
@@ -673,7 +688,7 @@ class _Reader:
         if self._pending is None:
             call = self._room._call({"call": "next", "reader": self._number})
             self._pending = asyncio.ensure_future(call)
-            # Whoever waited for it may have given up.
+            # Its waiter may have been cancelled.
             self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
         pending = self._pending
         try:
@@ -748,14 +763,15 @@ class IncomingStream(_Reader, AsyncIterator[bytes]):
 
 
 class AudioStream(_Reader, AsyncIterator[Frame]):
-    """The audio of somebody else's track, frame by frame, 20 ms as a rule; see `Room.subscribe`.
+    """The audio of another participant's track, in frames of usually 20 ms; see `Room.subscribe`.
 
-    Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as well as Opus can; such
-    frames, and the first after a longer hole, say in `lost` how much it is. `time` counts from the first frame.
+    Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as
+    well as Opus can; such frames, and the first after a longer hole, say in `lost` how much it is.
+    `time` counts from the first frame.
 
     Attributes:
         track: What is read, as it was when it was asked for.
-        from_: Who publishes it, by identity.
+        from_: Identity of the publisher.
         rate: Of the frames, in Hz.
     """
 
@@ -790,10 +806,11 @@ class LocalAudioTrack:
         self.name = name
 
     async def capture_frame(self, frame: Frame | rtc.AudioFrame) -> None:
-        """Give audio of any rate and number of channels; waits while a second of it has not left yet.
+        """Write audio of any rate and number of channels; waits while one second is queued.
 
         Args:
-            frame: A frame, LiveKit's own too. It follows on what was given before; after a pause it leaves at once.
+            frame: A frame, LiveKit's own too. It follows on what was given before; after a pause it
+                leaves at once.
 
         Raises:
             InvalidArgument: The rate cannot become 48 kHz, or the track is not published any more.
@@ -806,11 +823,12 @@ class LocalAudioTrack:
         await self._call("wait_for_playout")
 
     async def clear_queue(self) -> None:
-        """Drop what was given and has not left, as for a speaker who is interrupted."""
+        """Drop queued audio, as for an interrupted speaker."""
         await self._call("clear_queue")
 
     async def mute(self) -> None:
-        """Silence it, and tell the others. What is given meanwhile is dropped, at the pace at which it would leave."""
+        """Mute it, and announce that to the room. Audio written meanwhile is dropped in real
+        time."""
         await self._call("set_muted", muted=True)
 
     async def unmute(self) -> None:

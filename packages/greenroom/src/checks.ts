@@ -1,4 +1,4 @@
-/** Checks of what callers pass, for those whom no compiler checks. */
+/** Runtime argument checks for untyped JavaScript callers. */
 
 import { invalid } from './failures.js';
 
@@ -6,7 +6,7 @@ import { invalid } from './failures.js';
 export function millis(name: string, value: number | undefined): number | null {
   if (value === undefined) return null;
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw invalid(`${name} is ${shown(value)}; give a number of milliseconds above 0, or leave it out`);
+    throw invalid(`${name} is ${shown(value)}; pass a number of milliseconds above 0, or leave it out`);
   }
   return value;
 }
@@ -20,7 +20,7 @@ export function checkChannel(channel: number | undefined): void {
 
 /** @internal A text. */
 export function requireText(name: string, value: string): string {
-  if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; give a string`);
+  if (typeof value !== 'string') throw invalid(`${name} is ${shown(value)}; pass a string`);
   return value;
 }
 
@@ -28,7 +28,7 @@ export function requireText(name: string, value: string): string {
 export function requireSecret(name: string, value: string): string {
   if (typeof value === 'string') return value;
   const isQuoted = value === undefined || value === null || typeof value === 'object';
-  throw invalid(`${name} is ${isQuoted ? shown(value) : `of type ${typeof value}`}; give a string`);
+  throw invalid(`${name} is ${isQuoted ? shown(value) : `of type ${typeof value}`}; pass a string`);
 }
 
 /** @internal A value in an error message. */
@@ -66,25 +66,32 @@ const KINDS = {
 /** @internal The kind of each option of a call: the compiler misses none. */
 export type Kinds<T> = Readonly<Record<keyof T, keyof typeof KINDS>>;
 
-/** @internal Throws unless the options of a call are an object, and each that is given is of its kind. */
+/**
+ * @internal Throws unless the options of a call are an object, and each that is given is of its kind.
+ */
 export function checkOptions<T extends object>(call: string, options: T | null | undefined, kinds: Kinds<T>): void {
   if (options === undefined) return;
-  if (!isRecord(options)) throw invalid(`the options of ${call} are ${kindOf(options)}; give an object with ${Object.keys(kinds).join(', ')}`);
+  if (!isRecord(options)) throw invalid(`the options of ${call} are ${kindOf(options)}; pass an object with ${Object.keys(kinds).join(', ')}`);
   for (const name of Object.keys(kinds) as (keyof T & string)[]) checkOption(call, name, options[name], kinds[name]);
 }
 
-/** @internal Throws unless an argument is of a kind; nothing may be given. The value is never shown: it may be a secret. */
+/**
+ * @internal Throws unless an argument is of a kind; nothing may be given. The value is never shown: it may be a secret.
+ */
 export function checkOption(call: string, name: string, value: unknown, kind: keyof typeof KINDS): void {
   const [what, isOne] = KINDS[kind];
   if (value === undefined || isOne(value)) return;
-  throw invalid(`${call}: ${name} is ${kindOf(value)}; give ${what}, or leave it out`);
+  throw invalid(`${call}: ${name} is ${kindOf(value)}; pass ${what}, or leave it out`);
 }
 
 function isTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
-/** Whether something is an object that is there for its fields: no function, array, Map, promise, date, and so on. */
+/**
+ * Whether something is an object that is there for its fields: no function, array, Map, promise,
+ * date, and so on.
+ */
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   // By its tag, which is the same in every realm.
   return typeof value === 'object' && value !== null && Object.prototype.toString.call(value) === '[object Object]';

@@ -82,7 +82,7 @@ export function errorFromNative(thrown: unknown): GreenroomError {
   return errorOf('internal', `greenroom has a defect, please report it: ${cause.message}`, { cause });
 }
 
-/** @internal An argument that cannot be meant. */
+/** @internal An invalid argument. */
 export function invalid(message: string): GreenroomError {
   return errorOf('invalid_argument', message);
 }

@@ -1,4 +1,7 @@
-/** A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte and text streams. */
+/**
+ * A LiveKit room that this process joins by itself, without LiveKit's SDK: participants, data, byte
+ * and text streams.
+ */
 
 import { types } from 'node:util';
 import { Frame, type RtcAudioFrame } from './audio-frame.js';
@@ -14,7 +17,10 @@ import type { Participant, RoomEvent, RoomInfo, StreamInfo, Track, TrackSource }
 
 /** How a room is joined. */
 export interface RoomOptions extends ReachOptions {
-  /** How long each step may take, in milliseconds: the signal connection, and from there until data can be sent. 15,000 unless given. */
+  /**
+   * How long each step may take, in milliseconds: the signal connection, and from there until data
+   * can be sent. 15,000 unless given.
+   */
   timeout?: number | undefined;
   /** Gives up, and leaves nothing behind: it rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -24,7 +30,7 @@ export interface RoomOptions extends ReachOptions {
 export interface PublishOptions {
   /** What it is about. Nothing unless given. */
   topic?: string | undefined;
-  /** To whom, by identity; to everybody unless given. */
+  /** Identities of the receivers. Default: the whole room. */
   to?: readonly string[] | undefined;
   /** Whether over the channel on which nothing is lost. True unless given. */
   reliable?: boolean | undefined;
@@ -34,11 +40,11 @@ export interface PublishOptions {
 
 /** How text is sent. */
 export interface SendTextOptions {
-  /** What it is about; who listens to the topic gets the stream. */
+  /** Its topic; listeners of the topic receive the stream. */
   topic: string;
-  /** To whom, by identity; to everybody unless given. */
+  /** Identities of the receivers. Default: the whole room. */
   to?: readonly string[] | undefined;
-  /** What is told beside it. */
+  /** Attributes of the stream. */
   attributes?: Readonly<Record<string, string>> | undefined;
   /** Whether it may be compressed, where all recipients can read that. True unless given. */
   compress?: boolean | undefined;
@@ -92,18 +98,19 @@ interface Call {
 
 const NOTHING = Buffer.alloc(0);
 
-// Node 20 before 20.4 has no such symbol; who compiles `await using` for it brings this one.
+// Node 20 before 20.4 has no such symbol; compilers of `await using` provide this one.
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 /** Rooms that something waits for. Others may be garbage-collected, and are left then. */
 const awaited = new Set<Room>();
 
 /**
- * A room that was joined by `Room.connect`. It keeps Node running only while something of it is awaited.
+ * A room that was joined by `Room.connect`. It keeps Node running only while something of it is
+ * awaited.
  *
- * What sends rejects with `PermissionDenied` if the token does not allow it (the server would drop it silently), with
- * `TooLarge` over a size cap, with `AgentGone` or `SessionClosed` once the room is left, and with `Busy`. No rejection is
- * ever "unhandled".
+ * What sends rejects with `PermissionDenied` if the token does not allow it (the server would drop
+ * it silently), with `TooLarge` over a size cap, with `AgentGone` or `SessionClosed` once the room
+ * is left, and with `Busy`. No rejection is ever "unhandled".
  */
 export class Room {
   readonly #driver: InstanceType<typeof native.RoomDriver>;
@@ -114,7 +121,8 @@ export class Room {
 
   /** @internal */
   constructor(options: string, joined: Call) {
-    // The driver holds on to what wakes it: a reference to the room there would keep it from being collected.
+    // The driver holds on to what wakes it: a reference to the room there would keep it from being
+    // collected.
     const self = new WeakRef(this);
     const wake = () => {
       const room = self.deref();
@@ -133,8 +141,9 @@ export class Room {
   /**
    * Joins the room that the token names, and resolves once data can be sent.
    *
-   * Rejects with `InvalidArgument` if url, token, authorities or proxy are none, with `PermissionDenied` if the server refuses the token,
-   * with `Unsupported` if it is too old, with `SessionTimeout` or `IoError` if it cannot be reached or is not trusted.
+   * Rejects with `InvalidArgument` if url, token, authorities or proxy are none, with
+   * `PermissionDenied` if the server refuses the token, with `Unsupported` if it is too old, with
+   * `SessionTimeout` or `IoError` if it cannot be reached or is not trusted.
    */
   static connect(url: string, token: string, options: RoomOptions = {}): Promise<Room> {
     return quiet(Room.#connect(url, token, options));
@@ -186,8 +195,9 @@ export class Room {
   }
 
   /**
-   * What happens, for `for await`; it ends after `disconnected`. The first iterator of a room begins with the join, later
-   * ones with now. Each keeps up to 512 events for its reader; one that is slower gets a `gap` that counts what it missed.
+   * What happens, for `for await`; it ends after `disconnected`. The first iterator of a room
+   * begins with the join, later ones with now. Each keeps up to 512 events for its reader; one that
+   * is slower gets a `gap` that counts what it missed.
    */
   events(): RoomEvents {
     return new RoomEvents(this, this.#ask(() => this.#driver.openEvents()));
@@ -204,19 +214,22 @@ export class Room {
     await this.call({ call: 'publish', topic, to, reliable }, payload, signal);
   }
 
-  /** Sends bytes, up to 64 MiB, as one stream, whose id it gives; resolves when all has left, which is not yet when it has arrived. */
+  /**
+   * Sends bytes, up to 64 MiB, as one stream. Resolves with its id when all bytes have left, which
+   * is before they arrive.
+   */
   sendBytes(data: Uint8Array, options: SendBytesOptions): Promise<string> {
     return quiet(this.#send('send_bytes', data, options));
   }
 
-  /** Sends text as one stream, whose id it gives; as `sendBytes`. */
+  /** Sends text as one stream and resolves with its id, as `sendBytes`. */
   sendText(text: string, options: SendTextOptions): Promise<string> {
     return quiet((async () => this.#send('send_text', Buffer.from(requireText('the text to send', text)), options))());
   }
 
   /**
-   * From now on the streams of a topic come in here, bytes and texts. Those that begin before are dropped. Throws
-   * `InvalidArgument` if they come in elsewhere already.
+   * From now on the streams of a topic come in here, bytes and texts. Those that begin before are
+   * dropped. Throws `InvalidArgument` if they come in elsewhere already.
    */
   receive(topic: string): IncomingStreams {
     requireText('the topic', topic);
@@ -224,9 +237,9 @@ export class Room {
   }
 
   /**
-   * Publishes audio; resolves when it can be given. It is published until it is taken back, or the room is left. Rejects
-   * with `PermissionDenied` if the token does not grant `canPublish`, or not for this source, and with `SessionTimeout`
-   * if the server does not take it.
+   * Publishes audio; resolves when it can be given. It is published until it is taken back, or the
+   * room is left. Rejects with `PermissionDenied` if the token does not grant `canPublish`, or not
+   * for this source, and with `SessionTimeout` if the server does not take it.
    */
   publishAudio(options: PublishAudioOptions = {}): Promise<LocalAudioTrack> {
     return quiet(this.#publishAudio(options));
@@ -240,11 +253,12 @@ export class Room {
   }
 
   /**
-   * Reads an audio track that another participant publishes, given it or its sid; resolves when it comes in. A track that
-   * nobody asks for is not sent to us.
+   * Reads an audio track that another participant publishes, given it or its sid; resolves when it
+   * comes in. A track that is not read is not sent to us.
    *
-   * Rejects with `InvalidArgument` if there is no such track, it is read already, or there is no such rate, with
-   * `PermissionDenied` if the token does not grant `canSubscribe`, and with `SessionTimeout` if the server does not give it.
+   * Rejects with `InvalidArgument` if there is no such track, it is read already, or there is no
+   * such rate, with `PermissionDenied` if the token does not grant `canSubscribe`, and with
+   * `SessionTimeout` if the server doesn't send it.
    */
   subscribe(track: Track | string, options: SubscribeOptions = {}): Promise<AudioStream> {
     return quiet(this.#subscribe(track, options));
@@ -259,17 +273,26 @@ export class Room {
     return new AudioStream(this, Number(fields['reader']), what, String(fields['from']), rate);
   }
 
-  /** Changes attributes of our own participant; an empty value removes one. It needs `canUpdateMetadata`. */
+  /**
+   * Changes attributes of our own participant; an empty value removes one. It needs
+   * `canUpdateMetadata`.
+   */
   setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
     return quiet(this.#setAttributes(attributes));
   }
 
-  /** Changes the metadata of our own participant, to what is not empty. It needs `canUpdateMetadata`. */
+  /**
+   * Changes the metadata of our own participant, to what is not empty. It needs
+   * `canUpdateMetadata`.
+   */
   setMetadata(metadata: string): Promise<void> {
     return quiet(this.#setMetadata(metadata));
   }
 
-  /** Leaves the room, after what was sent has arrived or 3 s have passed. May be called again, and never rejects. */
+  /**
+   * Leaves the room, after what was sent has arrived or 3 s have passed. May be called again, and
+   * never rejects.
+   */
   close(): Promise<void> {
     this.#closing ??= quiet(
       new Promise<void>((resolve) => {
@@ -471,7 +494,10 @@ export class IncomingStream extends Reader<Buffer> {
     this.info = info;
   }
 
-  /** All of it. Rejects with `TooLarge` if it was not read fast enough, with `ProtocolError` if it was broken off. */
+  /**
+   * All of it. Rejects with `TooLarge` if it was not read fast enough, with `ProtocolError` if it
+   * was broken off.
+   */
   read(): Promise<Buffer> {
     return quiet(this.#read());
   }
@@ -493,15 +519,16 @@ export class IncomingStream extends Reader<Buffer> {
 }
 
 /**
- * The audio of somebody else's track, frame by frame, 20 ms as a rule; see `Room.subscribe`.
+ * The audio of another participant's track, in frames of usually 20 ms; see `Room.subscribe`.
  *
- * Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as well as Opus can; such
- * frames, and the first after a longer hole, say in `lost` how much it is. `time` counts from the first frame.
+ * Two seconds wait for a slow reader, then the oldest is dropped. What is missing is made up as
+ * well as Opus can; such frames, and the first after a longer hole, say in `lost` how much it is.
+ * `time` counts from the first frame.
  */
 export class AudioStream extends Reader<Frame> {
   /** What is read, as it was when it was asked for. */
   readonly track: Track;
-  /** Who publishes it, by identity. */
+  /** Identity of the publisher. */
   readonly from: string;
   /** Of the frames, in Hz. */
   readonly rate: number;
@@ -523,8 +550,8 @@ export class AudioStream extends Reader<Frame> {
 }
 
 /**
- * A track that we publish: one channel, which leaves in real time; see `Room.publishAudio`. It survives reconnects; after a
- * full one the others know it under another sid.
+ * A track that we publish: one channel, which leaves in real time; see `Room.publishAudio`. It
+ * survives reconnects; after a full one the others know it under another sid.
  */
 export class LocalAudioTrack {
   /** The server's id of it when it was published. */
@@ -543,9 +570,10 @@ export class LocalAudioTrack {
   }
 
   /**
-   * Gives audio of any rate and number of channels, LiveKit's own frames too; resolves once less than a second of it has
-   * not left yet. It follows on what was given before; after a pause it leaves at once. Rejects with `InvalidArgument` if
-   * the rate cannot become 48 kHz, or the track is not published any more.
+   * Writes audio of any rate and number of channels, LiveKit's own frames too; resolves once less
+   * than a second of it has not left yet. It follows on what was given before; after a pause it
+   * leaves at once. Rejects with `InvalidArgument` if the rate cannot become 48 kHz, or the track
+   * is not published any more.
    */
   captureFrame(frame: Frame | RtcAudioFrame): Promise<void> {
     if (!types.isInt16Array((frame as Partial<Frame> | null | undefined)?.data)) {
@@ -561,12 +589,12 @@ export class LocalAudioTrack {
     return this.#call({ call: 'wait_for_playout' });
   }
 
-  /** Drops what was given and has not left, as for a speaker who is interrupted. */
+  /** Drops queued audio, as for an interrupted speaker. */
   clearQueue(): Promise<void> {
     return this.#call({ call: 'clear_queue' });
   }
 
-  /** Silences it, and tells the others. What is given meanwhile is dropped, at the pace at which it would leave. */
+  /** Mutes it, and announces that to the room. Audio written meanwhile is dropped in real time. */
   mute(): Promise<void> {
     return this.#call({ call: 'set_muted', muted: true });
   }

@@ -154,7 +154,7 @@ export class Session {
     if (tts !== undefined) return this.#sayAloud(text, tts, { rate, interruptAfter, ...call });
     const operation = () => {
       if (interruptAfter !== undefined) {
-        throw invalid('interruptAfter is for what is said aloud; give tts too, or use sayAudio');
+        throw invalid('interruptAfter is for spoken turns; pass tts too, or use sayAudio');
       }
       return { op: 'say', text: requireText('the text to say', text) };
     };
@@ -187,7 +187,7 @@ export class Session {
     const { text = '', rate, channel, duration, interruptAfter, ...call } = options;
     checkChannel(channel);
     if (interruptAfter !== undefined && !(Number.isFinite(interruptAfter) && interruptAfter >= 0)) {
-      throw invalid(`interruptAfter is ${shown(interruptAfter)}; give a number of milliseconds, 0 or more`);
+      throw invalid(`interruptAfter is ${shown(interruptAfter)}; pass a number of milliseconds, 0 or more`);
     }
     millis('duration', duration);
     const operation = {

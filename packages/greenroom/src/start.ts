@@ -20,11 +20,14 @@ export interface StandInParticipant {
 
 /** How an agent is started. */
 export interface StartOptions extends CallOptions {
-  /** The interpreter of a Python agent, a path or a name on PATH, instead of the one that its project has. */
+  /**
+   * The interpreter of a Python agent, a path or a name on PATH, instead of the one that its
+   * project has.
+   */
   python?: string | undefined;
   /**
-   * The runtime of a JavaScript agent, a path or a name on PATH or of a program in `node_modules`, instead of the one that
-   * is found: a Node, or `bun`, `deno`, `tsx`, `ts-node`.
+   * The runtime of a JavaScript agent, a path or a name on PATH or of a program in `node_modules`,
+   * instead of the one that is found: a Node, or `bun`, `deno`, `tsx`, `ts-node`.
    */
   node?: string | undefined;
   /** Arguments for the interpreter. */
@@ -36,27 +39,35 @@ export interface StartOptions extends CallOptions {
   /** The loopback port on which the agent is awaited. Any free one unless given. */
   port?: number | undefined;
   /**
-   * How long it may take until the session is ready, in milliseconds, all included: to find the interpreter, which may
-   * sync a uv project, to connect, to answer. An agent that still greets by then is
-   * ready all the same. 60,000 unless given.
+   * How long it may take until the session is ready, in milliseconds, all included: to find the
+   * interpreter, which may sync a uv project, to connect, to answer. An agent that still greets by
+   * then is ready all the same. 60,000 unless given.
    */
   timeout?: number | undefined;
-  /** The file to which the agent's log is appended. Unless given it goes to a temporary file, gone with the session. */
+  /**
+   * The file to which the agent's log is appended. Unless given it goes to a temporary file, gone
+   * with the session.
+   */
   log?: string | undefined;
   /** Whether a uv project may be synced before it runs, as `uv run` does. True unless given. */
   sync?: boolean | undefined;
-  /** After how long without a call the session ends by itself, in milliseconds. Never unless given. */
+  /**
+   * After how long without a call the session ends by itself, in milliseconds. Never unless given.
+   */
   idleTimeout?: number | undefined;
   /**
-   * Whether the agent keeps its ears and its mouth, for `sayAudio`. Its speech is heard in its time then, so turns take as
-   * long as it speaks. Unless given its audio is turned off.
+   * Whether the agent's audio input and output stay enabled, for `sayAudio`. Its speech then plays
+   * in real time, so turns take as long as it speaks. Unless given its audio is turned off.
    */
   audio?: boolean | undefined;
-  /** A WAV file to record a session with audio into: the user left, the agent right. An existing one is replaced. */
+  /**
+   * A WAV file to record a session with audio into: the user left, the agent right. An existing one
+   * is replaced.
+   */
   recording?: string | undefined;
   /**
-   * The caller that an agent in Python finds where there is no room. Without it the SDK puts a stand-in there. For agents
-   * in JavaScript there is no such thing: it is refused.
+   * The caller that an agent in Python finds where there is no room. Without it the SDK puts a
+   * stand-in there. For agents in JavaScript there is no such thing: it is refused.
    */
   participant?: StandInParticipant | undefined;
   /** The room that such an agent finds. */
@@ -70,13 +81,15 @@ export interface StartOptions extends CallOptions {
 /**
  * Starts the agent in `file`, unmodified, and resolves once it is ready to be talked to.
  *
- * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`, the active environment,
- * that of Poetry, PDM, Pipenv, Hatch or conda, or `python3`. A JavaScript agent (`@livekit/agents`) runs as a script of its
- * `package.json` runs it, or with a runner among its dependencies (tsx, ts-node), or with `node`. Without a file the usual names are tried:
+ * A Python agent (`livekit-agents`) runs with its project's interpreter: that of uv, its `.venv`,
+ * the active environment, that of Poetry, PDM, Pipenv, Hatch or conda, or `python3`. A JavaScript
+ * agent (`@livekit/agents`) runs as a script of its `package.json` runs it, or with a runner among
+ * its dependencies (tsx, ts-node), or with `node`. Without a file the usual names are tried:
  * `agent.py`, `src/agent.py`, `main.ts` and so on.
  *
- * Rejects with `EntryNotFound`, `NotAnAgent`, `InterpreterNotFound`, `SdkMissing` or `SdkTooOld` before anything runs,
- * with `AgentFailedToStart` (its `detail` has the last lines of the log) or `SessionTimeout` after.
+ * Rejects with `EntryNotFound`, `NotAnAgent`, `InterpreterNotFound`, `SdkMissing` or `SdkTooOld`
+ * before anything runs, with `AgentFailedToStart` (its `detail` has the last lines of the log) or
+ * `SessionTimeout` after.
  */
 export function start(file?: string | URL | null, options: StartOptions = {}): Promise<Session> {
   return quiet(begin(file, options));
@@ -137,7 +150,7 @@ function pathOf(file: string | URL | null | undefined): string | null {
   if (file === undefined || file === null) return null;
   if (isUrl(file)) return filePath(file);
   if (typeof file !== 'string' || file === '') {
-    throw invalid(`the agent's file is ${shown(file)}; give its path, or leave it out for the usual names`);
+    throw invalid(`the agent's file is ${shown(file)}; pass its path, or leave it out for the usual names`);
   }
   return file;
 }
@@ -145,7 +158,7 @@ function pathOf(file: string | URL | null | undefined): string | null {
 function interpreter(entry: string | null, { python, node }: StartOptions): string | null {
   if (entry !== null) return (entry.endsWith('.py') ? python : node) ?? null;
   if (python !== undefined && node !== undefined) {
-    throw invalid('both python and node are given but no file; name the file, or give the one of its language');
+    throw invalid('both python and node are given but no file; name the file, or pass only the one of its language');
   }
   return python ?? node ?? null;
 }
@@ -175,7 +188,7 @@ function recording({ audio, recording: file }: StartOptions): string | null {
 function port(value: number | undefined): number | null {
   if (value === undefined) return null;
   if (!Number.isInteger(value) || value < 1 || value > 65535) {
-    throw invalid(`port is ${shown(value)}; give a number from 1 to 65535, or leave it out for a free one`);
+    throw invalid(`port is ${shown(value)}; pass a number from 1 to 65535, or leave it out for a free one`);
   }
   return value;
 }

@@ -9,7 +9,10 @@ import { protocolFor, type AgentSessionMessage, type Protocol } from './protocol
 import { bounded } from './timer.js';
 import { SEND_MESSAGE_OPTIONS, SessionTransport, type IncomingMessage, type SendMessageOptions } from './transport.js';
 
-/** The largest message that is taken or sent, in bytes: what a Greenroom session takes from its agent. */
+/**
+ * The largest message that is taken or sent, in bytes: what a Greenroom session takes from its
+ * agent.
+ */
 const MAX_MESSAGE = 16 * 1024 * 1024;
 /** A message begins with its length, in 4 bytes, the highest first. */
 const HEADER = 4;
@@ -17,11 +20,13 @@ const HEADER = 4;
 const FLUSH_MS = 1_000;
 
 /**
- * The session protocol over a TCP connection, which it opens: the side of `lk`'s and Greenroom's agents, which connect to
- * whoever drives them. There is no authentication in this protocol: connect to loopback.
+ * The session protocol over a TCP connection, which it opens: the side of `lk`'s and Greenroom's
+ * agents, which connect to whoever drives them. There is no authentication in this protocol:
+ * connect to loopback.
  *
- * `start` rejects with `IoError` if nobody listens. The iteration ends when the other side closes, and rejects with
- * `IoError` if the connection breaks, with `TooLarge` for a message over 16 MiB and with `ProtocolError` for what is none.
+ * `start` rejects with `IoError` if no process listens. The iteration ends when the other side
+ * closes, and rejects with `IoError` if the connection breaks, with `TooLarge` for a message over
+ * 16 MiB and with `ProtocolError` for what is none.
  */
 export class TcpSessionTransport extends SessionTransport {
   readonly #host: string;
@@ -82,7 +87,7 @@ export class TcpSessionTransport extends SessionTransport {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('close', () => reject(closed()));
-      // Whoever reads or sends is told, too.
+      // Readers and senders fail, too.
       socket.on('error', (error) => reject(this.#broken(error)));
     });
   }

@@ -4,16 +4,16 @@ import type { Kinds } from './checks.js';
 import { errorOf } from './failures.js';
 import type { AgentSessionMessage } from './protocol.js';
 
-/** A message that came, and who sent it. */
+/** A received message and its sender. */
 export interface IncomingMessage {
   message: AgentSessionMessage;
-  /** The identity of the participant who sent it; undefined where there is only one peer, which has none. */
+  /** Identity of the sender; undefined if there is only one peer, which has none. */
   senderIdentity: string | undefined;
 }
 
 /** How a message is sent. */
 export interface SendMessageOptions {
-  /** The only participant who may get it. Whom it is for follows from the message unless given. */
+  /** The only participant who may get it. Default: the receiver that the message implies. */
   destinationIdentity?: string | undefined;
 }
 
@@ -21,8 +21,8 @@ export interface SendMessageOptions {
 export const SEND_MESSAGE_OPTIONS: Kinds<SendMessageOptions> = { destinationIdentity: 'text' };
 
 /**
- * What carries the messages of a session between its two sides. A host or a controller, of this package or the SDK's,
- * starts it, reads it with `for await` as long as it lasts, and closes it.
+ * What carries the messages of a session between its two sides. A host or a controller, of this
+ * package or the SDK's, starts it, reads it with `for await` as long as it lasts, and closes it.
  */
 export abstract class SessionTransport implements AsyncIterable<AgentSessionMessage> {
   /** Makes it ready. May be called again. */
@@ -34,7 +34,10 @@ export abstract class SessionTransport implements AsyncIterable<AgentSessionMess
   /** Ends it, and with it the iteration. May be called again, and never rejects. */
   abstract close(): Promise<void>;
 
-  /** What comes, with its senders. Each message comes once, to whoever reads first. It rejects with what broke the transport. */
+  /**
+   * Received messages with their senders. Each message is returned once, to the first reader.
+   * Rejects with the transport's error.
+   */
   abstract incoming(): AsyncIterableIterator<IncomingMessage>;
 
   /** What comes. */
