@@ -4,9 +4,11 @@ use std::panic;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use greenroom_capture::event_loop::{
+    self, CaptureSettings, EventLoopDevice, PlaybackSettings, Stream, from_bytes,
+};
 use greenroom_capture::{Capture, CaptureOptions, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
-use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream, from_bytes};
 use napi::bindgen_prelude::{AsyncTask, Int16Array, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result, Task};
@@ -269,7 +271,7 @@ impl PlaybackDriver {
 /// Whether a device of this name would be a virtual one.
 #[napi(catch_unwind)]
 pub fn is_virtual_device(name: String) -> bool {
-    greenroom_streams::is_virtual(&name)
+    event_loop::is_virtual(&name)
 }
 
 /// Lists the real devices, as JSON, on a thread of Node's pool.
@@ -297,7 +299,7 @@ impl Task for Devices {
     }
 }
 
-impl<S: Device> Held<S> {
+impl<S: EventLoopDevice> Held<S> {
     fn new(
         wake: Wake,
         open: impl FnOnce(Box<dyn Fn() + Send + Sync>) -> std::result::Result<Stream<S>, Error>,

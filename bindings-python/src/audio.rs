@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use greenroom_capture::event_loop::{
+    self, CaptureSettings, EventLoopDevice, PlaybackSettings, Stream, from_bytes,
+};
 use greenroom_capture::{Capture, CaptureOptions, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
-use greenroom_streams::{CaptureSettings, Device, PlaybackSettings, Stream, from_bytes};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -233,10 +235,10 @@ fn bytes<'py>(py: Python<'py>, samples: &[i16]) -> PyResult<Bound<'py, PyBytes>>
 /// Whether a device of this name would be a virtual one.
 #[pyfunction]
 pub(crate) fn is_virtual_device(name: &str) -> bool {
-    greenroom_streams::is_virtual(name)
+    event_loop::is_virtual(name)
 }
 
-impl<S: Device> Held<S> {
+impl<S: EventLoopDevice> Held<S> {
     fn new(open: impl FnOnce(Wake) -> Result<Stream<S>, Error>) -> PyResult<Self> {
         let (wake, reader) = pair()?;
         let stream = open(wake).map_err(|error| raise(&error))?;

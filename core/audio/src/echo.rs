@@ -36,7 +36,7 @@ pub enum EchoError {
     Rate(u32),
     /// A frame of another length than 10 ms.
     #[error(
-        "echoes are taken out of frames of 10 ms, which are {expected} samples here, not {got}; cut them with a Cutter"
+        "echoes are taken out of frames of 10 ms, which are {expected} samples here, not {got}; cut them with a Framer"
     )]
     Length {
         /// Samples in the frame.

@@ -13,10 +13,10 @@
 //! | [`frame`] | a stretch of audio with its time, and what is missing before it |
 //! | [`sample`] | conversion between kinds of samples, and decibels |
 //! | [`channels`] | one channel of several, without the loss of a voice; and several of one |
-//! | [`cut`] | chunks of any size to frames of 10 ms |
+//! | [`framer`] | chunks of any size to frames of 10 ms |
 //! | [`resample`] | from one rate to another |
 //! | [`level`] | peak, RMS, hold and clipping, 30 times a second |
-//! | [`speech`] | speech activity: transitions only |
+//! | [`vad`] | voice activity: transitions only |
 //! | `echo` | removes a loudspeaker's output from a microphone's signal (feature `echo`) |
 //! | [`noise`], [`impair`] | seeded noise, and what lines and rooms do to speech |
 //! | [`note`] | what is odd about sound that is used all the same |
@@ -28,12 +28,12 @@
 #![forbid(unsafe_code)]
 
 pub mod channels;
-pub mod cut;
 pub mod device;
 #[cfg(feature = "echo")]
 pub mod echo;
 pub mod format;
 pub mod frame;
+pub mod framer;
 pub mod impair;
 pub mod level;
 pub mod noise;
@@ -42,18 +42,18 @@ pub mod pace;
 pub mod resample;
 pub mod sample;
 pub mod signal;
-pub mod speech;
+pub mod vad;
 pub mod wav;
 
-pub use cut::Cutter;
 pub use device::{DeviceError, Patchbay, Sink, Source, VirtualDevice};
 #[cfg(feature = "echo")]
 pub use echo::EchoControl;
 pub use format::Format;
 pub use frame::Frame;
+pub use framer::Framer;
 pub use level::{Level, Meter};
 pub use note::Note;
 pub use pace::{Clock, Pace};
 pub use resample::Resampler;
 pub use sample::Sample;
-pub use speech::{SpeechDetector, Transition};
+pub use vad::{SpeechDetector, Transition};

@@ -7,7 +7,7 @@ use greenroom_audio::impair::Dropouts;
 use greenroom_audio::noise::{Kind, Noise};
 use greenroom_audio::sample::convert;
 use greenroom_audio::{
-    Clock, Cutter, Format, Meter, Pace, Patchbay, Resampler, Source, SpeechDetector, VirtualDevice, channels,
+    Clock, Format, Framer, Meter, Pace, Patchbay, Resampler, Source, SpeechDetector, VirtualDevice, channels,
     wav,
 };
 
@@ -30,7 +30,7 @@ fn the_way_of_a_microphone_allocates_nothing() {
         .open_source(stereo, &Patchbay::new())
         .expect("a source");
     let mut resampler = Resampler::new(mono, 16_000).expect("usual rates");
-    let mut cutter = Cutter::<f32>::new(Format::SPEECH, Duration::from_millis(10), Duration::ZERO);
+    let mut framer = Framer::<f32>::new(Format::SPEECH, Duration::from_millis(10), Duration::ZERO);
     let mut meter = Meter::new(Format::SPEECH);
     let mut detector = SpeechDetector::new(16_000).expect("a rate");
     let mut other = SpeechDetector::new(44_100).expect("a rate");
@@ -44,7 +44,7 @@ fn the_way_of_a_microphone_allocates_nothing() {
         let mixed = channels::mix_down(&read, 2, &mut one[..filled.samples]);
         let mut chunk = &one[..mixed];
         while let Some(mut part) = resampler.next(&mut chunk) {
-            while let Some(frame) = cutter.next(&mut part) {
+            while let Some(frame) = framer.next(&mut part) {
                 let mut samples = frame.samples;
                 while meter.next(&mut samples).is_some() {
                     levels += 1;
@@ -54,7 +54,7 @@ fn the_way_of_a_microphone_allocates_nothing() {
                 frames += 1;
             }
         }
-        cutter.lose(u64::from(frames % 100 == 0));
+        framer.lose(u64::from(frames % 100 == 0));
         while other.next(&mut &one[..mixed]).is_some() {}
     });
     assert!(frames > 990 && levels > 290, "{frames} frames, {levels} levels");

@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use greenroom_audio::sample::convert;
-use greenroom_audio::{Clock, Format, Frame, Patchbay, Sample, Source, cut};
+use greenroom_audio::{Clock, Format, Frame, Patchbay, Sample, Source, framer};
 
-use crate::desk::{self, Desk};
 use crate::error::AudioError;
 use crate::event::{Cause, Event};
 use crate::options::{self, Latency};
 use crate::pump;
+use crate::stream_state::{self, StreamState};
 
 /// How long before it is opened a stream's clock begins. A device may give what it heard before that; no block that it gives is longer.
 pub(crate) const LEAD: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ impl Default for CaptureOptions {
             rate: Format::SPEECH.rate(),
             channels: 1,
             channel: None,
-            frame: cut::USUAL,
+            frame: framer::USUAL,
             queue: Duration::from_secs(1),
             latency: Latency::Normal,
             reopen: None,
@@ -81,7 +81,7 @@ pub struct Recorded {
 /// The handle may be shared by threads; each frame goes to one reader.
 #[derive(Debug)]
 pub struct Capture {
-    desk: Arc<Desk<Frames>>,
+    stream: Arc<StreamState<Frames>>,
     format: Format,
     origin: Instant,
 }
@@ -115,12 +115,12 @@ impl Capture {
         let frame = options::bounded("a frame", options.frame, millisecond, Duration::from_secs(1))?;
         let queue = options::bounded("the queue", options.queue, frame, Duration::from_secs(60))?;
         let most = usize::try_from(queue.as_nanos().div_ceil(frame.as_nanos())).unwrap_or(usize::MAX);
-        let desk = Desk::new(Frames::new(most));
+        let stream = StreamState::new(Frames::new(most));
         let now = Instant::now();
         // Some systems know no time from before they were started.
         let origin = now.checked_sub(LEAD).unwrap_or(now);
-        pump::capture::start(&desk, format, frame, origin, options, source)?;
-        Ok(Self { desk, format, origin })
+        pump::capture::start(&stream, format, frame, origin, options, source)?;
+        Ok(Self { stream, format, origin })
     }
 
     /// The next frame, waited for at most `timeout`; `None` after the last of a device that has an end, and once the stream is closed.
@@ -128,7 +128,7 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Timeout`], after which the stream goes on; what the stream ended with, after its last frame; [`AudioError::Forked`].
     pub fn read<T: Sample>(&self, timeout: Option<Duration>) -> Result<Option<Frame<Vec<T>>>, AudioError> {
-        let frame = desk::wait(timeout, |context| self.poll_frame(context));
+        let frame = stream_state::wait(timeout, |context| self.poll_frame(context));
         frame.unwrap_or_else(|| Err(late("a frame", timeout)))
     }
 
@@ -148,17 +148,17 @@ impl Capture {
         &self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame<Vec<T>>>, AudioError>> {
-        self.desk.check()?;
-        let polled = self.desk.poll(context, |state| match state.queue.pop() {
+        self.stream.check()?;
+        let polled = self.stream.poll(context, |state| match state.queue.pop() {
             Some(frame) => Some(Ok(Some(frame))),
             None => state.end.clone().map(|end| end.map(|()| None)),
         });
         let Poll::Ready(Ok(Some(frame))) = polled else { return polled.map_ok(|_| None) };
-        self.desk.nudge();
+        self.stream.nudge();
         let mut samples = vec![T::default(); frame.samples.len()];
         convert(&frame.samples, &mut samples);
         let given = Frame { format: frame.format, time: frame.time, lost: frame.lost, samples };
-        self.desk.with(|state| state.queue.recycle(frame.samples));
+        self.stream.with(|state| state.queue.recycle(frame.samples));
         Poll::Ready(Ok(Some(given)))
     }
 
@@ -167,7 +167,7 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Timeout`] and [`AudioError::Forked`].
     pub fn event(&self, timeout: Option<Duration>) -> Result<Option<Event>, AudioError> {
-        desk::wait(timeout, |context| self.poll_event(context))
+        stream_state::wait(timeout, |context| self.poll_event(context))
             .unwrap_or_else(|| Err(late("an event", timeout)))
     }
 
@@ -176,7 +176,7 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn poll_event(&self, context: &mut Context<'_>) -> Poll<Result<Option<Event>, AudioError>> {
-        self.desk.poll_event(context)
+        self.stream.poll_event(context)
     }
 
     /// What it has done so far.
@@ -184,8 +184,8 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn recorded(&self) -> Result<Recorded, AudioError> {
-        self.desk.check()?;
-        Ok(self.desk.with(|state| state.queue.recorded))
+        self.stream.check()?;
+        Ok(self.stream.with(|state| state.queue.recorded))
     }
 
     /// The id of the device that is open, or was last.
@@ -193,8 +193,8 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn device(&self) -> Result<String, AudioError> {
-        self.desk.check()?;
-        Ok(self.desk.with(|state| state.device.clone()))
+        self.stream.check()?;
+        Ok(self.stream.with(|state| state.device.clone()))
     }
 
     /// Rate and channels of the frames.
@@ -214,13 +214,13 @@ impl Capture {
     /// # Errors
     /// [`AudioError::Timeout`] where the device does not let go, and [`AudioError::Forked`].
     pub fn close(&self) -> Result<(), AudioError> {
-        self.desk.close()
+        self.stream.close()
     }
 }
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        self.desk.let_go();
+        self.stream.let_go();
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`playback`] | playing |
 //! | [`devices`](mod@devices) | what there is, and which one is meant |
 //! | [`event`] | what happens to a stream besides audio |
+//! | [`event_loop`] | capture and playback for a host language, whose event loop must not wait |
 //! | [`error`] | what goes wrong |
 //! | `pump` | the thread of each stream, between the device and its queue |
 //! | `real` | real devices, through cpal |
@@ -20,14 +21,15 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
-mod desk;
 pub mod devices;
 pub mod error;
 pub mod event;
+pub mod event_loop;
 mod options;
 pub mod playback;
 mod pump;
 mod real;
+mod stream_state;
 
 pub use capture::{Capture, CaptureOptions};
 pub use devices::{Device, Direction, devices};

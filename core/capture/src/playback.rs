@@ -10,11 +10,11 @@ use greenroom_audio::{Clock, Format, Patchbay, Sample, Sink};
 use serde::Serialize;
 
 use crate::capture::late;
-use crate::desk::{self, Desk};
 use crate::error::AudioError;
 use crate::event::Event;
 use crate::options::{self, Latency};
 use crate::pump;
+use crate::stream_state::{self, StreamState};
 
 /// How to play.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub struct Position {
 /// The handle may be shared by threads.
 #[derive(Debug)]
 pub struct Playback {
-    desk: Arc<Desk<Pending>>,
+    stream: Arc<StreamState<Pending>>,
     format: Format,
 }
 
@@ -109,9 +109,9 @@ impl Playback {
         };
         let jitter = options::bounded("jitter", options.jitter.unwrap_or(usual), Duration::ZERO, queue)?;
         let most = usize::try_from(format.samples_in(queue)).unwrap_or(usize::MAX);
-        let desk = Desk::new(Pending::new(format.channels(), most));
-        pump::playback::start(&desk, format, jitter, options, sink)?;
-        Ok(Self { desk, format })
+        let stream = StreamState::new(Pending::new(format.channels(), most));
+        pump::playback::start(&stream, format, jitter, options, sink)?;
+        Ok(Self { stream, format })
     }
 
     /// Writes interleaved samples, whole instants, and waits for room at most `timeout`.
@@ -121,7 +121,7 @@ impl Playback {
     /// stream ended with, or [`AudioError::Closed`]; [`AudioError::Forked`].
     pub fn write<T: Sample>(&self, samples: &[T], timeout: Option<Duration>) -> Result<(), AudioError> {
         let mut left = samples;
-        desk::wait(timeout, |context| self.poll_all(context, &mut left))
+        stream_state::wait(timeout, |context| self.poll_all(context, &mut left))
             .unwrap_or_else(|| Err(late("room for what is written", timeout)))
     }
 
@@ -149,7 +149,7 @@ impl Playback {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(self.desk.check())
+        Poll::Ready(self.stream.check())
     }
 
     /// Writes as many samples as there is room for, and gives their number; without room, the context's waker is called when there may be
@@ -162,7 +162,7 @@ impl Playback {
         context: &mut Context<'_>,
         samples: &[T],
     ) -> Poll<Result<usize, AudioError>> {
-        self.desk.check()?;
+        self.stream.check()?;
         let channels = self.format.channels();
         if !samples.len().is_multiple_of(channels) {
             let got = samples.len();
@@ -170,7 +170,7 @@ impl Playback {
                 "{got} samples are no whole number for {channels} channels; write as many of each"
             ))));
         }
-        let written = self.desk.poll(context, |state| {
+        let written = self.stream.poll(context, |state| {
             if let Some(end) = &state.end {
                 return Some(Err(end.clone().err().unwrap_or(AudioError::Closed)));
             }
@@ -178,7 +178,7 @@ impl Playback {
             (written > 0 || samples.is_empty()).then_some(Ok(written))
         });
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.desk.nudge();
+            self.stream.nudge();
         }
         written
     }
@@ -189,7 +189,7 @@ impl Playback {
     /// [`AudioError::Timeout`]; what the stream ended with, or [`AudioError::Closed`]; [`AudioError::Forked`].
     pub fn drain(&self, timeout: Option<Duration>) -> Result<(), AudioError> {
         self.flush()?;
-        desk::wait(timeout, |context| self.poll_drained(context))
+        stream_state::wait(timeout, |context| self.poll_drained(context))
             .unwrap_or_else(|| Err(late("playing what was written", timeout)))
     }
 
@@ -198,9 +198,9 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn flush(&self) -> Result<(), AudioError> {
-        self.desk.check()?;
-        self.desk.with(|state| state.queue.flushing = true);
-        self.desk.nudge();
+        self.stream.check()?;
+        self.stream.with(|state| state.queue.flushing = true);
+        self.stream.nudge();
         Ok(())
     }
 
@@ -209,8 +209,8 @@ impl Playback {
     /// # Errors
     /// Those of [`drain`](Self::drain), but for the timeout.
     pub fn poll_drained(&self, context: &mut Context<'_>) -> Poll<Result<(), AudioError>> {
-        self.desk.check()?;
-        self.desk.poll(context, |state| match &state.end {
+        self.stream.check()?;
+        self.stream.poll(context, |state| match &state.end {
             Some(Err(error)) => Some(Err(error.clone())),
             _ if state.queue.position.waiting == 0 => Some(Ok(())),
             end => end.is_some().then_some(Err(AudioError::Closed)),
@@ -222,9 +222,9 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn clear(&self) -> Result<(), AudioError> {
-        self.desk.check()?;
-        self.desk.with(|state| state.queue.clear());
-        self.desk.nudge();
+        self.stream.check()?;
+        self.stream.with(|state| state.queue.clear());
+        self.stream.nudge();
         Ok(())
     }
 
@@ -233,8 +233,8 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn position(&self) -> Result<Position, AudioError> {
-        self.desk.check()?;
-        Ok(self.desk.with(|state| state.queue.position))
+        self.stream.check()?;
+        Ok(self.stream.with(|state| state.queue.position))
     }
 
     /// The next event, waited for at most `timeout`; `None` after the last, once the stream has ended.
@@ -242,7 +242,7 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Timeout`] and [`AudioError::Forked`].
     pub fn event(&self, timeout: Option<Duration>) -> Result<Option<Event>, AudioError> {
-        desk::wait(timeout, |context| self.poll_event(context))
+        stream_state::wait(timeout, |context| self.poll_event(context))
             .unwrap_or_else(|| Err(late("an event", timeout)))
     }
 
@@ -251,7 +251,7 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn poll_event(&self, context: &mut Context<'_>) -> Poll<Result<Option<Event>, AudioError>> {
-        self.desk.poll_event(context)
+        self.stream.poll_event(context)
     }
 
     /// The id of the device that is open, or was last.
@@ -259,8 +259,8 @@ impl Playback {
     /// # Errors
     /// [`AudioError::Forked`].
     pub fn device(&self) -> Result<String, AudioError> {
-        self.desk.check()?;
-        Ok(self.desk.with(|state| state.device.clone()))
+        self.stream.check()?;
+        Ok(self.stream.with(|state| state.device.clone()))
     }
 
     /// Rate and channels of what is written.
@@ -274,14 +274,14 @@ impl Playback {
     /// What the stream ended with, such as a file that cannot be made whole; [`AudioError::Timeout`] where the device does not let go;
     /// [`AudioError::Forked`].
     pub fn close(&self) -> Result<(), AudioError> {
-        self.desk.close()?;
-        self.desk.with(|state| state.end.clone()).unwrap_or(Ok(()))
+        self.stream.close()?;
+        self.stream.with(|state| state.end.clone()).unwrap_or(Ok(()))
     }
 }
 
 impl Drop for Playback {
     fn drop(&mut self) {
-        self.desk.let_go();
+        self.stream.let_go();
     }
 }
 

@@ -21,8 +21,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
 use crate::driver::lock;
-use crate::run::{Over, close, failed_start, take_in_hand, unless_closing};
-use crate::session::{Shared, Way};
+use crate::run::{CloseCause, close, failed_start, step, unless_closing};
+use crate::session::{AgentChannel, Shared};
 
 /// The topic of agent sessions.
 const TOPIC: &str = "lk.agent.session";
@@ -83,11 +83,11 @@ pub(crate) fn attach(shared: &Arc<Shared>, room: Arc<dyn Transport>, options: At
     run(shared, async {
         let mut events = room.events();
         // One that was left before tells nothing any more.
-        let over = match room.disconnected() {
+        let cause = match room.disconnected() {
             Some(disconnected) => failed_start(disconnected.error()),
             None => drive(shared, &room, &mut events, options).await,
         };
-        close(shared, over);
+        close(shared, cause);
     });
 }
 
@@ -108,19 +108,19 @@ async fn session(shared: &Arc<Shared>, options: JoinOptions) {
     let task = RoomTask::new();
     let JoinOptions { room, agent, start_timeout, controller, idle_timeout } = options;
     let opened = unless_closing(shared, task.connect(room)).await;
-    let over = match opened {
+    let cause = match opened {
         Ok(Ok((room, events))) => {
             let options = AttachOptions { agent, start_timeout, controller, idle_timeout };
             let room: Arc<dyn Transport> = Arc::new(room);
-            let over = drive(shared, &room, &mut events.into_stream(), options).await;
-            close(shared, over);
+            let cause = drive(shared, &room, &mut events.into_stream(), options).await;
+            close(shared, cause);
             room.disconnect().await;
             return;
         }
         Ok(Err(failure)) => failed_start(failure.into()),
-        Err(over) => over,
+        Err(cause) => cause,
     };
-    close(shared, over);
+    close(shared, cause);
     task.ended().await;
 }
 
@@ -129,7 +129,7 @@ async fn drive(
     room: &Arc<dyn Transport>,
     events: &mut BoxStream<'static, RoomEvent>,
     options: AttachOptions,
-) -> Over {
+) -> CloseCause {
     let local = room.local();
     let name = room.info().name;
     shared.with(|state, _| {
@@ -154,8 +154,8 @@ async fn drive(
             );
             return failed_start(Error::new(Code::Timeout, message));
         }
-        Ok(Err(Wait::Over(over))) => return over,
-        Err(over) => return over,
+        Ok(Err(Wait::Ended(cause))) => return cause,
+        Err(cause) => return cause,
     };
     let hub = Hub::new(shared, &agent, &options.controller);
     if let Err(error) = room.listen(TOPIC, Arc::new(TopicListener(Arc::clone(&hub)))) {
@@ -164,18 +164,18 @@ async fn drive(
     shared.with(|state, now| {
         state.status.agent = Some(agent.identity.clone());
         state.last_call = now;
-        state.outgoing = Some(Way::Room(VecDeque::new()));
+        state.outgoing = Some(AgentChannel::Room(VecDeque::new()));
         state.controller.open_by(ready_by, now);
     });
-    let over = pump(shared, room, events, &hub, &agent, options.idle_timeout).await;
+    let cause = pump(shared, room, events, &hub, &agent, options.idle_timeout).await;
     room.unlisten(TOPIC);
-    over
+    cause
 }
 
 /// Why there is no agent.
 enum Wait {
     Deadline(String),
-    Over(Over),
+    Ended(CloseCause),
 }
 
 /// Waits until the agent is there and can be reached.
@@ -205,7 +205,7 @@ async fn find_agent(
                     several.len(),
                     names.join(", ")
                 );
-                return Err(Wait::Over(failed_start(Error::new(Code::InvalidArgument, message))));
+                return Err(Wait::Ended(failed_start(Error::new(Code::InvalidArgument, message))));
             }
         }
         let event = tokio::select! {
@@ -221,7 +221,7 @@ async fn find_agent(
             }
         };
         if let Some(RoomEvent::Disconnected(_)) | None = event {
-            return Err(Wait::Over(room_gone(room)));
+            return Err(Wait::Ended(room_gone(room)));
         }
     }
 }
@@ -234,21 +234,21 @@ async fn pump(
     hub: &Arc<Hub>,
     agent: &Participant,
     idle_timeout: Option<Duration>,
-) -> Over {
+) -> CloseCause {
     let (broke, mut broken) = oneshot::channel();
     let _sender = AbortOnDrop(tokio::spawn(send(Arc::clone(hub), Arc::clone(room), broke)));
     loop {
-        let alarm = match take_in_hand(shared, idle_timeout) {
+        let alarm = match step(shared, idle_timeout) {
             Ok((alarm, _)) => alarm,
-            Err(over) => return over,
+            Err(cause) => return cause,
         };
         hub.give(&agent.identity);
-        let alarm = [alarm, hub.let_pass()].into_iter().flatten().min();
+        let alarm = [alarm, hub.handle_timeouts()].into_iter().flatten().min();
         let event = tokio::select! {
             biased;
             event = events.next() => event,
             failed = &mut broken => return match failed {
-                Ok(error) => Over { reason: CloseReason::RoomDisconnected, error },
+                Ok(error) => CloseCause { reason: CloseReason::RoomDisconnected, error },
                 Err(_) => room_gone(&**room),
             },
             () = shared.wake.notified() => continue,
@@ -258,7 +258,7 @@ async fn pump(
             Some(RoomEvent::Disconnected(_)) | None => return room_gone(&**room),
             Some(RoomEvent::Reconnected { fresh: true }) => {
                 let message = "the connection to the room broke, and joining anew is another stay in it: the agent does not know it as this session; join again";
-                return Over {
+                return CloseCause {
                     reason: CloseReason::RoomDisconnected,
                     error: Error::new(Code::AgentGone, message),
                 };
@@ -268,17 +268,20 @@ async fn pump(
         // By what is known, not by the event: one may have been missed.
         if room.participant(&agent.identity).is_none_or(|current| current.sid != agent.sid) {
             let message = format!("the agent {:?} left the room {:?}", agent.identity, room.info().name);
-            return Over { reason: CloseReason::AgentLeft, error: Error::new(Code::AgentGone, message) };
+            return CloseCause {
+                reason: CloseReason::AgentLeft,
+                error: Error::new(Code::AgentGone, message),
+            };
         }
     }
 }
 
-fn room_gone(room: &dyn Transport) -> Over {
+fn room_gone(room: &dyn Transport) -> CloseCause {
     let error = room.disconnected().map_or_else(
         || Error::new(Code::Internal, "the room's task ended unexpectedly; please report it"),
         |disconnected| disconnected.error(),
     );
-    Over { reason: CloseReason::RoomDisconnected, error }
+    CloseCause { reason: CloseReason::RoomDisconnected, error }
 }
 
 /// Sends one message after the other, until one cannot be sent.
@@ -329,7 +332,7 @@ impl Hub {
     /// Gives what the controller has to say to the switchboard.
     fn give(&self, agent: &str) {
         let messages: Vec<Bytes> = self.shared.with(|state, _| match &mut state.outgoing {
-            Some(Way::Room(waiting)) => waiting.drain(..).collect(),
+            Some(AgentChannel::Room(waiting)) => waiting.drain(..).collect(),
             _ => Vec::new(),
         });
         if messages.is_empty() {
@@ -344,7 +347,7 @@ impl Hub {
     }
 
     /// Lets pass the deadlines that are due. Gives the next.
-    fn let_pass(&self) -> Option<tokio::time::Instant> {
+    fn handle_timeouts(&self) -> Option<tokio::time::Instant> {
         let now = self.shared.now();
         let is_due = lock(&self.board).poll_timeout().is_some_and(|due| due <= now);
         if is_due {

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::launch::{AgentProcess, Ended, Kind, LogFile, Plan, SessionEnd};
-use crate::session::{ControlSink, LogTarget, Shared, StartOptions, Way};
+use crate::session::{AgentChannel, ControlSink, LogTarget, Shared, StartOptions};
 use crate::tcp::{self, Activity, Caller, Link};
 use crate::voice::Recorder;
 
@@ -30,7 +30,7 @@ const ABRUPT_GRACE: Duration = Duration::from_millis(500);
 const CALLERS: usize = 32;
 
 /// Why there is nothing more to do but to end the session.
-pub(crate) struct Over {
+pub(crate) struct CloseCause {
     pub(crate) reason: CloseReason,
     pub(crate) error: Error,
 }
@@ -50,15 +50,15 @@ pub(crate) fn run(shared: &Arc<Shared>, options: StartOptions) {
 async fn session(shared: &Arc<Shared>, options: StartOptions) {
     let mut running = match start(shared, options).await {
         Ok(running) => running,
-        Err(over) => {
-            close(shared, over);
+        Err(cause) => {
+            close(shared, cause);
             return finish_recording(shared);
         }
     };
-    let over = drive(shared, &mut running).await;
-    let reason = over.reason;
+    let cause = drive(shared, &mut running).await;
+    let reason = cause.reason;
     let is_silent = shared.with(|state, now| state.controller.silence(now).is_some());
-    close(shared, over);
+    close(shared, cause);
     finish_recording(shared);
     let Running { process, link, grace, temporary_log, .. } = running;
     // While the guard is still on: whoever ends in the middle of this leaves no file behind.
@@ -99,7 +99,7 @@ struct Running {
     temporary_log: Option<tempfile::TempPath>,
 }
 
-async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, Over> {
+async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, CloseCause> {
     let listener = listen(options.port).await.map_err(failed_start)?;
     let address =
         listener.local_addr().map_err(|error| failed_start(io_error("the session's port", &error)))?;
@@ -142,10 +142,10 @@ async fn start(shared: &Arc<Shared>, options: StartOptions) -> Result<Running, O
 }
 
 /// Drives a running agent until there is a reason to end it.
-async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
+async fn drive(shared: &Arc<Shared>, running: &mut Running) -> CloseCause {
     let stream = match connect(shared, running).await {
         Ok(stream) => stream,
-        Err(over) => return over,
+        Err(cause) => return cause,
     };
     let (link, outgoing) = match tcp::link(stream, &running.limits) {
         Ok(both) => both,
@@ -154,16 +154,16 @@ async fn drive(shared: &Arc<Shared>, running: &mut Running) -> Over {
     running.link = Some(link);
     shared.with(|state, now| {
         state.last_call = now;
-        state.outgoing = Some(Way::Link(outgoing));
+        state.outgoing = Some(AgentChannel::Link(outgoing));
         state.controller.open_by(running.ready_by, now);
     });
-    let over = pump(shared, running).await;
+    let cause = pump(shared, running).await;
     running.callers.refuse_agents();
-    over
+    cause
 }
 
 /// Waits for the agent's connection, for its failure, for the deadline, or for a close.
-async fn connect(shared: &Arc<Shared>, running: &mut Running) -> Result<TcpStream, Over> {
+async fn connect(shared: &Arc<Shared>, running: &mut Running) -> Result<TcpStream, CloseCause> {
     let process = &running.process;
     let agent = unless_closing(shared, async {
         tokio::select! {
@@ -179,7 +179,7 @@ async fn connect(shared: &Arc<Shared>, running: &mut Running) -> Result<TcpStrea
 }
 
 /// Carries messages between the agent's link and the controller.
-async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
+async fn pump(shared: &Arc<Shared>, running: &mut Running) -> CloseCause {
     let Running { process, link, idle_timeout, .. } = running;
     let Some(link) = link.as_mut() else {
         return failed_start(Error::new(Code::Internal, "there is no link to drive"));
@@ -187,12 +187,12 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
     let mut exited = pin!(process.exited());
     let mut has_exited = false;
     loop {
-        let (alarm, to_write) = match take_in_hand(shared, *idle_timeout) {
+        let (alarm, to_write) = match step(shared, *idle_timeout) {
             Ok((alarm, Ok(to_write))) => (alarm, to_write),
             Ok((_, Err(error))) => {
                 return gone(shared, process, &format!("its connection broke: {error}")).await;
             }
-            Err(over) => return over,
+            Err(cause) => return cause,
         };
         let activity = tokio::select! {
             biased;
@@ -213,8 +213,8 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
                     return gone(shared, process, "its process ended").await;
                 }
                 Ok(Some(read)) => {
-                    if let Err(over) = deliver(shared, link, read) {
-                        return over;
+                    if let Err(cause) = deliver(shared, link, read) {
+                        return cause;
                     }
                 }
                 Ok(None) => return gone(shared, process, "it closed its connection").await,
@@ -224,7 +224,7 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
                 return gone(shared, process, &format!("its connection broke: {error}")).await;
             }
             Some(Ok(Activity::Writable)) => {}
-            None if process.job_has_died() => return job_died(shared, process).await,
+            None if process.job_has_died() => return job_thread_ended(shared, process).await,
             None => {}
         }
         if let Some(error) = process.log().write_error() {
@@ -234,12 +234,12 @@ async fn pump(shared: &Arc<Shared>, running: &mut Running) -> Over {
 }
 
 /// When the session's thread wakes by itself; whether it waits until more can be written, or why nothing can be.
-pub(crate) type Outlook = (Option<tokio::time::Instant>, io::Result<bool>);
+pub(crate) type WaitPlan = (Option<tokio::time::Instant>, io::Result<bool>);
 
 /// Lets pass what is due, and sends. Tells what there is to wait for, or why it is over.
-pub(crate) fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> Result<Outlook, Over> {
+pub(crate) fn step(shared: &Shared, idle_timeout: Option<Duration>) -> Result<WaitPlan, CloseCause> {
     shared.with(|state, now| {
-        state.let_pass(now);
+        state.handle_timeouts(now);
         let idle_at = idle_timeout.filter(|_| !state.controller.in_turn()).map(|idle| state.last_call + idle);
         if idle_at.is_some_and(|at| at <= now) && !state.closing {
             let idle = in_words(idle_timeout.unwrap_or_default());
@@ -250,17 +250,17 @@ pub(crate) fn take_in_hand(shared: &Shared, idle_timeout: Option<Duration>) -> R
             state.begin_close(CloseReason::Idle, error, now);
         }
         if let Some(error) = state.controller.closed() {
-            return Err(Over { reason: CloseReason::Closed, error: error.clone() });
+            return Err(CloseCause { reason: CloseReason::Closed, error: error.clone() });
         }
         state.send();
         let next = [state.controller.poll_timeout(), idle_at].into_iter().flatten().min();
         let alarm = state.set_alarm(next, now).map(|at| shared.instant(at));
-        Ok((alarm, state.outgoing.as_mut().map_or(Ok(false), Way::outlook)))
+        Ok((alarm, state.outgoing.as_mut().map_or(Ok(false), AgentChannel::wait_plan)))
     })
 }
 
 /// Gives what was read to the controller.
-fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), Over> {
+fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), CloseCause> {
     shared.with(|state, now| {
         loop {
             match link.next_frame(&mut read) {
@@ -272,7 +272,7 @@ fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), Over
                 Err(error) => {
                     let error =
                         Error::new(Code::ProtocolError, format!("the agent's link cannot go on: {error}"));
-                    return Err(Over { reason: CloseReason::ProtocolError, error });
+                    return Err(CloseCause { reason: CloseReason::ProtocolError, error });
                 }
             }
         }
@@ -280,56 +280,56 @@ fn deliver(shared: &Shared, link: &mut Link, mut read: Bytes) -> Result<(), Over
 }
 
 /// The link is gone. What the agent logged and whether its process went, too, decides what is told.
-async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> Over {
+async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> CloseCause {
     if let Some((reason, error)) = shared.with(|state, _| state.controller.session_end().cloned()) {
-        return hung_up(shared, reason, error);
+        return agent_hung_up(shared, reason, error);
     }
     tokio::select! {
         biased;
-        end = process.session_ended() => hung_up(shared, reason_of(&end), end.error),
+        end = process.session_ended() => agent_hung_up(shared, reason_of(&end), end.error),
         status = process.exited() => {
             // It may have ended its session first, and then itself.
             if let Ok(end) = timeout(Duration::ZERO, process.session_ended()).await {
-                return hung_up(shared, reason_of(&end), end.error);
+                return agent_hung_up(shared, reason_of(&end), end.error);
             }
             let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
             let error = Error::new(Code::AgentGone, format!("the agent exited{status}{}", why(process)));
-            Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
+            CloseCause { reason: CloseReason::AgentExited, error: with_log(error, process) }
         }
         () = sleep(APART) => {
             let (why, next) = (why(process), next_step(process));
             let how = format!("the agent is gone: {how}, though its process still ran{why}; {next}");
             let error = Error::new(Code::AgentGone, how);
-            Over { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
+            CloseCause { reason: CloseReason::AgentDisconnected, error: with_log(error, process) }
         }
     }
 }
 
 /// The thread that ran the agent's job has ended, and nothing closes its connection.
-async fn job_died(shared: &Shared, process: &AgentProcess) -> Over {
+async fn job_thread_ended(shared: &Shared, process: &AgentProcess) -> CloseCause {
     // What its end printed is on its way.
     sleep(Duration::from_millis(100)).await;
     // A job that has ended as it should needs no loop any more.
     if let Some((reason, error)) = shared.with(|state, _| state.controller.session_end().cloned()) {
-        return hung_up(shared, reason, error);
+        return agent_hung_up(shared, reason, error);
     }
     if let Some(end) = process.shut_down() {
-        return hung_up(shared, reason_of(&end), end.error);
+        return agent_hung_up(shared, reason_of(&end), end.error);
     }
     let (why, next) = (why(process), next_step(process));
     let how = format!("the agent's event loop has ended, though its process still runs{why}; {next}");
     let error = Error::new(Code::AgentGone, how);
-    Over { reason: CloseReason::AgentExited, error: with_log(error, process) }
+    CloseCause { reason: CloseReason::AgentExited, error: with_log(error, process) }
 }
 
 /// The agent ended its session by itself.
-fn hung_up(shared: &Shared, reason: SessionCloseReason, error: Option<String>) -> Over {
+fn agent_hung_up(shared: &Shared, reason: SessionCloseReason, error: Option<String>) -> CloseCause {
     let message = match &error {
         Some(error) => format!("the agent hung up after an error ({reason}): {error}"),
         None => format!("the agent hung up ({reason})"),
     };
     shared.with(|state, now| state.controller.session_closed(reason, error, now));
-    Over { reason: CloseReason::AgentEnded, error: Error::new(Code::AgentGone, message) }
+    CloseCause { reason: CloseReason::AgentEnded, error: Error::new(Code::AgentGone, message) }
 }
 
 /// The SDK's reason as the wire has it.
@@ -357,22 +357,25 @@ fn next_step(process: &AgentProcess) -> String {
     }
 }
 
-pub(crate) fn close(shared: &Shared, over: Over) {
+pub(crate) fn close(shared: &Shared, cause: CloseCause) {
     shared.with(|state, now| {
         state.outgoing = None;
-        state.begin_close(over.reason, over.error, now);
+        state.begin_close(cause.reason, cause.error, now);
     });
 }
 
 /// Waits for `work`, unless the session is closed meanwhile.
-pub(crate) async fn unless_closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Over> {
+pub(crate) async fn unless_closing<T>(
+    shared: &Shared,
+    work: impl Future<Output = T>,
+) -> Result<T, CloseCause> {
     let mut work = pin!(work);
     loop {
         // Deadlines of callers pass also while there is no link.
         let due = shared.with(|state, now| {
-            state.let_pass(now);
+            state.handle_timeouts(now);
             match state.controller.closed() {
-                Some(error) => Err(Over { reason: CloseReason::Closed, error: error.clone() }),
+                Some(error) => Err(CloseCause { reason: CloseReason::Closed, error: error.clone() }),
                 None => {
                     let next = state.controller.poll_timeout();
                     Ok(state.set_alarm(next, now).map(|at| shared.instant(at)))
@@ -428,8 +431,9 @@ impl Callers {
         control: Option<ControlSink>,
     ) -> Self {
         let (to_agent, agent) = mpsc::channel(1);
-        let desk = Arc::new(Desk { shared: Arc::clone(shared), agent_session, control, to_agent });
-        let task = tokio::spawn(desk.serve(listener));
+        let acceptor =
+            Arc::new(ConnectionAcceptor { shared: Arc::clone(shared), agent_session, control, to_agent });
+        let task = tokio::spawn(acceptor.serve(listener));
         Self { agent, task }
     }
 
@@ -445,23 +449,23 @@ impl Drop for Callers {
 }
 
 /// Tells connections apart and hands them on.
-struct Desk {
+struct ConnectionAcceptor {
     shared: Arc<Shared>,
     agent_session: u32,
     control: Option<ControlSink>,
     to_agent: mpsc::Sender<TcpStream>,
 }
 
-impl Desk {
+impl ConnectionAcceptor {
     async fn serve(self: Arc<Self>, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CALLERS));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let desk = Arc::clone(&self);
+                    let acceptor = Arc::clone(&self);
                     tokio::spawn(async move {
-                        desk.hand_on(stream).await;
+                        acceptor.dispatch(stream).await;
                         drop(permit);
                     });
                 }
@@ -474,7 +478,7 @@ impl Desk {
         }
     }
 
-    async fn hand_on(&self, stream: TcpStream) {
+    async fn dispatch(&self, stream: TcpStream) {
         match tcp::classify(stream, self.agent_session).await {
             Caller::Control(stream) => match (&self.control, stream.into_std()) {
                 (Some(control), Ok(stream)) => control(stream),
@@ -513,8 +517,8 @@ fn with_log(error: Error, process: &AgentProcess) -> Error {
     if tail.is_empty() { error } else { error.with_detail(format!("the agent's last words:\n{tail}")) }
 }
 
-pub(crate) fn failed_start(error: Error) -> Over {
-    Over { reason: CloseReason::StartFailed, error }
+pub(crate) fn failed_start(error: Error) -> CloseCause {
+    CloseCause { reason: CloseReason::StartFailed, error }
 }
 
 fn io_error(what: &str, error: &io::Error) -> Error {

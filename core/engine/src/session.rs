@@ -158,7 +158,7 @@ pub(crate) struct State {
     pub(crate) closing: bool,
     pub(crate) last_call: Time,
     /// What goes to the agent, once there is a way.
-    pub(crate) outgoing: Option<Way>,
+    pub(crate) outgoing: Option<AgentChannel>,
     /// When the session's thread wakes by itself.
     alarm: Option<Time>,
     pub(crate) recorder: Option<Recorder>,
@@ -173,7 +173,7 @@ pub(crate) struct State {
 const IDLE_PING_AFTER: Duration = Duration::from_secs(2);
 
 /// The way to the agent.
-pub(crate) enum Way {
+pub(crate) enum AgentChannel {
     /// Its connection, which is written at once.
     Link(Outgoing),
     /// The room, into which the session's thread sends what waits here.
@@ -222,7 +222,7 @@ impl Session {
     /// When no thread can be started.
     #[cfg(feature = "room")]
     pub fn join(options: JoinOptions) -> Result<Self, Error> {
-        let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
+        let (config, idle_timeout) = (with_unique_id_prefix(&options.controller), options.idle_timeout);
         Self::begin(config, idle_timeout, move |shared| agent_room::join(shared, options))
     }
 
@@ -233,7 +233,7 @@ impl Session {
     /// When no thread can be started.
     #[cfg(feature = "room")]
     pub fn attach(room: Arc<dyn Transport>, options: AttachOptions) -> Result<Self, Error> {
-        let (config, idle_timeout) = (among_others(&options.controller), options.idle_timeout);
+        let (config, idle_timeout) = (with_unique_id_prefix(&options.controller), options.idle_timeout);
         Self::begin(config, idle_timeout, move |shared| agent_room::attach(shared, room, options))
     }
 
@@ -469,7 +469,7 @@ impl State {
     }
 
     /// Lets pass the deadlines that are due.
-    pub(crate) fn let_pass(&mut self, now: Time) {
+    pub(crate) fn handle_timeouts(&mut self, now: Time) {
         if self.controller.poll_timeout().is_some_and(|due| due <= now) {
             self.controller.handle_timeout(now);
         }
@@ -484,7 +484,7 @@ impl State {
     fn needs_thread(&self) -> bool {
         let is_due_earlier =
             self.controller.poll_timeout().is_some_and(|due| self.alarm.is_none_or(|alarm| due < alarm));
-        is_due_earlier || self.outgoing.as_ref().is_some_and(Way::needs_thread)
+        is_due_earlier || self.outgoing.as_ref().is_some_and(AgentChannel::needs_thread)
     }
 
     /// Sets when the session's thread wakes by itself, for what is due at `next`.
@@ -526,7 +526,7 @@ impl State {
     }
 }
 
-impl Way {
+impl AgentChannel {
     fn send(&mut self, next: impl FnMut() -> Option<Bytes>) {
         match self {
             Self::Link(outgoing) => outgoing.send(next),
@@ -544,9 +544,9 @@ impl Way {
     }
 
     /// For the session's thread: whether it has to wait until more can be written, or why nothing can be written any more.
-    pub(crate) fn outlook(&mut self) -> io::Result<bool> {
+    pub(crate) fn wait_plan(&mut self) -> io::Result<bool> {
         match self {
-            Self::Link(outgoing) => outgoing.outlook(),
+            Self::Link(outgoing) => outgoing.wait_plan(),
             #[cfg(feature = "room")]
             Self::Room(_) => Ok(false),
         }
@@ -567,7 +567,7 @@ fn whole_millis(duration: Duration) -> u64 {
 
 /// Others may drive the same agent, and not every host tells us apart.
 #[cfg(feature = "room")]
-fn among_others(config: &Config) -> Config {
+fn with_unique_id_prefix(config: &Config) -> Config {
     let mut config = config.clone();
     config.id_prefix = format!("{}-{:x}", config.id_prefix, RandomState::new().hash_one(process::id()));
     config

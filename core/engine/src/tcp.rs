@@ -146,7 +146,7 @@ impl Outgoing {
     }
 
     /// For the session's thread: whether it has to wait until more can be written, or why nothing can be written any more.
-    pub(crate) fn outlook(&mut self) -> io::Result<bool> {
+    pub(crate) fn wait_plan(&mut self) -> io::Result<bool> {
         self.is_awaited = !self.waiting.is_empty();
         self.broken.take().map_or(Ok(self.is_awaited), Err)
     }

@@ -42,7 +42,7 @@ impl Default for AudioTrackOptions {
 /// It survives reconnects; after a full one the others know it under another sid. What would leave while the connection is broken is lost.
 pub struct LocalAudioTrack {
     room: Room,
-    outlet: Arc<Outlet>,
+    queue: Arc<OutgoingTrackQueue>,
     maker: AsyncMutex<Maker>,
 }
 
@@ -55,23 +55,23 @@ struct Maker {
 
 impl LocalAudioTrack {
     pub(super) fn new(room: Room, options: AudioTrackOptions) -> Result<Self, Error> {
-        let outlet = Arc::new(Outlet::new(options, Arc::clone(&room.shared.bell)));
+        let queue = Arc::new(OutgoingTrackQueue::new(options, Arc::clone(&room.shared.tracks_changed)));
         let maker = Maker { packer: Packer::new()?, clears: 0 };
-        Ok(Self { room, outlet, maker: AsyncMutex::new(maker) })
+        Ok(Self { room, queue, maker: AsyncMutex::new(maker) })
     }
 
-    pub(super) const fn outlet(&self) -> &Arc<Outlet> {
-        &self.outlet
+    pub(super) const fn queue(&self) -> &Arc<OutgoingTrackQueue> {
+        &self.queue
     }
 
     /// The server's id of it.
     pub fn sid(&self) -> String {
-        lock(&self.outlet.state).sid.clone()
+        lock(&self.queue.state).sid.clone()
     }
 
     /// What it is called.
     pub fn name(&self) -> &str {
-        &self.outlet.name
+        &self.queue.name
     }
 
     /// Gives audio of any rate and number of channels, which follows on what was given before; after a pause it leaves at once. Waits while
@@ -84,13 +84,13 @@ impl LocalAudioTrack {
         let clears = self.clears();
         maker.catch_up(clears);
         loop {
-            self.outlet.wait_until(|state| state.queue.len() < TO_SEND || state.clears > clears).await;
+            self.queue.wait_until(|state| state.queue.len() < TO_SEND || state.clears > clears).await;
             self.check()?;
             if self.clears() > clears {
                 return Ok(());
             }
             match maker.packer.next(&mut frame)? {
-                Some(packet) => self.outlet.push(packet),
+                Some(packet) => self.queue.push(packet),
                 None => return Ok(()),
             }
         }
@@ -104,27 +104,27 @@ impl LocalAudioTrack {
         let mut maker = self.maker.lock().await;
         maker.catch_up(self.clears());
         while let Some(packet) = maker.packer.finish()? {
-            self.outlet.push(packet);
+            self.queue.push(packet);
         }
         drop(maker);
-        self.outlet.wait_until(|state| state.queue.is_empty()).await;
+        self.queue.wait_until(|state| state.queue.is_empty()).await;
         self.check()
     }
 
     /// Drops what was given and has not left yet, as for a speaker who is interrupted; who waits to give more does not wait any longer.
     pub fn clear_queue(&self) {
-        self.outlet.clear();
+        self.queue.clear();
     }
 
     /// Silences the track, or ends that, and tells the others. What is given meanwhile is dropped, at the pace at which it would leave.
     pub fn set_muted(&self, is_muted: bool) {
-        self.outlet.set_muted(is_muted);
-        self.outlet.bell.notify_one();
+        self.queue.set_muted(is_muted);
+        self.queue.bell.notify_one();
     }
 
     /// Whether it is silent: we or the server may have muted it.
     pub fn is_muted(&self) -> bool {
-        self.outlet.is_muted()
+        self.queue.is_muted()
     }
 
     /// Takes the track back; what has not left yet is dropped. It is done when the server knows, and may be called again.
@@ -133,23 +133,23 @@ impl LocalAudioTrack {
     /// Why the room was left.
     pub async fn unpublish(&self) -> Result<(), Error> {
         self.clear_queue();
-        let outlet = Arc::clone(&self.outlet);
-        self.room.ask(|done| Command::Unpublish { outlet, done }).await
+        let queue = Arc::clone(&self.queue);
+        self.room.ask(|done| Command::Unpublish { queue, done }).await
     }
 
     fn clears(&self) -> u64 {
-        lock(&self.outlet.state).clears
+        lock(&self.queue.state).clears
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !lock(&self.outlet.state).has_ended {
+        if !lock(&self.queue.state).has_ended {
             return Ok(());
         }
         Err(match self.room.disconnected() {
             Some(disconnected) => disconnected.error(),
             None => Error::new(
                 Code::InvalidArgument,
-                format!("the track {:?} is not published any more; publish it again", self.outlet.name),
+                format!("the track {:?} is not published any more; publish it again", self.queue.name),
             ),
         })
     }
@@ -166,13 +166,13 @@ impl Maker {
 
 impl Drop for LocalAudioTrack {
     fn drop(&mut self) {
-        lock(&self.outlet.state).is_dropped = true;
-        self.outlet.bell.notify_one();
+        lock(&self.queue.state).is_dropped = true;
+        self.queue.bell.notify_one();
     }
 }
 
 /// What waits to be sent.
-pub(super) struct Outlet {
+pub(super) struct OutgoingTrackQueue {
     pub(super) name: String,
     pub(super) source: TrackSource,
     state: Mutex<ToSend>,
@@ -195,7 +195,7 @@ struct ToSend {
     has_ended: bool,
 }
 
-impl Outlet {
+impl OutgoingTrackQueue {
     pub(super) fn new(options: AudioTrackOptions, bell: Arc<Notify>) -> Self {
         let AudioTrackOptions { name, source } = options;
         Self { name, source, state: Mutex::default(), left: Notify::new(), bell }
@@ -281,18 +281,18 @@ pub struct AudioStream {
     pub track: Track,
     /// Who publishes it, by identity.
     pub from: String,
-    inlet: Arc<Inlet>,
+    queue: Arc<IncomingTrackQueue>,
     unpacker: Unpacker,
 }
 
 impl AudioStream {
     pub(super) fn new(room: &Room, from: String, track: Track, rate: u32) -> Result<Self, Error> {
-        let inlet = Arc::new(Inlet::new(Arc::clone(&room.shared.bell)));
-        Ok(Self { track, from, inlet, unpacker: Unpacker::new(rate)? })
+        let queue = Arc::new(IncomingTrackQueue::new(Arc::clone(&room.shared.tracks_changed)));
+        Ok(Self { track, from, queue, unpacker: Unpacker::new(rate)? })
     }
 
-    pub(super) const fn inlet(&self) -> &Arc<Inlet> {
-        &self.inlet
+    pub(super) const fn queue(&self) -> &Arc<IncomingTrackQueue> {
+        &self.queue
     }
 
     /// More of it, 20 ms as a rule: one channel, at the rate that was asked for. `None` once the track is gone, or the room is left.
@@ -301,25 +301,25 @@ impl AudioStream {
             if let Some(frame) = self.unpacker.next() {
                 return Some(frame);
             }
-            let packet = self.inlet.next().await?;
+            let packet = self.queue.next().await?;
             self.unpacker.take(&packet);
         }
     }
 
     /// How many packets were dropped since they were not read in time.
     pub fn dropped(&self) -> u64 {
-        lock(&self.inlet.state).dropped
+        lock(&self.queue.state).dropped
     }
 }
 
 impl Drop for AudioStream {
     fn drop(&mut self) {
-        self.inlet.drop_reader();
+        self.queue.drop_reader();
     }
 }
 
 /// What waits to be read.
-pub(super) struct Inlet {
+pub(super) struct IncomingTrackQueue {
     state: Mutex<ToRead>,
     came: Notify,
     /// Rung when the room's task should look.
@@ -336,7 +336,7 @@ struct ToRead {
     has_ended: bool,
 }
 
-impl Inlet {
+impl IncomingTrackQueue {
     pub(super) fn new(bell: Arc<Notify>) -> Self {
         Self { state: Mutex::default(), came: Notify::new(), bell }
     }
@@ -415,15 +415,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_makes_room_for_the_newest_and_is_counted() {
-        let inlet = Inlet::new(Arc::default());
+        let queue = IncomingTrackQueue::new(Arc::default());
         for number in 0..TO_READ as u64 + 3 {
-            inlet.push(packet(number));
+            queue.push(packet(number));
         }
-        inlet.end();
-        assert_eq!(lock(&inlet.state).dropped, 3);
-        assert_eq!(inlet.next().await.unwrap().number, 3);
+        queue.end();
+        assert_eq!(lock(&queue.state).dropped, 3);
+        assert_eq!(queue.next().await.unwrap().number, 3);
         let mut left = 1;
-        while inlet.next().await.is_some() {
+        while queue.next().await.is_some() {
             left += 1;
         }
         assert_eq!(left, TO_READ);
@@ -431,33 +431,33 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_overtaken_is_read_in_its_place() {
-        let inlet = Inlet::new(Arc::default());
+        let queue = IncomingTrackQueue::new(Arc::default());
         for number in [2, 4, 3, 1] {
-            inlet.push(packet(number));
+            queue.push(packet(number));
         }
         for number in 1..=4 {
-            assert_eq!(inlet.next().await.unwrap().number, number);
+            assert_eq!(queue.next().await.unwrap().number, number);
         }
     }
 
     #[test]
     fn who_gives_too_much_waits_until_it_has_left_or_never_will() {
-        let outlet = Outlet::new(AudioTrackOptions::default(), Arc::default());
+        let queue = OutgoingTrackQueue::new(AudioTrackOptions::default(), Arc::default());
         let packed = || Packed { data: vec![1], level: -20, is_silent: false };
         for _ in 0..TO_SEND {
-            outlet.push(packed());
+            queue.push(packed());
         }
         let has_room = |state: &ToSend| state.queue.len() < TO_SEND;
-        let mut waiting = Box::pin(outlet.wait_until(has_room));
+        let mut waiting = Box::pin(queue.wait_until(has_room));
         assert!(waits(&mut waiting));
-        outlet.pop().unwrap();
+        queue.pop().unwrap();
         assert!(!waits(&mut waiting));
-        outlet.push(packed());
-        let mut waiting = Box::pin(outlet.wait_until(has_room));
+        queue.push(packed());
+        let mut waiting = Box::pin(queue.wait_until(has_room));
         assert!(waits(&mut waiting));
-        outlet.end();
+        queue.end();
         assert!(!waits(&mut waiting));
-        outlet.push(packed());
-        assert!(outlet.is_empty());
+        queue.push(packed());
+        assert!(queue.is_empty());
     }
 }

@@ -136,12 +136,12 @@ pub struct RoomAnswer {
 
 /// A room whose calls are numbered. When it is dropped, the room is left.
 pub struct RoomCalls {
-    desk: Arc<Desk>,
-    orders: mpsc::UnboundedSender<Order>,
+    state: Arc<CallState>,
+    requests: mpsc::UnboundedSender<RoomRequest>,
 }
 
 /// What the handle and the room's thread share.
-struct Desk {
+struct CallState {
     wake: Box<dyn Fn() + Send + Sync>,
     woken: AtomicBool,
     answers: Mutex<VecDeque<RoomAnswer>>,
@@ -155,7 +155,7 @@ struct Desk {
     room: OnceLock<Room>,
     /// What has happened since the join, until somebody reads it.
     first_events: Mutex<Option<RoomEvents>>,
-    over: Mutex<Over>,
+    shutdown: Mutex<ShutdownState>,
 }
 
 #[derive(Default)]
@@ -167,7 +167,7 @@ struct Pending {
 }
 
 #[derive(Default)]
-struct Over {
+struct ShutdownState {
     is_over: bool,
     done: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -175,19 +175,19 @@ struct Over {
 /// Who reads what comes in.
 #[derive(Clone)]
 struct Reader {
-    what: What,
+    kind: ReaderKind,
     closed: Arc<Notify>,
 }
 
 #[derive(Clone)]
-enum What {
+enum ReaderKind {
     Events(Arc<AsyncMutex<RoomEvents>>),
     Streams(Arc<AsyncMutex<IncomingStreams>>),
     Stream(Arc<AsyncMutex<IncomingStream>>),
     Audio(Arc<AsyncMutex<AudioStream>>),
 }
 
-enum Order {
+enum RoomRequest {
     Call { token: u64, call: RoomCall, bytes: Bytes },
     Cancel(u64),
     Leave,
@@ -200,7 +200,7 @@ impl RoomCalls {
     /// # Errors
     /// When no thread can be started.
     pub fn join(options: RoomOptions, token: u64, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self, Error> {
-        let desk = Arc::new(Desk {
+        let state = Arc::new(CallState {
             wake,
             woken: AtomicBool::new(false),
             answers: Mutex::default(),
@@ -210,54 +210,54 @@ impl RoomCalls {
             next_number: AtomicU64::new(1),
             room: OnceLock::new(),
             first_events: Mutex::default(),
-            over: Mutex::default(),
+            shutdown: Mutex::default(),
         });
-        let (orders, to_room) = mpsc::unbounded_channel();
-        let at_room = Arc::clone(&desk);
+        let (requests, to_room) = mpsc::unbounded_channel();
+        let at_room = Arc::clone(&state);
         std::thread::Builder::new()
             .name("greenroom-room".to_owned())
             .spawn(move || {
                 // Whatever happens in there, a panic included, nothing that waits for the room hangs.
                 let _ended = EndOnDrop(&at_room);
-                live(&at_room, options, token, to_room);
+                run(&at_room, options, token, to_room);
             })
             .map_err(|error| {
                 Error::new(Code::Io, format!("no thread can be started for the room: {error}"))
             })?;
-        Ok(Self { desk, orders })
+        Ok(Self { state, requests })
     }
 
     /// Submits a call; its answer comes under `token`, exactly once.
     pub fn submit(&self, token: u64, call: RoomCall, bytes: Bytes) {
-        let mut pending = lock(&self.desk.pending);
+        let mut pending = lock(&self.state.pending);
         if pending.len() >= CALLS {
             drop(pending);
             let message = format!("{CALLS} calls of the room wait for their answer already");
-            return self.desk.put(token, Err(Error::new(Code::Busy, message)), None);
+            return self.state.put(token, Err(Error::new(Code::Busy, message)), None);
         }
         let reader = if let RoomCall::Next { reader } = call { Some(reader) } else { None };
         pending.insert(token, Pending { reader, task: None });
         drop(pending);
-        if self.orders.send(Order::Call { token, call, bytes }).is_err() {
-            self.desk.answer(token, self.desk.too_late(reader), None);
+        if self.requests.send(RoomRequest::Call { token, call, bytes }).is_err() {
+            self.state.answer(token, self.state.too_late(reader), None);
         }
     }
 
     /// Gives a call up, the join too; its answer gets the code `cancelled`, if it has none yet.
     pub fn cancel(&self, token: u64) {
         // It fails when the thread has ended, and then everything has been answered.
-        drop(self.orders.send(Order::Cancel(token)));
+        drop(self.requests.send(RoomRequest::Cancel(token)));
     }
 
     /// Takes all answers. Afterwards new ones wake again.
     pub fn drain(&self) -> Vec<RoomAnswer> {
-        self.desk.woken.store(false, Ordering::SeqCst);
-        lock(&self.desk.answers).drain(..).collect()
+        self.state.woken.store(false, Ordering::SeqCst);
+        lock(&self.state.answers).drain(..).collect()
     }
 
     /// The room as it is now: `{"room", "local", "participants", "disconnected"}`; null before it is joined.
     pub fn snapshot(&self) -> Value {
-        let Some(room) = self.desk.room.get() else { return Value::Null };
+        let Some(room) = self.state.room.get() else { return Value::Null };
         let info = room.info();
         json!({
             "room": { "sid": info.sid, "name": info.name, "metadata": info.metadata },
@@ -273,8 +273,8 @@ impl RoomCalls {
     /// When the room is not joined yet, or has too many readers.
     pub fn open_events(&self) -> Result<u64, Error> {
         let room = self.room()?;
-        let events = lock(&self.desk.first_events).take().unwrap_or_else(|| room.events());
-        self.desk.keep(What::Events(Arc::new(AsyncMutex::new(events))))
+        let events = lock(&self.state.first_events).take().unwrap_or_else(|| room.events());
+        self.state.keep(ReaderKind::Events(Arc::new(AsyncMutex::new(events))))
     }
 
     /// A reader of the streams of a topic that begin from now on.
@@ -283,12 +283,12 @@ impl RoomCalls {
     /// When somebody reads them already; see [`open_events`](Self::open_events).
     pub fn receive(&self, topic: &str) -> Result<u64, Error> {
         let streams = self.room()?.receive(topic)?;
-        self.desk.keep(What::Streams(Arc::new(AsyncMutex::new(streams))))
+        self.state.keep(ReaderKind::Streams(Arc::new(AsyncMutex::new(streams))))
     }
 
     /// Lets go of a reader; what waits for it is at its end.
     pub fn close_reader(&self, reader: u64) {
-        let closed = lock(&self.desk.readers).remove(&reader);
+        let closed = lock(&self.state.readers).remove(&reader);
         if let Some(reader) = closed {
             reader.closed.notify_one();
         }
@@ -296,28 +296,28 @@ impl RoomCalls {
 
     /// Leaves the room; `done` is called once nothing is left of it. May be called again.
     pub fn leave(&self, done: Box<dyn FnOnce() + Send>) {
-        let mut over = lock(&self.desk.over);
-        if over.is_over {
-            drop(over);
+        let mut shutdown = lock(&self.state.shutdown);
+        if shutdown.is_over {
+            drop(shutdown);
             return done();
         }
-        over.done.push(done);
-        drop(over);
-        drop(self.orders.send(Order::Leave));
+        shutdown.done.push(done);
+        drop(shutdown);
+        drop(self.requests.send(RoomRequest::Leave));
     }
 
     /// Leaves the room; the answer under `token` says that nothing is left of it.
     pub fn leave_as(&self, token: u64) {
-        let desk = Arc::clone(&self.desk);
-        self.leave(Box::new(move || desk.put(token, Ok(json!({})), None)));
+        let state = Arc::clone(&self.state);
+        self.leave(Box::new(move || state.put(token, Ok(json!({})), None)));
     }
 
     fn room(&self) -> Result<&Room, Error> {
-        self.desk.room.get().ok_or_else(|| Error::new(Code::InvalidArgument, "the room is not joined yet"))
+        self.state.room.get().ok_or_else(|| Error::new(Code::InvalidArgument, "the room is not joined yet"))
     }
 }
 
-impl Desk {
+impl CallState {
     /// Answers a call that has no answer yet.
     fn answer(&self, token: u64, outcome: Result<Value, Error>, bytes: Option<Bytes>) {
         if lock(&self.pending).remove(&token).is_some() {
@@ -332,7 +332,7 @@ impl Desk {
         }
     }
 
-    fn keep(&self, what: What) -> Result<u64, Error> {
+    fn keep(&self, kind: ReaderKind) -> Result<u64, Error> {
         let mut readers = lock(&self.readers);
         if readers.len() >= READERS {
             let message =
@@ -340,7 +340,7 @@ impl Desk {
             return Err(Error::new(Code::Busy, message));
         }
         let number = self.number();
-        readers.insert(number, Reader { what, closed: Arc::default() });
+        readers.insert(number, Reader { kind, closed: Arc::default() });
         Ok(number)
     }
 
@@ -375,7 +375,7 @@ impl Desk {
     fn too_late(&self, reader: Option<u64>) -> Result<Value, Error> {
         let Some(reader) = reader else { return Err(self.gone()) };
         match lock(&self.readers).get(&reader) {
-            Some(Reader { what: What::Stream(_), .. }) => Err(self.gone()),
+            Some(Reader { kind: ReaderKind::Stream(_), .. }) => Err(self.gone()),
             _ => Ok(at_its_end()),
         }
     }
@@ -385,19 +385,19 @@ impl Desk {
         for (token, reader) in waiting {
             self.answer(token, self.too_late(reader), None);
         }
-        lock(&self.readers).retain(|_, reader| matches!(reader.what, What::Stream(_)));
+        lock(&self.readers).retain(|_, reader| matches!(reader.kind, ReaderKind::Stream(_)));
         lock(&self.tracks).clear();
-        let mut over = lock(&self.over);
-        over.is_over = true;
-        let done = std::mem::take(&mut over.done);
-        drop(over);
+        let mut shutdown = lock(&self.shutdown);
+        shutdown.is_over = true;
+        let done = std::mem::take(&mut shutdown.done);
+        drop(shutdown);
         for done in done {
             done();
         }
     }
 }
 
-struct EndOnDrop<'a>(&'a Desk);
+struct EndOnDrop<'a>(&'a CallState);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
@@ -406,31 +406,36 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// The thread of a room.
-fn live(desk: &Arc<Desk>, options: RoomOptions, token: u64, mut orders: mpsc::UnboundedReceiver<Order>) {
+fn run(
+    state: &Arc<CallState>,
+    options: RoomOptions,
+    token: u64,
+    mut requests: mpsc::UnboundedReceiver<RoomRequest>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let error = Error::new(Code::Io, format!("the room's event loop cannot be started: {error}"));
-            return desk.answer(token, Err(error), None);
+            return state.answer(token, Err(error), None);
         }
     };
     runtime.block_on(async {
         let stay = Shared::new();
         let joined = tokio::select! {
             joined = Room::open(options, Arc::clone(&stay)) => joined.map_err(Error::from),
-            () = given_up(&mut orders, token, desk) => Err(Error::new(Code::Cancelled, "the join was given up")),
+            () = given_up(&mut requests, token, state) => Err(Error::new(Code::Cancelled, "the join was given up")),
         };
         match joined {
             Ok((room, events)) => {
-                *lock(&desk.first_events) = Some(events);
+                *lock(&state.first_events) = Some(events);
                 // It is set once.
-                let _ = desk.room.set(room.clone());
-                desk.answer(token, Ok(json!({})), None);
-                serve(desk, &room, orders).await;
+                let _ = state.room.set(room.clone());
+                state.answer(token, Ok(json!({})), None);
+                serve(state, &room, requests).await;
             }
-            Err(error) => desk.answer(token, Err(error), None),
+            Err(error) => state.answer(token, Err(error), None),
         }
-        if let Some(room) = desk.room.get() {
+        if let Some(room) = state.room.get() {
             room.disconnect().await;
         } else {
             stay.left().await;
@@ -441,48 +446,48 @@ fn live(desk: &Arc<Desk>, options: RoomOptions, token: u64, mut orders: mpsc::Un
 }
 
 /// Waits until nobody wants to join any more.
-async fn given_up(orders: &mut mpsc::UnboundedReceiver<Order>, joining: u64, desk: &Desk) {
+async fn given_up(requests: &mut mpsc::UnboundedReceiver<RoomRequest>, joining: u64, state: &CallState) {
     loop {
-        match orders.recv().await {
-            Some(Order::Call { token, .. }) => {
+        match requests.recv().await {
+            Some(RoomRequest::Call { token, .. }) => {
                 let error = Error::new(Code::InvalidArgument, "the room is not joined yet");
-                desk.answer(token, Err(error), None);
+                state.answer(token, Err(error), None);
             }
-            Some(Order::Cancel(token)) if token != joining => {}
-            Some(Order::Cancel(_) | Order::Leave) | None => return,
+            Some(RoomRequest::Cancel(token)) if token != joining => {}
+            Some(RoomRequest::Cancel(_) | RoomRequest::Leave) | None => return,
         }
     }
 }
 
 /// Carries out calls until the room is to be left.
-async fn serve(desk: &Arc<Desk>, room: &Room, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn serve(state: &Arc<CallState>, room: &Room, mut requests: mpsc::UnboundedReceiver<RoomRequest>) {
     let mut tasks = JoinSet::new();
     loop {
-        let order = tokio::select! {
-            order = orders.recv() => order,
+        let request = tokio::select! {
+            request = requests.recv() => request,
             Some(_) = tasks.join_next() => continue,
         };
-        match order {
-            Some(Order::Call { token, call, bytes }) => {
-                let (at_desk, room) = (Arc::clone(desk), room.clone());
+        match request {
+            Some(RoomRequest::Call { token, call, bytes }) => {
+                let (call_state, room) = (Arc::clone(state), room.clone());
                 let task = tasks.spawn(async move {
-                    match carry_out(&at_desk, &room, call, bytes).await {
-                        Ok((answer, bytes)) => at_desk.answer(token, Ok(answer), bytes),
-                        Err(error) => at_desk.answer(token, Err(error), None),
+                    match execute(&call_state, &room, call, bytes).await {
+                        Ok((answer, bytes)) => call_state.answer(token, Ok(answer), bytes),
+                        Err(error) => call_state.answer(token, Err(error), None),
                     }
                 });
                 // It may be done already.
-                if let Some(call) = lock(&desk.pending).get_mut(&token) {
+                if let Some(call) = lock(&state.pending).get_mut(&token) {
                     call.task = Some(task);
                 }
             }
-            Some(Order::Cancel(token)) => {
-                if let Some(Pending { task: Some(task), .. }) = lock(&desk.pending).get(&token) {
+            Some(RoomRequest::Cancel(token)) => {
+                if let Some(Pending { task: Some(task), .. }) = lock(&state.pending).get(&token) {
                     task.abort();
                 }
-                desk.answer(token, Err(Error::new(Code::Cancelled, "the call was cancelled")), None);
+                state.answer(token, Err(Error::new(Code::Cancelled, "the call was cancelled")), None);
             }
-            Some(Order::Leave) | None => break,
+            Some(RoomRequest::Leave) | None => break,
         }
     }
     room.disconnect().await;
@@ -498,7 +503,7 @@ fn at_its_end() -> Value {
     json!({ "end": true })
 }
 
-async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Result<Answered, Error> {
+async fn execute(state: &CallState, room: &Room, call: RoomCall, bytes: Bytes) -> Result<Answered, Error> {
     let done = (json!({}), None);
     match call {
         RoomCall::Publish { topic, to, reliable } => {
@@ -528,7 +533,7 @@ async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Re
         RoomCall::PublishAudio { name, source } => {
             let track = room.publish_audio(AudioTrackOptions { name, source }).await?;
             let sid = track.sid();
-            Ok((json!({ "track": desk.keep_track(track), "sid": sid }), None))
+            Ok((json!({ "track": state.keep_track(track), "sid": sid }), None))
         }
         RoomCall::CaptureFrame { track, rate, channels } => {
             let format = Format::new(rate, channels)
@@ -536,23 +541,23 @@ async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Re
             let samples: Vec<i16> =
                 bytes.chunks_exact(2).map(|pair| i16::from_ne_bytes([pair[0], pair[1]])).collect();
             let frame = Frame { format, time: Duration::ZERO, lost: 0, samples: &samples[..] };
-            desk.track(track)?.capture_frame(frame).await?;
+            state.track(track)?.capture_frame(frame).await?;
             Ok(done)
         }
         RoomCall::WaitForPlayout { track } => {
-            desk.track(track)?.wait_for_playout().await?;
+            state.track(track)?.wait_for_playout().await?;
             Ok(done)
         }
         RoomCall::ClearQueue { track } => {
-            desk.track(track)?.clear_queue();
+            state.track(track)?.clear_queue();
             Ok(done)
         }
         RoomCall::SetMuted { track, muted } => {
-            desk.track(track)?.set_muted(muted);
+            state.track(track)?.set_muted(muted);
             Ok(done)
         }
         RoomCall::Unpublish { track: number } => {
-            let track = lock(&desk.tracks).remove(&number);
+            let track = lock(&state.tracks).remove(&number);
             if let Some(track) = track {
                 track.unpublish().await?;
             }
@@ -561,61 +566,61 @@ async fn carry_out(desk: &Desk, room: &Room, call: RoomCall, bytes: Bytes) -> Re
         RoomCall::Subscribe { sid, rate } => {
             let stream = room.subscribe(&sid, rate).await?;
             let (from, track) = (stream.from.clone(), stream.track.clone());
-            let number = desk.keep(What::Audio(Arc::new(AsyncMutex::new(stream))))?;
+            let number = state.keep(ReaderKind::Audio(Arc::new(AsyncMutex::new(stream))))?;
             Ok((json!({ "reader": number, "from": from, "track": track }), None))
         }
-        RoomCall::Next { reader } => next(desk, reader).await,
+        RoomCall::Next { reader } => next(state, reader).await,
     }
 }
 
-async fn next(desk: &Desk, number: u64) -> Result<Answered, Error> {
-    let reader = lock(&desk.readers).get(&number).cloned();
+async fn next(state: &CallState, number: u64) -> Result<Answered, Error> {
+    let reader = lock(&state.readers).get(&number).cloned();
     let end = || (at_its_end(), None);
     let Some(reader) = reader else { return Ok(end()) };
     tokio::select! {
         biased;
-        read = read(desk, number, reader.what) => Ok(read?.unwrap_or_else(end)),
+        read = read(state, number, reader.kind) => Ok(read?.unwrap_or_else(end)),
         () = reader.closed.notified() => Ok(end()),
     }
 }
 
 /// What a reader reads next; `None` at its end.
-async fn read(desk: &Desk, number: u64, what: What) -> Result<Option<Answered>, Error> {
-    match what {
-        What::Events(events) => Ok(events.lock().await.next().await.map(told)),
-        What::Streams(streams) => {
+async fn read(state: &CallState, number: u64, kind: ReaderKind) -> Result<Option<Answered>, Error> {
+    match kind {
+        ReaderKind::Events(events) => Ok(events.lock().await.next().await.map(event_answer)),
+        ReaderKind::Streams(streams) => {
             let mut streams = streams.lock().await;
             let stream = tokio::select! {
                 biased;
                 stream = streams.next() => stream,
                 // Whoever listens to a topic keeps it open.
-                () = left(desk) => None,
+                () = left(state) => None,
             };
             let Some(stream) = stream else { return Ok(None) };
             let info = described(&stream.info);
-            let number = desk.keep(What::Stream(Arc::new(AsyncMutex::new(stream))))?;
+            let number = state.keep(ReaderKind::Stream(Arc::new(AsyncMutex::new(stream))))?;
             Ok(Some((json!({ "reader": number, "info": info }), None)))
         }
-        What::Stream(stream) => {
+        ReaderKind::Stream(stream) => {
             let part = stream.lock().await.next().await.transpose();
             if !matches!(part, Ok(Some(_))) {
-                lock(&desk.readers).remove(&number);
+                lock(&state.readers).remove(&number);
             }
             Ok(part?.map(|part| (json!({}), Some(part))))
         }
-        What::Audio(stream) => {
+        ReaderKind::Audio(stream) => {
             let frame = stream.lock().await.next().await;
             if frame.is_none() {
-                lock(&desk.readers).remove(&number);
+                lock(&state.readers).remove(&number);
             }
-            Ok(frame.map(heard))
+            Ok(frame.map(frame_answer))
         }
     }
 }
 
 /// Waits until the room is left.
-async fn left(desk: &Desk) {
-    if let Some(room) = desk.room.get() {
+async fn left(state: &CallState) {
+    if let Some(room) = state.room.get() {
         drop(room.gone().await);
     }
 }
@@ -634,14 +639,14 @@ impl From<Sending> for SendOptions {
 }
 
 /// A frame as JSON, and its samples.
-fn heard(frame: Frame<Vec<i16>>) -> Answered {
+fn frame_answer(frame: Frame<Vec<i16>>) -> Answered {
     let samples: Vec<u8> = frame.samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
     let time_ms = frame.time.as_secs_f64() * 1_000.0;
     (json!({ "time_ms": time_ms, "lost": frame.lost }), Some(samples.into()))
 }
 
 /// An event as JSON, and the bytes of a data packet.
-fn told(event: RoomEvent) -> Answered {
+fn event_answer(event: RoomEvent) -> Answered {
     let of = |name: &str, participant: &Participant| json!({ "type": name, "participant": participant });
     let of_track = |name: &str, participant: &Participant, track: &Track| json!({ "type": name, "participant": participant, "track": track });
     let event = match event {

@@ -22,19 +22,19 @@ use str0m::{Candidate, RtcError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::audio::{Inlet, Outlet};
+use super::audio::{IncomingTrackQueue, OutgoingTrackQueue};
 use super::dial::{Dialer, Proxy};
 use super::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 use super::failure::{Failure, Step, listed};
-use super::lanes::{Lanes, Sender};
-use super::network::{self, Arrival, IcePolicy, Means, Network};
+use super::network::{self, Arrival, IcePolicy, Network, NetworkConfig};
 use super::opus::Packet;
 use super::participant::{Changes, Participant, Track};
-use super::peer::{Channel, Come, Peer};
+use super::peer::{Channel, Peer, PeerOutput};
 use super::relay::RelayServer;
+use super::reliable_send_queue::{ReliableSendQueue, Sender};
 use super::signal::{self, Address};
 use super::socket::Faults;
-use super::streams::Inflow;
+use super::streams::IncomingStreamRouter;
 use super::tracks::Tracks;
 use super::{RoomInfo, RoomOptions, Shared, websocket};
 
@@ -50,11 +50,11 @@ pub(super) enum Command {
     /// Change what is said about the local participant.
     Describe { update: proto::UpdateParticipantMetadata, done: Sent },
     /// Publish a track of ours.
-    Publish { outlet: Arc<Outlet>, done: Sent },
+    Publish { queue: Arc<OutgoingTrackQueue>, done: Sent },
     /// Take it back.
-    Unpublish { outlet: Arc<Outlet>, done: Sent },
+    Unpublish { queue: Arc<OutgoingTrackQueue>, done: Sent },
     /// Have a track of somebody else's come in.
-    Subscribe { inlet: Arc<Inlet>, publisher: Box<Participant>, track: Track, done: Sent },
+    Subscribe { queue: Arc<IncomingTrackQueue>, publisher: Box<Participant>, track: Track, done: Sent },
 }
 
 /// Datagrams that are read before the task looks at anything else.
@@ -81,7 +81,7 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// How long the server is given to take the word that we leave.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long the server has to say why it closed the peer connection.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const LEAVE_REASON: Duration = Duration::from_secs(1);
 /// How long the server may take to answer a request.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -113,14 +113,14 @@ struct Connection {
 }
 
 /// A change of the local participant that was asked for.
-struct Change {
+struct PendingChange {
     update: proto::UpdateParticipantMetadata,
     by: Instant,
     done: Sent,
 }
 
 /// How driving a connection ends.
-enum End {
+enum ConnectionEnd {
     /// We left.
     Left,
     /// For good.
@@ -140,17 +140,17 @@ pub(super) struct Client {
     shared: Arc<Shared>,
     options: RoomOptions,
     address: Address,
-    means: Means,
+    network_config: NetworkConfig,
     connection: Connection,
     /// How many connections there were, with this one.
     connections: u32,
-    lanes: Lanes<Sent>,
-    inflow: Inflow,
+    send_queue: ReliableSendQueue<Sent>,
+    stream_router: IncomingStreamRouter,
     tracks: Tracks,
     /// The last number of each sender's reliable packets; one that is sent again is dropped.
     last_seen: HashMap<String, u32>,
     /// Changes that the server has not made yet.
-    changes: HashMap<u32, Change>,
+    changes: HashMap<u32, PendingChange>,
     /// Told once packets can be sent.
     opened: Option<oneshot::Sender<Result<(), Failure>>>,
     /// The deadline until packets can be sent.
@@ -170,8 +170,13 @@ impl Client {
         let dialer = Arc::new(Dialer::new(&options.proxy, options.ca.as_deref()).map_err(refused)?);
         websocket::install(options.ca.is_some() || !matches!(options.proxy, Proxy::Environment))
             .map_err(refused)?;
-        let faults = Faults { impairment: options.impairment, impaired: Arc::clone(&shared.impaired) };
-        let means = Means {
+        let faults = Faults {
+            #[cfg(feature = "test-support")]
+            impairment: options.impairment,
+            #[cfg(feature = "test-support")]
+            impaired: Arc::clone(&shared.impaired),
+        };
+        let network_config = NetworkConfig {
             policy: options.ice_policy,
             dialer,
             faults,
@@ -180,19 +185,19 @@ impl Client {
             interfaces: network::interfaces,
         };
         let (connection, response) =
-            Connection::join(&address, &options.token, &means, options.connect_timeout).await?;
-        let inflow = Inflow::start(Arc::clone(&shared.topics), &options.limits);
-        let lanes = Lanes::new(sender(&response));
+            Connection::join(&address, &options.token, &network_config, options.connect_timeout).await?;
+        let stream_router = IncomingStreamRouter::start(Arc::clone(&shared.topics), &options.limits);
+        let send_queue = ReliableSendQueue::new(sender(&response));
         let open_by = Some(connection.began + options.connect_timeout);
         let mut client = Self {
             shared,
             options,
             address,
-            means,
+            network_config,
             connection,
             connections: 1,
-            lanes,
-            inflow,
+            send_queue,
+            stream_router,
             tracks: Tracks::default(),
             last_seen: HashMap::new(),
             changes: HashMap::new(),
@@ -202,7 +207,7 @@ impl Client {
             is_interrupted: false,
             rejoins: 0,
         };
-        client.joined(&response);
+        client.handle_joined(&response);
         Ok(client)
     }
 
@@ -216,16 +221,16 @@ impl Client {
         let shared = Arc::clone(&self.shared);
         let disconnected = loop {
             let end = match self.drive(&mut commands).await {
-                End::Broken => self.last_word().await,
+                ConnectionEnd::Broken => self.await_leave_reason().await,
                 end => end,
             };
             match end {
-                End::Left => {
+                ConnectionEnd::Left => {
                     self.leave().await;
                     break Disconnected::new(DisconnectReason::ClientInitiated);
                 }
-                End::Disconnected(disconnected) => break disconnected,
-                End::Failed(failure) => {
+                ConnectionEnd::Disconnected(disconnected) => break disconnected,
+                ConnectionEnd::Failed(failure) => {
                     self.leave().await;
                     let disconnected = Disconnected {
                         reason: DisconnectReason::JoinFailure,
@@ -236,12 +241,12 @@ impl Client {
                     }
                     break disconnected;
                 }
-                End::Broken => {
+                ConnectionEnd::Broken => {
                     if let Err(disconnected) = self.rejoin(None).await {
                         break disconnected;
                     }
                 }
-                End::Rejoin(other) => {
+                ConnectionEnd::Rejoin(other) => {
                     if let Err(disconnected) = self.rejoin(other).await {
                         break disconnected;
                     }
@@ -251,7 +256,7 @@ impl Client {
         if let Some(opened) = self.opened.take() {
             let _ = opened.send(Err(Failure::of(Step::Media, disconnected.error())));
         }
-        self.inflow.abort_all();
+        self.stream_router.abort_all();
         // Before what waits is dropped, so that it fails with this reason.
         shared.end(disconnected);
         drop(self);
@@ -260,28 +265,28 @@ impl Client {
         while commands.recv().await.is_some() {}
     }
 
-    async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
+    async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> ConnectionEnd {
         loop {
-            if let Err(end) = self.settle() {
+            if let Err(end) = self.advance() {
                 return end;
             }
             let alarm = self.alarm();
             let step = tokio::select! {
-                () = self.shared.stopped() => Err(End::Left),
-                () = self.shared.bell.notified() => Ok(()),
-                arrival = self.connection.network.arrival() => self.arrived(arrival),
-                event = self.connection.events.recv() => self.signalled(event).await,
+                () = self.shared.stopped() => Err(ConnectionEnd::Left),
+                () = self.shared.tracks_changed.notified() => Ok(()),
+                arrival = self.connection.network.arrival() => self.handle_arrival(arrival),
+                event = self.connection.events.recv() => self.handle_signal_event(event).await,
                 command = commands.recv() => match command {
                     Some(command) => {
-                        self.obey(command);
+                        self.handle_command(command);
                         Ok(())
                     }
                     // Nobody has the room any more.
-                    None => Err(End::Left),
+                    None => Err(ConnectionEnd::Left),
                 },
                 resumed = async { self.resuming.as_mut().expect("only polled when there").await }, if self.resuming.is_some() => {
                     self.resuming = None;
-                    self.resumed(resumed)
+                    self.handle_resumed(resumed)
                 }
                 () = sleep_until(alarm.into()) => Ok(()),
             };
@@ -292,20 +297,20 @@ impl Client {
     }
 
     /// Sends what can be sent, takes what has come, and lets pass what is due.
-    fn settle(&mut self) -> Result<(), End> {
+    fn advance(&mut self) -> Result<(), ConnectionEnd> {
         let now = Instant::now();
         self.send().map_err(|error| self.broken(&error))?;
-        self.tend_tracks(now).map_err(|error| self.broken(&error))?;
+        self.reconcile_tracks(now).map_err(|error| self.broken(&error))?;
         self.connection.peer.handle_timeout(now).map_err(|error| self.broken(&error))?;
         self.drain()?;
-        self.let_pass(now)
+        self.handle_timeouts(now)
     }
 
     /// Has tracks come and go as they are wanted, and packets of ours leave in their time.
-    fn tend_tracks(&mut self, now: Instant) -> Result<(), RtcError> {
+    fn reconcile_tracks(&mut self, now: Instant) -> Result<(), RtcError> {
         let connection = &mut self.connection;
-        self.tracks.tend(now, &mut connection.peer);
-        for leaving in self.tracks.leaving(now, &connection.peer) {
+        self.tracks.reconcile(now, &mut connection.peer);
+        for leaving in self.tracks.due_packets(now, &connection.peer) {
             // What cannot be sent now is too late later.
             if connection.is_reachable {
                 connection.peer.send_audio(leaving, now)?;
@@ -319,13 +324,13 @@ impl Client {
                 connection.ask(Request::Offer(offer));
             }
         }
-        self.tell_tracks();
+        self.emit_track_events();
         Ok(())
     }
 
-    fn tell_tracks(&mut self) {
+    fn emit_track_events(&mut self) {
         for event in self.tracks.events() {
-            self.shared.tell(event);
+            self.shared.emit(event);
         }
     }
 
@@ -333,27 +338,27 @@ impl Client {
         if self.resuming.is_some() {
             return Ok(());
         }
-        while let Some(packet) = self.lanes.next() {
+        while let Some(packet) = self.send_queue.next() {
             if !self.connection.peer.send(Channel::Reliable, &packet)? {
                 break;
             }
-            if let Some(done) = self.lanes.took() {
+            if let Some(done) = self.send_queue.took() {
                 done(Ok(()));
             }
         }
         Ok(())
     }
 
-    fn drain(&mut self) -> Result<(), End> {
+    fn drain(&mut self) -> Result<(), ConnectionEnd> {
         loop {
             match self.connection.peer.poll().map_err(|error| self.broken(&error))? {
-                Come::Transmit(transmit) => self.connection.network.send(&transmit),
-                Come::Packet(channel, packet) => self.take_packet(channel, &packet),
-                Come::Audio(sid, data) => self.take_audio(&sid, *data),
-                Come::Open => self.open(),
-                Come::Reachable(is_reachable) => self.reachable(is_reachable),
-                Come::Closed => return Err(self.interrupted("the server closed the peer connection")),
-                Come::Until(at) => {
+                PeerOutput::Transmit(transmit) => self.connection.network.send(&transmit),
+                PeerOutput::Packet(channel, packet) => self.take_packet(channel, &packet),
+                PeerOutput::Audio(sid, data) => self.take_audio(&sid, *data),
+                PeerOutput::Open => self.open(),
+                PeerOutput::Reachable(is_reachable) => self.set_reachable(is_reachable),
+                PeerOutput::Closed => return Err(self.interrupted("the server closed the peer connection")),
+                PeerOutput::Until(at) => {
                     self.connection.until = at;
                     return Ok(());
                 }
@@ -378,16 +383,16 @@ impl Client {
 
     /// When TCP and TURN servers are to be tried, where nothing else has got through.
     fn detour_at(&self) -> Instant {
-        let wait = if self.means.policy == IcePolicy::All { DETOUR_AFTER } else { Duration::ZERO };
+        let wait = if self.network_config.policy == IcePolicy::All { DETOUR_AFTER } else { Duration::ZERO };
         self.connection.began + wait
     }
 
-    fn let_pass(&mut self, now: Instant) -> Result<(), End> {
+    fn handle_timeouts(&mut self, now: Instant) -> Result<(), ConnectionEnd> {
         let is_time = now >= self.detour_at();
         let connection = &mut self.connection;
         if !connection.is_reachable && is_time && connection.has_detour() {
-            connection.network.call(std::mem::take(&mut connection.by_tcp));
-            connection.network.call_relays();
+            connection.network.connect_tcp(std::mem::take(&mut connection.by_tcp));
+            connection.network.connect_relays();
         }
         if connection.widens() && now >= connection.began + WIDEN_AFTER {
             connection.is_wide = true;
@@ -397,8 +402,12 @@ impl Client {
         }
         if self.open_by.is_some_and(|by| by <= now) {
             self.open_by = None;
-            let error = self.never_open();
-            return Err(if self.opened.is_some() { End::Failed(error) } else { End::Rejoin(None) });
+            let error = self.open_timed_out();
+            return Err(if self.opened.is_some() {
+                ConnectionEnd::Failed(error)
+            } else {
+                ConnectionEnd::Rejoin(None)
+            });
         }
         if connection.silent_since.is_some_and(|since| since + SILENCE <= now) && self.resuming.is_none() {
             self.connection.silent_since = None;
@@ -411,12 +420,12 @@ impl Client {
         Ok(())
     }
 
-    fn never_open(&self) -> Failure {
+    fn open_timed_out(&self) -> Failure {
         let connection = &self.connection;
         let within = humantime::format_duration(self.options.connect_timeout);
         let host = self.address.host();
         let failure = |code, found: String, advice: &str| Failure::new(Step::Media, code, found, advice);
-        if self.means.policy == IcePolicy::Tcp && !connection.takes_tcp {
+        if self.network_config.policy == IcePolicy::Tcp && !connection.takes_tcp {
             let found = format!("{host} names no address for media by TCP");
             return failure(Code::Unsupported, found, "enable its tcp_port, or allow other ways");
         }
@@ -433,7 +442,7 @@ impl Client {
         failure(Code::Timeout, found, &advice)
     }
 
-    fn arrived(&mut self, first: Arrival) -> Result<(), End> {
+    fn handle_arrival(&mut self, first: Arrival) -> Result<(), ConnectionEnd> {
         let mut next = Some(first);
         for _ in 0..BURST {
             match next {
@@ -465,11 +474,11 @@ impl Client {
         }
         if std::mem::take(&mut self.rejoins) > 0 {
             self.is_interrupted = false;
-            self.shared.tell(RoomEvent::Reconnected { fresh: true });
+            self.shared.emit(RoomEvent::Reconnected { fresh: true });
         }
     }
 
-    fn reachable(&mut self, is_reachable: bool) {
+    fn set_reachable(&mut self, is_reachable: bool) {
         let connection = &mut self.connection;
         connection.is_reachable = is_reachable;
         if !is_reachable {
@@ -480,7 +489,7 @@ impl Client {
         if is_reachable && self.is_interrupted && self.resuming.is_none() && self.rejoins == 0 {
             self.is_interrupted = false;
             self.open_by = None;
-            self.shared.tell(RoomEvent::Reconnected { fresh: false });
+            self.shared.emit(RoomEvent::Reconnected { fresh: false });
         }
     }
 
@@ -500,8 +509,8 @@ impl Client {
         let Some(value) = packet.value else { return };
         let is_data = matches!(value, Value::User(_));
         self.shared.count(|shared| if is_data { &shared.data_packets } else { &shared.stream_packets });
-        if let Some(Value::User(user)) = self.inflow.take(&from, value) {
-            self.shared.tell(RoomEvent::Data(Data {
+        if let Some(Value::User(user)) = self.stream_router.take(&from, value) {
+            self.shared.emit(RoomEvent::Data(Data {
                 from,
                 topic: user.topic.unwrap_or_default(),
                 payload: user.payload.into(),
@@ -522,9 +531,11 @@ impl Client {
         self.tracks.take(sid, packet);
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Packet { channel: Channel::Reliable, packet, done } => self.lanes.push(*packet, done),
+            Command::Packet { channel: Channel::Reliable, packet, done } => {
+                self.send_queue.push(*packet, done)
+            }
             Command::Packet { channel: Channel::Lossy, mut packet, done } => {
                 sender_of(&self.shared).sign(&mut packet);
                 // Whether it was sent is nobody's business: it may be lost later as well.
@@ -532,29 +543,29 @@ impl Client {
                 done(Ok(()));
             }
             Command::Stream { packets, done } => {
-                if let Some(done) = self.lanes.push_stream(packets, done) {
+                if let Some(done) = self.send_queue.push_stream(packets, done) {
                     done(Ok(()));
                 }
             }
             Command::Describe { mut update, done } => {
                 update.request_id = self.connection.signal.next_request_id();
-                let change = Change { update: update.clone(), by: Instant::now() + ANSWER, done };
+                let change = PendingChange { update: update.clone(), by: Instant::now() + ANSWER, done };
                 self.changes.insert(update.request_id, change);
                 self.connection.ask(Request::UpdateMetadata(update));
             }
-            Command::Publish { outlet, done } => self.tracks.publish(outlet, done, Instant::now()),
-            Command::Unpublish { outlet, done } => {
-                self.tracks.unpublish(&outlet, done, Instant::now(), &mut self.connection.peer);
+            Command::Publish { queue, done } => self.tracks.publish(queue, done, Instant::now()),
+            Command::Unpublish { queue, done } => {
+                self.tracks.unpublish(&queue, done, Instant::now(), &mut self.connection.peer);
             }
-            Command::Subscribe { inlet, publisher, track, done } => {
-                self.tracks.subscribe(inlet, *publisher, track, done, Instant::now());
+            Command::Subscribe { queue, publisher, track, done } => {
+                self.tracks.subscribe(queue, *publisher, track, done, Instant::now());
             }
         }
     }
 
-    async fn signalled(&mut self, event: Option<SignalEvent>) -> Result<(), End> {
+    async fn handle_signal_event(&mut self, event: Option<SignalEvent>) -> Result<(), ConnectionEnd> {
         match event {
-            Some(SignalEvent::Message(message)) => self.heard(*message),
+            Some(SignalEvent::Message(message)) => self.handle_signal(*message),
             // Of a signal connection that was replaced meanwhile.
             Some(SignalEvent::Close(_))
                 if self.resuming.is_some() || self.connection.signal.is_connected().await =>
@@ -570,7 +581,7 @@ impl Client {
         }
     }
 
-    fn heard(&mut self, message: Response) -> Result<(), End> {
+    fn handle_signal(&mut self, message: Response) -> Result<(), ConnectionEnd> {
         match message {
             Response::Answer(answer) => {
                 self.connection.peer.take_answer(&answer).map_err(|error| self.broken(&error))?;
@@ -578,7 +589,7 @@ impl Client {
             Response::Trickle(trickle) => self.connection.take_candidate(&trickle.candidate_init),
             Response::Update(update) => {
                 let changes = self.shared.roster.update(&update.participants);
-                self.tell_changes(changes);
+                self.emit_changes(changes);
             }
             Response::RoomUpdate(update) => {
                 if let Some(room) = update.room {
@@ -589,54 +600,54 @@ impl Client {
                 self.tracks.accepted(response, &mut self.connection.peer);
             }
             Response::TrackUnpublished(track) => {
-                self.tracks.put_out(&track.track_sid, &mut self.connection.peer);
+                self.tracks.server_unpublished(&track.track_sid, &mut self.connection.peer);
             }
             Response::Mute(request) => self.tracks.muted(&request),
             Response::MediaSectionsRequirement(wanted) => {
                 // We read no video, so the server sends none.
-                self.connection.peer.want_lines(wanted.num_audios);
+                self.connection.peer.request_media_lines(wanted.num_audios);
             }
             Response::SubscriptionResponse(answer) => {
                 let sid = &answer.track_sid;
                 let message =
                     format!("the server does not send the track {sid}: {}", answer.err().as_str_name());
-                self.tracks.lose(sid, Error::new(Code::Unsupported, message));
+                self.tracks.fail_subscription(sid, Error::new(Code::Unsupported, message));
             }
             Response::SubscriptionPermissionUpdate(update) if !update.allowed => {
                 let sid = &update.track_sid;
                 let message = format!("the publisher of the track {sid} does not permit its subscription");
-                self.tracks.lose(sid, Error::new(Code::PermissionDenied, message));
+                self.tracks.fail_subscription(sid, Error::new(Code::PermissionDenied, message));
             }
-            Response::RequestResponse(answer) => self.answered(&answer),
-            Response::Leave(leave) => return self.told_to_leave(&leave),
+            Response::RequestResponse(answer) => self.handle_request_response(&answer),
+            Response::Leave(leave) => return self.handle_leave(&leave),
             _ => {}
         }
         Ok(())
     }
 
     /// What the server says of a connection that broke: it closes the peer connection of one whom it sends away before it says so.
-    async fn last_word(&mut self) -> End {
+    async fn await_leave_reason(&mut self) -> ConnectionEnd {
         let word = async {
             while let Some(SignalEvent::Message(message)) = self.connection.events.recv().await {
                 if let Response::Leave(leave) = *message {
-                    return self.told_to_leave(&leave).err();
+                    return self.handle_leave(&leave).err();
                 }
             }
             None
         };
-        timeout(LAST_WORD, word).await.ok().flatten().unwrap_or(End::Broken)
+        timeout(LEAVE_REASON, word).await.ok().flatten().unwrap_or(ConnectionEnd::Broken)
     }
 
-    fn answered(&mut self, answer: &proto::RequestResponse) {
+    fn handle_request_response(&mut self, answer: &proto::RequestResponse) {
         use proto::request_response::{Reason, Request as Asked};
         if matches!(answer.reason(), Reason::Ok | Reason::Queued) {
             // The change itself may be told later; it is done then.
-            return self.settle_changes();
+            return self.complete_changes();
         }
         if let Some(Asked::AddTrack(track)) = &answer.request {
             return self.tracks.refused(&track.cid, refused_track(answer));
         }
-        let Some(Change { done, .. }) = self.changes.remove(&answer.request_id) else { return };
+        let Some(PendingChange { done, .. }) = self.changes.remove(&answer.request_id) else { return };
         done(match answer.reason() {
             Reason::NotAllowed => Err(Error::new(
                 Code::PermissionDenied,
@@ -650,23 +661,23 @@ impl Client {
         });
     }
 
-    fn told_to_leave(&mut self, leave: &proto::LeaveRequest) -> Result<(), End> {
+    fn handle_leave(&mut self, leave: &proto::LeaveRequest) -> Result<(), ConnectionEnd> {
         let other = leave.regions.as_ref().and_then(|regions| regions.regions.first());
         match leave.action() {
             Action::Resume => {
                 self.resume(proto::ReconnectReason::RrSignalDisconnected);
                 Ok(())
             }
-            Action::Reconnect => Err(End::Rejoin(other.map(|region| region.url.clone()))),
+            Action::Reconnect => Err(ConnectionEnd::Rejoin(other.map(|region| region.url.clone()))),
             Action::Disconnect => {
-                Err(End::Disconnected(Disconnected::new(DisconnectReason::from_wire(leave.reason))))
+                Err(ConnectionEnd::Disconnected(Disconnected::new(DisconnectReason::from_wire(leave.reason))))
             }
         }
     }
 
-    fn tell_changes(&mut self, changes: Changes) {
+    fn emit_changes(&mut self, changes: Changes) {
         for identity in &changes.gone {
-            self.inflow.abort(identity);
+            self.stream_router.abort(identity);
         }
         for event in changes.events {
             match &event {
@@ -675,18 +686,18 @@ impl Client {
                 }
                 RoomEvent::TrackUnpublished { track, .. } => {
                     let message = format!("the track {} is gone", track.sid);
-                    self.tracks.lose(&track.sid, Error::new(Code::InvalidArgument, message));
-                    self.tell_tracks();
+                    self.tracks.fail_subscription(&track.sid, Error::new(Code::InvalidArgument, message));
+                    self.emit_track_events();
                 }
                 _ => {}
             }
-            self.shared.tell(event);
+            self.shared.emit(event);
         }
-        self.settle_changes();
+        self.complete_changes();
     }
 
     /// Tells of the changes that were made.
-    fn settle_changes(&mut self) {
+    fn complete_changes(&mut self) {
         if self.changes.is_empty() {
             return;
         }
@@ -696,28 +707,28 @@ impl Client {
         }
     }
 
-    fn joined(&mut self, response: &proto::JoinResponse) {
+    fn handle_joined(&mut self, response: &proto::JoinResponse) {
         let local = response.participant.clone().unwrap_or_default();
         if let Some(room) = &response.room {
             self.shared.set_info(RoomInfo::new(room));
         }
         let changes = self.shared.roster.reset(&local, &response.other_participants);
-        self.tell_changes(changes);
+        self.emit_changes(changes);
     }
 
     /// The peer connection cannot go on.
-    fn broken(&self, error: &RtcError) -> End {
+    fn broken(&self, error: &RtcError) -> ConnectionEnd {
         self.interrupted(&format!("the peer connection failed: {error}"))
     }
 
     /// The connection broke: before it was whole that is the end, thereafter it is made anew.
-    fn interrupted(&self, why: &str) -> End {
+    fn interrupted(&self, why: &str) -> ConnectionEnd {
         tracing::warn!(why, "the connection to the room broke");
         if self.opened.is_some() {
             let found = format!("the connection to {} broke while it was made: {why}", self.address.host());
-            End::Failed(Failure::new(Step::Media, Code::Io, found, ""))
+            ConnectionEnd::Failed(Failure::new(Step::Media, Code::Io, found, ""))
         } else {
-            End::Broken
+            ConnectionEnd::Broken
         }
     }
 
@@ -727,11 +738,11 @@ impl Client {
             return;
         }
         if !std::mem::replace(&mut self.is_interrupted, true) {
-            self.shared.tell(RoomEvent::Reconnecting);
+            self.shared.emit(RoomEvent::Reconnecting);
         }
         let signal = Arc::clone(&self.connection.signal);
-        let way = websocket::Way::new(Arc::clone(&self.means.dialer));
-        self.resuming = Some(Box::pin(websocket::through(way, async move {
+        let connector = websocket::SignalConnector::new(Arc::clone(&self.network_config.dialer));
+        self.resuming = Some(Box::pin(websocket::through(connector, async move {
             let mut last = SignalError::Closed;
             for pause in RETRIES {
                 sleep(pause).await;
@@ -748,17 +759,22 @@ impl Client {
         })));
     }
 
-    fn resumed(&mut self, outcome: Result<proto::ReconnectResponse, SignalError>) -> Result<(), End> {
+    fn handle_resumed(
+        &mut self,
+        outcome: Result<proto::ReconnectResponse, SignalError>,
+    ) -> Result<(), ConnectionEnd> {
         let response = match outcome {
             Ok(response) => response,
             Err(SignalError::LeaveRequest { reason, action: Action::Disconnect }) => {
-                return Err(End::Disconnected(Disconnected::new(DisconnectReason::from_wire(reason as i32))));
+                return Err(ConnectionEnd::Disconnected(Disconnected::new(DisconnectReason::from_wire(
+                    reason as i32,
+                ))));
             }
             Err(error) => {
                 // What the server says of a token shows it.
                 let error = Secret::new(self.connection.signal.token()).hidden_in(&error.to_string());
                 tracing::warn!(error, "the stay in the room cannot go on; joining anew");
-                return Err(End::Rejoin(None));
+                return Err(ConnectionEnd::Rejoin(None));
             }
         };
         let connection = &mut self.connection;
@@ -797,7 +813,7 @@ impl Client {
         }
         let signal = Arc::clone(&connection.signal);
         tokio::spawn(async move { signal.set_reconnected().await });
-        self.lanes.resume(response.last_message_seq);
+        self.send_queue.resume(response.last_message_seq);
         self.open_by = Some(Instant::now() + RESUME);
         Ok(())
     }
@@ -805,14 +821,14 @@ impl Client {
     /// Joins anew, as another stay in the room.
     async fn rejoin(&mut self, other: Option<String>) -> Result<(), Disconnected> {
         if !std::mem::replace(&mut self.is_interrupted, true) {
-            self.shared.tell(RoomEvent::Reconnecting);
+            self.shared.emit(RoomEvent::Reconnecting);
         }
         self.resuming = None;
         self.open_by = None;
-        self.inflow.abort_all();
+        self.stream_router.abort_all();
         if let Some(url) = other {
             self.address = Address::parse(&url).unwrap_or_else(|_| self.address.clone());
-            self.means.is_local = self.address.is_loopback();
+            self.network_config.is_local = self.address.is_loopback();
         }
         let shared = Arc::clone(&self.shared);
         let token = Secret::new(self.connection.signal.token());
@@ -824,7 +840,8 @@ impl Client {
         for pause in RETRIES.into_iter().skip(self.rejoins - 1) {
             let attempt = async {
                 sleep(pause).await;
-                Connection::join(&self.address, &token, &self.means, self.options.connect_timeout).await
+                Connection::join(&self.address, &token, &self.network_config, self.options.connect_timeout)
+                    .await
             };
             let joined = tokio::select! {
                 () = shared.stopped() => return Err(Disconnected::new(DisconnectReason::ClientInitiated)),
@@ -834,7 +851,7 @@ impl Client {
                 Ok((connection, response)) => {
                     self.connection = connection;
                     self.connections += 1;
-                    for broken in self.lanes.restart(sender(&response)) {
+                    for broken in self.send_queue.restart(sender(&response)) {
                         broken(Err(Error::new(
                             Code::Io,
                             "the connection was made anew before it was sent; send it again",
@@ -842,7 +859,7 @@ impl Client {
                     }
                     self.last_seen.clear();
                     self.open_by = Some(Instant::now() + self.options.connect_timeout);
-                    self.joined(&response);
+                    self.handle_joined(&response);
                     self.tracks.restart();
                     return Ok(());
                 }
@@ -861,14 +878,15 @@ impl Client {
     async fn leave(&mut self) {
         let until = Instant::now() + LEAVE;
         if self.opened.is_none() && self.connection.is_reachable {
-            while (!self.lanes.is_empty() || self.connection.peer.unconfirmed() > 0) && Instant::now() < until
+            while (!self.send_queue.is_empty() || self.connection.peer.unconfirmed() > 0)
+                && Instant::now() < until
             {
-                if self.settle().is_err() {
+                if self.advance().is_err() {
                     break;
                 }
                 let alarm = self.alarm().min(until);
                 let step = tokio::select! {
-                    arrival = self.connection.network.arrival() => self.arrived(arrival),
+                    arrival = self.connection.network.arrival() => self.handle_arrival(arrival),
                     () = sleep_until(alarm.into()) => Ok(()),
                 };
                 if step.is_err() {
@@ -902,20 +920,20 @@ impl Connection {
     async fn join(
         address: &Address,
         token: &Secret,
-        means: &Means,
+        network_config: &NetworkConfig,
         connect_timeout: Duration,
     ) -> Result<(Self, proto::JoinResponse), Failure> {
         let began = Instant::now();
-        let mut network = Network::open(means.clone()).await.map_err(|error| {
+        let mut network = Network::open(network_config.clone()).await.map_err(|error| {
             let found = format!("no UDP socket can be opened: {error}");
             Failure::new(Step::Media, Code::Io, found, "see that this machine has a network")
         })?;
         let (peer, offer) = Peer::new(&network.addresses(), began);
-        let dialer = Arc::clone(&means.dialer);
+        let dialer = Arc::clone(&network_config.dialer);
         let joined = signal::join(dialer, address, token, offer, connect_timeout).await?;
         let signal::Joined { client, response, events, local } = joined;
         let relays = RelayServer::read(&response.ice_servers);
-        if means.policy == IcePolicy::Relay && relays.is_empty() {
+        if network_config.policy == IcePolicy::Relay && relays.is_empty() {
             client.close().await;
             let found = format!("{} names no TURN server", address.host());
             return Err(Failure::new(
@@ -1020,7 +1038,7 @@ impl Connection {
             tried.push(format!("this machine sends nothing to {}", listed_of(&why)));
         }
         if !by_tcp.is_empty() {
-            let failed = network.failed_calls();
+            let failed = network.failed_connects();
             let said = by_tcp.iter().map(|at| match failed.iter().find(|(failed, _)| failed == at) {
                 Some((_, error)) => format!("{at}: {error}"),
                 None if self.by_tcp.contains(at) => format!("{at}: not tried"),
@@ -1040,7 +1058,7 @@ impl Connection {
             tried.push(format!("none of the {} addresses that it named can be used", self.candidates));
         }
         let all: Vec<std::net::SocketAddr> = by_udp.iter().chain(&by_tcp).copied().collect();
-        (tried.join(". "), advice_about(&all, unsent, network.failed_calls(), address))
+        (tried.join(". "), advice_about(&all, unsent, network.failed_connects(), address))
     }
 
     /// Whether there are ways that were not tried yet.

@@ -163,7 +163,7 @@ reasons! {
     /// The server and the client did not agree on the connection's state.
     StateMismatch = "state_mismatch", Some(Wire::StateMismatch), "the server does not know the connection any more";
     /// The join did not come about.
-    JoinFailure = "join_failure", Some(Wire::JoinFailure), "the join did not come about";
+    JoinFailure = "join_failure", Some(Wire::JoinFailure), "the join did not output about";
     /// The participant goes on at another server.
     Migration = "migration", Some(Wire::Migration), "the participant goes on at another server";
     /// Its signal connection closed.

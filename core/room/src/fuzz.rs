@@ -27,10 +27,10 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::peer::{Come, Peer};
-use super::relay::{FromRelay, Relay, RelayServer};
+use super::peer::{Peer, PeerOutput};
+use super::relay::{Relay, RelayOutput, RelayServer};
 use super::socket::Faults;
-use super::streams::{IncomingStreams, Inflow};
+use super::streams::{IncomingStreamRouter, IncomingStreams};
 use super::transport::Topics;
 use super::{Room, RoomOptions, Shared};
 use crate::lock;
@@ -158,18 +158,18 @@ pub fn packet(data: &[u8]) {
         (limits.stream_bytes, limits.agent_message, limits.streams) = (1 << 16, 1 << 14, 16);
         let topics = Arc::new(Topics::default());
         let mut streams = IncomingStreams::listen(&topics, "t", &limits).expect("no other listener");
-        let inflow = Inflow::start(topics, &limits);
+        let stream_router = IncomingStreamRouter::start(topics, &limits);
         for piece in pieces(data) {
             let Ok(packet) = proto::DataPacket::decode(piece) else { continue };
             let Some(value) = packet.value else { continue };
             let is_stream =
                 matches!(value, Value::StreamHeader(_) | Value::StreamChunk(_) | Value::StreamTrailer(_));
-            let given_back = inflow.take(&packet.participant_identity, value);
+            let given_back = stream_router.take(&packet.participant_identity, value);
             assert_eq!(given_back.is_none(), is_stream);
         }
         settle().await;
-        inflow.abort_all();
-        drop(inflow);
+        stream_router.abort_all();
+        drop(stream_router);
         settle().await;
         let mut kept = 0;
         while let Ok(Some(mut stream)) = timeout(Duration::ZERO, streams.next()).await {
@@ -230,12 +230,12 @@ async fn feed(mut relay: Relay, said: &[&[u8]], mut say: impl AsyncFnMut(&[u8]))
         for _ in 0..8 {
             let next = std::future::poll_fn(|context| relay.poll(context, &mut buffer));
             match timeout(Duration::ZERO, next).await {
-                Ok(FromRelay::At(_)) => relay.permit(THEIRS),
-                Ok(FromRelay::Datagram { source, size }) => {
+                Ok(RelayOutput::At(_)) => relay.permit(THEIRS),
+                Ok(RelayOutput::Datagram { source, size }) => {
                     assert!(size <= 1 << 16);
                     relay.send(b"back", source);
                 }
-                Ok(FromRelay::Ended(_)) => return false,
+                Ok(RelayOutput::Ended(_)) => return false,
                 Err(_) => return true,
             }
         }
@@ -277,12 +277,12 @@ async fn settle() {
 }
 
 /// Lets it do all it wants now.
-fn drain(peer: &mut Peer, now: Instant, come: &mut dyn FnMut(Come)) {
+fn drain(peer: &mut Peer, now: Instant, output: &mut dyn FnMut(PeerOutput)) {
     let _ = peer.handle_timeout(now);
     for _ in 0..MOST {
         match peer.poll() {
-            Ok(Come::Until(_)) | Err(_) => return,
-            Ok(other) => come(other),
+            Ok(PeerOutput::Until(_)) | Err(_) => return,
+            Ok(other) => output(other),
         }
     }
     panic!("a peer connection never has enough");
@@ -347,8 +347,8 @@ impl Line {
         let now = self.now;
         for _ in 0..MOST {
             let mut to_server = Vec::new();
-            drain(&mut self.peer, now, &mut |come| {
-                if let Come::Transmit(transmit) = come {
+            drain(&mut self.peer, now, &mut |output| {
+                if let PeerOutput::Transmit(transmit) = output {
                     to_server.push(transmit.contents.to_vec());
                 }
             });

@@ -1,7 +1,14 @@
 //! A bad network, made on purpose: what it does to the datagrams of a room, so that tests can tell how the rest bears it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep_until};
 
 /// How much later a datagram comes that others overtake.
 const OVERTAKEN: Duration = Duration::from_millis(20);
@@ -26,6 +33,80 @@ impl Impairment {
     /// A network that does nothing to datagrams.
     pub const fn new(seed: u64) -> Self {
         Self { seed, loss: 0.0, reorder: 0.0, jitter: Duration::ZERO }
+    }
+}
+
+/// The faults that all sockets of one connection share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) impairment: Option<Impairment>,
+    /// Datagrams that were lost, delayed or reordered.
+    pub(super) impaired: Arc<AtomicU64>,
+}
+
+/// A bad network in front of one socket, both ways.
+#[derive(Debug)]
+pub(super) struct BadNetwork {
+    incoming: Line<(SocketAddr, Vec<u8>)>,
+    outgoing: Line<(SocketAddr, Vec<u8>)>,
+    alarm: Pin<Box<Sleep>>,
+    /// How many impaired datagrams are in `impaired` already.
+    counted: u64,
+    impaired: Arc<AtomicU64>,
+}
+
+impl BadNetwork {
+    /// Returns the network of the socket `number`; `None` where the connection has no impairment.
+    pub(super) fn new(faults: &Faults, number: u64) -> Option<Self> {
+        let impairment = faults.impairment?;
+        Some(Self {
+            incoming: Line::new(impairment, 2 * number),
+            outgoing: Line::new(impairment, 2 * number + 1),
+            alarm: Box::pin(sleep_until(Instant::now().into())),
+            counted: 0,
+            impaired: Arc::clone(&faults.impaired),
+        })
+    }
+
+    /// Sends a datagram into the network.
+    pub(super) fn send(&mut self, contents: &[u8], destination: SocketAddr) {
+        self.outgoing.push((destination, contents.to_vec()), Instant::now());
+    }
+
+    /// Returns the next datagram that comes out of the network: its source, and its size in `buffer`. Calls `receive` for what the socket has,
+    /// and `transmit` for what has crossed the network.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+        receive: impl Fn(&mut Context<'_>, &mut [u8]) -> Poll<(SocketAddr, usize)>,
+        transmit: impl Fn(&[u8], SocketAddr),
+    ) -> Poll<(SocketAddr, usize)> {
+        loop {
+            while let Poll::Ready((source, size)) = receive(context, buffer) {
+                self.incoming.push((source, buffer[..size].to_vec()), Instant::now());
+            }
+            let now = Instant::now();
+            while let Some((destination, contents)) = self.outgoing.pop(now) {
+                transmit(&contents, destination);
+            }
+            self.count();
+            if let Some((source, contents)) = self.incoming.pop(now) {
+                buffer[..contents.len()].copy_from_slice(&contents);
+                return Poll::Ready((source, contents.len()));
+            }
+            let Some(due) = self.incoming.due().into_iter().chain(self.outgoing.due()).min() else {
+                return Poll::Pending;
+            };
+            self.alarm.as_mut().reset(due.into());
+            ready!(self.alarm.as_mut().poll(context));
+        }
+    }
+
+    fn count(&mut self) {
+        let all = self.incoming.impaired() + self.outgoing.impaired();
+        self.impaired.fetch_add(all - self.counted, Ordering::Relaxed);
+        self.counted = all;
     }
 }
 

@@ -10,9 +10,9 @@
 //! | `socket`, `pipe`, `relay` | one UDP socket, one byte stream, one TURN server |
 //! | `dial`, `proxies`, `websocket` | TCP and TLS to a name, through a proxy or not, and the signal connection over that |
 //! | `failure` | why a room cannot be reached: the step, what was found, the way out |
-//! | `impairment` | a bad network, for tests |
+//! | `impairment` | a bad network, for tests (feature `test-support`) |
 //! | `signal` | how a room is joined, and what it means when that fails |
-//! | `lanes` | what is to be sent: numbered, fair among streams, kept to be sent again |
+//! | `reliable_send_queue` | what is to be sent: numbered, fair among streams, kept to be sent again |
 //! | `streams` | byte and text streams that come in, bounded |
 //! | `tracks` | which audio tracks are published and read, and what that takes |
 //! | `audio`, `opus` | such a track as others hold it; its packets |
@@ -28,10 +28,11 @@ mod client;
 mod dial;
 mod event;
 mod failure;
+#[cfg(feature = "test-support")]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "test-support")]
 mod impairment;
-mod lanes;
 mod network;
 mod opus;
 mod participant;
@@ -39,6 +40,7 @@ mod peer;
 mod pipe;
 mod proxies;
 mod relay;
+mod reliable_send_queue;
 mod signal;
 mod socket;
 mod streams;
@@ -69,8 +71,9 @@ use self::dial::certificates;
 pub use self::dial::{Dialer, Duplex, Opened, Proxy, Route, Stream, read_ca};
 pub use self::event::{Data, DisconnectReason, Disconnected, RoomEvent};
 pub use self::failure::{Deadline, Failure, Step};
+#[cfg(feature = "test-support")]
 pub use self::impairment::Impairment;
-pub use self::network::{IcePolicy, Path, Way};
+pub use self::network::{CandidateType, IcePolicy, Path};
 use self::participant::Roster;
 pub use self::participant::{Participant, ParticipantKind, Permissions, Track, TrackKind, TrackSource};
 use self::peer::{Channel, PACKET};
@@ -104,7 +107,8 @@ pub struct RoomOptions {
     pub proxy: Proxy,
     /// Which ways the media may take.
     pub ice_policy: IcePolicy,
-    /// Makes the network bad, for tests.
+    /// Degrades the network, for tests.
+    #[cfg(feature = "test-support")]
     pub impairment: Option<Impairment>,
 }
 
@@ -119,6 +123,7 @@ impl RoomOptions {
             ca: None,
             proxy: Proxy::default(),
             ice_policy: IcePolicy::default(),
+            #[cfg(feature = "test-support")]
             impairment: None,
         }
     }
@@ -175,7 +180,8 @@ pub struct RoomCounts {
     pub stream_packets: u64,
     /// Packets of audio tracks that came in.
     pub audio_packets: u64,
-    /// Datagrams that [`RoomOptions::impairment`] lost, delayed or had overtaken.
+    /// Datagrams that [`RoomOptions::impairment`] lost, delayed or reordered.
+    #[cfg(feature = "test-support")]
     pub impaired: u64,
 }
 
@@ -230,11 +236,12 @@ pub(crate) struct Shared {
     events: broadcast::Sender<RoomEvent>,
     stop: watch::Sender<bool>,
     /// Rung when the task should look after the tracks.
-    bell: Arc<Notify>,
+    tracks_changed: Arc<Notify>,
     ended: watch::Sender<Option<Disconnected>>,
     data_packets: AtomicU64,
     stream_packets: AtomicU64,
     audio_packets: AtomicU64,
+    #[cfg(feature = "test-support")]
     impaired: Arc<AtomicU64>,
     path: Arc<Mutex<Option<Path>>>,
 }
@@ -258,7 +265,7 @@ impl Room {
         let (sender, receiver) = oneshot::channel();
         std::thread::Builder::new()
             .name("greenroom-room".to_owned())
-            .spawn(move || live(options, sender))
+            .spawn(move || run_thread(options, sender))
             .map_err(|error| {
                 failed(Error::new(Code::Io, format!("no thread can be started for the room: {error}")))
             })?;
@@ -338,6 +345,7 @@ impl Room {
             data_packets: self.shared.data_packets.load(Ordering::Relaxed),
             stream_packets: self.shared.stream_packets.load(Ordering::Relaxed),
             audio_packets: self.shared.audio_packets.load(Ordering::Relaxed),
+            #[cfg(feature = "test-support")]
             impaired: self.shared.impaired.load(Ordering::Relaxed),
         }
     }
@@ -441,8 +449,8 @@ impl Room {
     pub async fn publish_audio(&self, options: AudioTrackOptions) -> Result<LocalAudioTrack, Error> {
         self.check_permission("canPublish", |permissions| permissions.can_publish)?;
         let track = LocalAudioTrack::new(self.clone(), options)?;
-        let outlet = Arc::clone(track.outlet());
-        self.ask(|done| Command::Publish { outlet, done }).await?;
+        let queue = Arc::clone(track.queue());
+        self.ask(|done| Command::Publish { queue, done }).await?;
         Ok(track)
     }
 
@@ -462,8 +470,8 @@ impl Room {
             return Err(Error::new(Code::InvalidArgument, message));
         };
         let stream = AudioStream::new(self, publisher.identity.clone(), track.clone(), rate)?;
-        let (inlet, publisher) = (Arc::clone(stream.inlet()), Box::new(publisher));
-        self.ask(|done| Command::Subscribe { inlet, publisher, track, done }).await?;
+        let (queue, publisher) = (Arc::clone(stream.queue()), Box::new(publisher));
+        self.ask(|done| Command::Subscribe { queue, publisher, track, done }).await?;
         Ok(stream)
     }
 
@@ -630,17 +638,18 @@ impl Shared {
             info: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             stop: watch::channel(false).0,
-            bell: Arc::default(),
+            tracks_changed: Arc::default(),
             ended: watch::channel(None).0,
             data_packets: AtomicU64::new(0),
             stream_packets: AtomicU64::new(0),
             audio_packets: AtomicU64::new(0),
+            #[cfg(feature = "test-support")]
             impaired: Arc::default(),
             path: Arc::default(),
         })
     }
 
-    fn tell(&self, event: RoomEvent) {
+    fn emit(&self, event: RoomEvent) {
         // Nobody may be reading.
         let _ = self.events.send(event);
     }
@@ -679,7 +688,7 @@ impl Shared {
             .ended
             .send_if_modified(|ended| ended.is_none() && ended.replace(disconnected.clone()).is_none())
         {
-            self.tell(RoomEvent::Disconnected(disconnected));
+            self.emit(RoomEvent::Disconnected(disconnected));
         }
     }
 }
@@ -707,7 +716,7 @@ impl Drop for StopOnDrop {
 }
 
 /// The thread of a room that nobody else drives.
-fn live(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEvents), Failure>>) {
+fn run_thread(options: RoomOptions, mut joined: oneshot::Sender<Result<(Room, RoomEvents), Failure>>) {
     let failed = |error| Failure::of(Step::Options, error);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use super::dial::Dialer;
 use super::pipe::Pipe;
-use super::relay::{FromRelay, Relay, RelayServer};
+use super::relay::{Relay, RelayOutput, RelayServer};
 use super::socket::{Faults, Socket};
 use crate::lock;
 
@@ -56,7 +56,7 @@ pub enum IcePolicy {
 #[non_exhaustive]
 pub struct Path {
     /// By what.
-    pub way: Way,
+    pub candidate_type: CandidateType,
     /// The address of the server's media.
     pub server: SocketAddr,
 }
@@ -64,7 +64,7 @@ pub struct Path {
 /// A way to the server's media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Way {
+pub enum CandidateType {
     /// UDP.
     Udp,
     /// TCP.
@@ -75,7 +75,7 @@ pub enum Way {
 
 /// What a connection is made with.
 #[derive(Clone)]
-pub(super) struct Means {
+pub(super) struct NetworkConfig {
     pub(super) policy: IcePolicy,
     pub(super) dialer: Arc<Dialer>,
     pub(super) faults: Faults,
@@ -89,7 +89,7 @@ pub(super) struct Means {
 
 /// The sockets.
 pub(super) struct Network {
-    means: Means,
+    config: NetworkConfig,
     /// Bound to no interface: one of each family that this machine has.
     udp: Vec<Socket>,
     /// Bound to one interface each, once [`Network::widen`] was called.
@@ -105,7 +105,7 @@ pub(super) struct Network {
     /// Servers that are called by TCP, or were reached so.
     called: Vec<SocketAddr>,
     /// What became of calls by TCP that failed.
-    failed_calls: Vec<(SocketAddr, io::Error)>,
+    failed_connects: Vec<(SocketAddr, io::Error)>,
     relay_servers: Vec<RelayServer>,
     relay_calls: JoinSet<RelayStep>,
     relays: Vec<Relay>,
@@ -170,9 +170,9 @@ impl Network {
     ///
     /// # Errors
     /// When no address can be used.
-    pub(super) async fn open(means: Means) -> io::Result<Self> {
+    pub(super) async fn open(config: NetworkConfig) -> io::Result<Self> {
         let mut network = Self {
-            means,
+            config,
             udp: Vec::new(),
             bound: Vec::new(),
             udp_labels: Family::default(),
@@ -181,7 +181,7 @@ impl Network {
             tcp: Vec::new(),
             calls: JoinSet::new(),
             called: Vec::new(),
-            failed_calls: Vec::new(),
+            failed_connects: Vec::new(),
             relay_servers: Vec::new(),
             relay_calls: JoinSet::new(),
             relays: Vec::new(),
@@ -191,7 +191,7 @@ impl Network {
             turn: 0,
             buffer: vec![0; DATAGRAM],
         };
-        if network.means.policy == IcePolicy::All {
+        if network.config.policy == IcePolicy::All {
             network.open_udp().await?;
         }
         Ok(network)
@@ -203,12 +203,12 @@ impl Network {
         let mut interfaces = self.interfaces()?;
         if interfaces.is_empty() {
             // What leads out of here then is a tunnel that ends on this machine.
-            interfaces = usable((self.means.interfaces)()?, true);
+            interfaces = usable((self.config.interfaces)()?, true);
         }
         let families = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
         for (number, any) in (0..).zip(families) {
-            let Some(ip) = address_of_ours(any, &interfaces, self.means.is_local).await else { continue };
-            match Socket::bind(SocketAddr::new(any, 0), &self.means.faults, number) {
+            let Some(ip) = address_of_ours(any, &interfaces, self.config.is_local).await else { continue };
+            match Socket::bind(SocketAddr::new(any, 0), &self.config.faults, number) {
                 Ok(socket) => {
                     let label = SocketAddr::new(ip, socket.address().port());
                     *self.udp_labels.of_mut(label) = Some(label);
@@ -222,7 +222,7 @@ impl Network {
 
     /// The addresses of this machine that a server may answer to.
     fn interfaces(&self) -> io::Result<Vec<IpAddr>> {
-        Ok(usable((self.means.interfaces)()?, self.means.is_local))
+        Ok(usable((self.config.interfaces)()?, self.config.is_local))
     }
 
     /// What ICE knows the UDP sockets as.
@@ -236,7 +236,7 @@ impl Network {
         if self.bound.is_empty() && !self.udp.is_empty() {
             for (number, ip) in (1_000..).zip(self.interfaces().unwrap_or_default()) {
                 // One that is gone meanwhile is none.
-                if let Ok(socket) = Socket::bind(SocketAddr::new(ip, 0), &self.means.faults, number) {
+                if let Ok(socket) = Socket::bind(SocketAddr::new(ip, 0), &self.config.faults, number) {
                     self.bound.push(socket);
                 }
             }
@@ -263,8 +263,8 @@ impl Network {
 
     /// Calls the server by TCP at these addresses, unless that is done already or the policy is against it: some at once, and the others
     /// after them.
-    pub(super) fn call(&mut self, servers: Vec<SocketAddr>) {
-        if self.means.policy == IcePolicy::Relay {
+    pub(super) fn connect_tcp(&mut self, servers: Vec<SocketAddr>) {
+        if self.config.policy == IcePolicy::Relay {
             return;
         }
         let new = servers.into_iter().filter(|server| !self.called.contains(server));
@@ -285,13 +285,13 @@ impl Network {
 
     /// These TURN servers relay. They are called once [`Network::call_relays`] is.
     pub(super) fn use_relays(&mut self, servers: Vec<RelayServer>) {
-        if !self.relays.is_empty() || self.means.policy == IcePolicy::Tcp {
+        if !self.relays.is_empty() || self.config.policy == IcePolicy::Tcp {
             // What they have allocated goes on.
             return;
         }
         self.relay_servers = servers;
-        if self.means.policy == IcePolicy::Relay {
-            self.call_relays();
+        if self.config.policy == IcePolicy::Relay {
+            self.connect_relays();
         }
     }
 
@@ -301,9 +301,9 @@ impl Network {
     }
 
     /// Asks the TURN servers to relay.
-    pub(super) fn call_relays(&mut self) {
+    pub(super) fn connect_relays(&mut self) {
         for (place, server) in std::mem::take(&mut self.relay_servers).into_iter().enumerate() {
-            let dialer = Arc::clone(&self.means.dialer);
+            let dialer = Arc::clone(&self.config.dialer);
             self.relay_calls.spawn(async move {
                 sleep(turn_of(place)).await;
                 let failed =
@@ -326,10 +326,10 @@ impl Network {
 
     /// Asks a TURN server at each of its addresses, until one relays. One of UDP does not say that
     /// nobody is there.
-    fn call_relay_at(&mut self, server: &RelayServer, addresses: Vec<SocketAddr>) {
+    fn connect_relay(&mut self, server: &RelayServer, addresses: Vec<SocketAddr>) {
         let relays = Arc::new(AtomicBool::new(false));
         for (place, address) in addresses.into_iter().enumerate() {
-            let (server, relays, faults) = (server.clone(), Arc::clone(&relays), self.means.faults.clone());
+            let (server, relays, faults) = (server.clone(), Arc::clone(&relays), self.config.faults.clone());
             let number = 200 + place as u64;
             self.relay_calls.spawn(async move {
                 sleep(NEXT * u32::try_from(place).unwrap_or(u32::MAX)).await;
@@ -356,8 +356,8 @@ impl Network {
     }
 
     /// What became of calls by TCP.
-    pub(super) fn failed_calls(&self) -> &[(SocketAddr, io::Error)] {
-        &self.failed_calls
+    pub(super) fn failed_connects(&self) -> &[(SocketAddr, io::Error)] {
+        &self.failed_connects
     }
 
     /// Where ours is, as an error tells it: the addresses that were sent from.
@@ -390,25 +390,25 @@ impl Network {
         let (source, destination) = (transmit.source, transmit.destination);
         // RFC 7983.
         let is_ice = transmit.contents.first().is_some_and(|first| *first < 4);
-        let way = if transmit.proto != Protocol::Udp {
+        let candidate_type = if transmit.proto != Protocol::Udp {
             let Some(tcp) = self.tcp.iter_mut().find(|tcp| tcp.remote == destination) else { return };
             tcp.send(&transmit.contents);
-            Way::Tcp
+            CandidateType::Tcp
         } else if self.udp_labels.of(source) == Some(source) {
             self.send_by_udp(&transmit.contents, destination, is_ice);
-            Way::Udp
+            CandidateType::Udp
         } else {
             let Some(relay) = self.relays.iter_mut().find(|relay| relay.address() == Some(source)) else {
                 return;
             };
             relay.send(&transmit.contents, destination);
-            Way::Relay
+            CandidateType::Relay
         };
-        let path = Some(Path { way, server: destination });
+        let path = Some(Path { candidate_type, server: destination });
         // ICE itself tries all paths; the rest takes the one that it chose.
         if !is_ice && self.path != path {
             self.path = path;
-            *lock(&self.means.path) = path;
+            *lock(&self.config.path) = path;
         }
     }
 
@@ -500,7 +500,7 @@ impl Network {
         for place in 0..self.relays.len() {
             let relay = &mut self.relays[place];
             match (relay.poll(context, &mut self.buffer), relay.address()) {
-                (Poll::Ready(FromRelay::Datagram { source, size }), Some(destination)) => {
+                (Poll::Ready(RelayOutput::Datagram { source, size }), Some(destination)) => {
                     return Poll::Ready(Arrival::Datagram {
                         proto: Protocol::Udp,
                         source,
@@ -508,19 +508,19 @@ impl Network {
                         size,
                     });
                 }
-                (Poll::Ready(FromRelay::At(address)), _) => {
+                (Poll::Ready(RelayOutput::At(address)), _) => {
                     relay.settled();
                     for peer in &self.peers {
                         relay.permit(*peer);
                     }
                     return Poll::Ready(Arrival::Relayed(address));
                 }
-                (Poll::Ready(FromRelay::Ended(why)), _) => {
+                (Poll::Ready(RelayOutput::Ended(why)), _) => {
                     self.relays.remove(place);
                     return Poll::Ready(Arrival::NotRelayed(why));
                 }
                 // A relay has no datagram for us before it has an address.
-                (Poll::Ready(FromRelay::Datagram { .. }), None) | (Poll::Pending, _) => {}
+                (Poll::Ready(RelayOutput::Datagram { .. }), None) | (Poll::Pending, _) => {}
             }
         }
         Poll::Pending
@@ -538,14 +538,14 @@ impl Network {
                 }
                 Err(error) => {
                     self.called.retain(|called| *called != server);
-                    self.failed_calls.retain(|(failed, _)| *failed != server);
-                    self.failed_calls.push((server, error));
+                    self.failed_connects.retain(|(failed, _)| *failed != server);
+                    self.failed_connects.push((server, error));
                 }
             }
         }
         while let Poll::Ready(Some(called)) = self.relay_calls.poll_join_next(context) {
             match called {
-                Ok(RelayStep::Found(server, addresses)) => self.call_relay_at(&server, addresses),
+                Ok(RelayStep::Found(server, addresses)) => self.connect_relay(&server, addresses),
                 Ok(RelayStep::Reached(relay)) => self.relays.push(*relay),
                 Ok(RelayStep::Failed(why)) => return Poll::Ready(Arrival::NotRelayed(why)),
                 // Calls are not aborted while somebody waits here.
@@ -675,9 +675,9 @@ mod tests {
     use super::super::dial::Proxy;
     use super::*;
 
-    fn means() -> Means {
+    fn config() -> NetworkConfig {
         let dialer = Arc::new(Dialer::new(&Proxy::Direct, None).unwrap());
-        Means {
+        NetworkConfig {
             policy: IcePolicy::All,
             dialer,
             faults: Faults::default(),
@@ -690,8 +690,8 @@ mod tests {
     #[tokio::test]
     async fn datagrams_over_tcp_come_whole_however_they_are_cut() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut network = Network::open(means()).await.unwrap();
-        network.call(vec![server.local_addr().unwrap()]);
+        let mut network = Network::open(config()).await.unwrap();
+        network.connect_tcp(vec![server.local_addr().unwrap()]);
         let (mut far, _) = server.accept().await.unwrap();
         assert!(matches!(network.arrival().await, Arrival::Connected { .. }));
         let datagrams: [&[u8]; 4] = [b"one", &[7; DATAGRAM], b"", b"four"];
@@ -725,9 +725,9 @@ mod tests {
     async fn loopback_is_used_where_the_server_is_there_and_only_there() {
         assert!(usable(interfaces().unwrap(), false).iter().all(|address| !address.is_loopback()));
         assert!(usable(interfaces().unwrap(), true)[0].is_loopback());
-        let here = Network::open(means()).await.unwrap();
+        let here = Network::open(config()).await.unwrap();
         assert!(here.addresses().iter().all(|address| address.ip().is_loopback()));
-        let mut elsewhere = means();
+        let mut elsewhere = config();
         elsewhere.is_local = false;
         elsewhere.interfaces = many_interfaces;
         let network = Network::open(elsewhere).await.unwrap();
@@ -755,9 +755,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_local_address_stands_for_any_number_of_interfaces() {
-        let mut means = means();
-        means.interfaces = many_interfaces;
-        let mut network = Network::open(means).await.unwrap();
+        let mut config = config();
+        config.interfaces = many_interfaces;
+        let mut network = Network::open(config).await.unwrap();
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let label = network.addresses()[0];
         assert_eq!(network.addresses(), [label]);
@@ -772,9 +772,9 @@ mod tests {
 
     #[tokio::test]
     async fn widened_check_leaves_by_every_interface_and_the_answered_one_is_kept() {
-        let mut means = means();
-        means.interfaces = many_interfaces;
-        let mut network = Network::open(means).await.unwrap();
+        let mut config = config();
+        config.interfaces = many_interfaces;
+        let mut network = Network::open(config).await.unwrap();
         // A server that only what comes from the last interface reaches.
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let useful: IpAddr = Ipv4Addr::new(127, 0, 0, 9).into();
@@ -820,8 +820,8 @@ mod tests {
             credential: "p".to_owned(),
         };
         let server = RelayServer::read(&[named]).remove(0);
-        let mut network = Network::open(means()).await.unwrap();
-        network.call_relay_at(&server, vec![dead.local_addr().unwrap(), address]);
+        let mut network = Network::open(config()).await.unwrap();
+        network.connect_relay(&server, vec![dead.local_addr().unwrap(), address]);
         let mut buffer = [0; 512];
         tokio::select! {
             asked = live.recv_from(&mut buffer) => assert!(asked.unwrap().0 > 0),
@@ -838,10 +838,10 @@ mod tests {
             .map(|last| SocketAddr::new(Ipv4Addr::new(127, 0, 7, last).into(), live.port()))
             .collect();
         addresses.push(live);
-        let mut network = Network::open(means()).await.unwrap();
-        network.call(addresses);
+        let mut network = Network::open(config()).await.unwrap();
+        network.connect_tcp(addresses);
         let Arrival::Connected { server, .. } = network.arrival().await else { panic!("no connection") };
         assert_eq!(server, live);
-        assert_eq!(network.failed_calls().len(), 60);
+        assert_eq!(network.failed_connects().len(), 60);
     }
 }

@@ -305,13 +305,13 @@ impl State {
             }
             Some(_) => {
                 self.leave(&participant.identity.clone(), 0, changes);
-                self.come(info, participant, changes);
+                self.output(info, participant, changes);
             }
-            None => self.come(info, participant, changes),
+            None => self.output(info, participant, changes),
         }
     }
 
-    fn come(&mut self, info: &proto::ParticipantInfo, participant: Participant, changes: &mut Changes) {
+    fn output(&mut self, info: &proto::ParticipantInfo, participant: Participant, changes: &mut Changes) {
         changes.events.push(RoomEvent::ParticipantJoined(participant.clone()));
         compare_tracks(&without_tracks(&participant), &participant, false, changes);
         self.keep(info, participant);

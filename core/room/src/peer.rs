@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::tracks::Leaving;
+use super::tracks::OutgoingPacket;
 use livekit_protocol as proto;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
@@ -51,7 +51,7 @@ pub(super) enum Channel {
 
 /// What comes of the connection.
 #[derive(Debug)]
-pub(super) enum Come {
+pub(super) enum PeerOutput {
     /// Send this datagram.
     Transmit(Transmit),
     /// A packet came.
@@ -200,7 +200,7 @@ impl Peer {
     }
 
     /// The server wants so many more m-lines for others' tracks; or none, but an offer.
-    pub(super) fn want_lines(&mut self, more: u32) {
+    pub(super) fn request_media_lines(&mut self, more: u32) {
         self.wanted.lines = self.wanted.lines.saturating_add(more).min(MOST_LINES);
         self.wanted.offer = true;
     }
@@ -256,13 +256,13 @@ impl Peer {
     }
 
     /// Whether a track of somebody else's comes in.
-    pub(super) fn brings(&self, sid: &str) -> bool {
+    pub(super) fn receives(&self, sid: &str) -> bool {
         self.tracks.values().any(|known| known == sid)
     }
 
     /// Sends a packet of a track of ours.
-    pub(super) fn send_audio(&mut self, leaving: Leaving, now: Instant) -> Result<(), RtcError> {
-        let Leaving { cid, packed, time, begins } = leaving;
+    pub(super) fn send_audio(&mut self, leaving: OutgoingPacket, now: Instant) -> Result<(), RtcError> {
+        let OutgoingPacket { cid, packed, time, begins } = leaving;
         let Some(writer) = self.ours.get(&cid).and_then(|mid| self.rtc.writer(*mid)) else { return Ok(()) };
         let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
         let Some(pt) = opus.map(|params| params.pt()) else { return Ok(()) };
@@ -411,7 +411,7 @@ impl Peer {
     }
 
     /// Gives those remote addresses their turn that did not fit beside the others.
-    fn take_turns(&mut self, now: Instant) {
+    fn rotate_remotes(&mut self, now: Instant) {
         let all = self.remotes.len();
         if self.is_reachable || self.tried.count == all {
             self.tried.until = None;
@@ -461,22 +461,22 @@ impl Peer {
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), RtcError> {
         self.last_now = Some(now);
         if !self.answer.is_empty() {
-            self.take_turns(now);
+            self.rotate_remotes(now);
             // str0m checks one pair each time.
             self.unchecked = self.unchecked.saturating_sub(1);
         }
         self.rtc.handle_input(Input::Timeout(now))
     }
 
-    /// What comes of it, until it is [`Come::Until`].
-    pub(super) fn poll(&mut self) -> Result<Come, RtcError> {
+    /// What comes of it, until it is [`PeerOutput::Until`].
+    pub(super) fn poll(&mut self) -> Result<PeerOutput, RtcError> {
         loop {
             match self.rtc.poll_output()? {
-                Output::Timeout(at) => return Ok(Come::Until(self.sooner(at))),
-                Output::Transmit(transmit) => return Ok(Come::Transmit(transmit)),
+                Output::Timeout(at) => return Ok(PeerOutput::Until(self.sooner(at))),
+                Output::Transmit(transmit) => return Ok(PeerOutput::Transmit(transmit)),
                 Output::Event(event) => {
-                    if let Some(come) = self.take_event(event) {
-                        return Ok(come);
+                    if let Some(output) = self.take_event(event) {
+                        return Ok(output);
                     }
                 }
             }
@@ -491,7 +491,7 @@ impl Peer {
         check.into_iter().chain(self.tried.until).fold(at, Instant::min)
     }
 
-    fn take_event(&mut self, event: Event) -> Option<Come> {
+    fn take_event(&mut self, event: Event) -> Option<PeerOutput> {
         match event {
             // Ours are open once the server has agreed to them; the server opens its own pair beside.
             Event::ChannelOpen(id, label) => {
@@ -503,28 +503,28 @@ impl Peer {
                     "_lossy" => self.channels.insert(id, Channel::Lossy),
                     _ => None,
                 };
-                (self.is_open() && !was_open).then_some(Come::Open)
+                (self.is_open() && !was_open).then_some(PeerOutput::Open)
             }
             Event::ChannelData(data) => {
-                self.channels.get(&data.id).map(|channel| Come::Packet(*channel, data.data))
+                self.channels.get(&data.id).map(|channel| PeerOutput::Packet(*channel, data.data))
             }
             Event::MediaData(data) => {
                 let sid = self.tracks.get(&data.mid)?;
-                Some(Come::Audio(sid.clone(), Box::new(data)))
+                Some(PeerOutput::Audio(sid.clone(), Box::new(data)))
             }
-            Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(Come::Closed),
+            Event::ChannelClose(id) if id == self.reliable || id == self.lossy => Some(PeerOutput::Closed),
             Event::IceConnectionStateChange(state) => match state {
                 IceConnectionState::Connected | IceConnectionState::Completed => {
                     self.is_reachable = true;
-                    Some(Come::Reachable(true))
+                    Some(PeerOutput::Reachable(true))
                 }
                 IceConnectionState::Disconnected => {
                     self.is_reachable = false;
-                    Some(Come::Reachable(false))
+                    Some(PeerOutput::Reachable(false))
                 }
                 IceConnectionState::New | IceConnectionState::Checking => None,
             },
-            Event::Closed => Some(Come::Closed),
+            Event::Closed => Some(PeerOutput::Closed),
             _ => None,
         }
     }
@@ -599,8 +599,8 @@ mod tests {
     /// Lets it do all it wants now.
     fn drain(peer: &mut Peer) {
         let _ = peer.handle_timeout(Instant::now());
-        while let Ok(come) = peer.poll() {
-            if matches!(come, Come::Until(_)) {
+        while let Ok(output) = peer.poll() {
+            if matches!(output, PeerOutput::Until(_)) {
                 return;
             }
         }

@@ -35,7 +35,7 @@ const PEERS: usize = 1_024;
 
 /// How a TURN server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum RelayTransport {
     Udp,
     Tcp,
     Tls,
@@ -47,7 +47,7 @@ pub(super) struct RelayServer {
     url: String,
     host: Host,
     port: u16,
-    way: Way,
+    transport: RelayTransport,
     username: String,
     password: String,
 }
@@ -71,10 +71,10 @@ impl RelayServer {
         let parsed = url::Url::parse(&format!("turn://{rest}")).ok()?;
         let transport =
             parsed.query_pairs().find(|(name, _)| name == "transport").map(|(_, value)| value.into_owned());
-        let way = match (is_secure, transport.as_deref()) {
-            (false, None | Some("udp")) => Way::Udp,
-            (false, Some("tcp")) => Way::Tcp,
-            (true, None | Some("tcp")) => Way::Tls,
+        let transport = match (is_secure, transport.as_deref()) {
+            (false, None | Some("udp")) => RelayTransport::Udp,
+            (false, Some("tcp")) => RelayTransport::Tcp,
+            (true, None | Some("tcp")) => RelayTransport::Tls,
             _ => return None,
         };
         let host = match parsed.host()? {
@@ -86,7 +86,7 @@ impl RelayServer {
             url: url.to_owned(),
             host,
             port: parsed.port().unwrap_or(usual_port),
-            way,
+            transport,
             username: username.to_owned(),
             password: password.to_owned(),
         })
@@ -99,7 +99,7 @@ impl RelayServer {
 
     /// Whether datagrams to it go by UDP.
     pub(super) fn is_by_udp(&self) -> bool {
-        self.way == Way::Udp
+        self.transport == RelayTransport::Udp
     }
 
     /// Asks it to relay by UDP, at one of its addresses. `relays` is set once it does.
@@ -113,7 +113,7 @@ impl RelayServer {
         let any: IpAddr =
             if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let mut socket = Socket::bind(SocketAddr::new(any, 0), faults, number)?;
-        let near = socket.lead_to(server).await?;
+        let near = socket.connect(server).await?;
         let client = TurnClientUdp::allocate(near, server, self.config());
         let mut relay = self.by(Carrier::Udp(socket), client.into());
         relay.relays = relays;
@@ -122,7 +122,7 @@ impl RelayServer {
 
     /// Connects to it by TCP or TLS. Whether it relays, [`Relay::poll`] tells.
     pub(super) async fn dial(self, dialer: Arc<Dialer>, limit: Duration) -> io::Result<Relay> {
-        let tls = self.way == Way::Tls;
+        let tls = self.transport == RelayTransport::Tls;
         let dialled = dialer.dial(&self.host, self.port, tls, Deadline::after(limit)).await;
         let opened = dialled.map_err(|failure| io::Error::other(failure.found))?;
         Ok(self.on(opened.stream))
@@ -166,7 +166,7 @@ impl RelayServer {
 
 /// What a relay has for the connection.
 #[derive(Debug)]
-pub(super) enum FromRelay {
+pub(super) enum RelayOutput {
     /// It relays what comes to this address.
     At(SocketAddr),
     /// A datagram of so many bytes from this address.
@@ -236,7 +236,7 @@ impl Relay {
     }
 
     /// The next thing that comes of it; a datagram is put into `buffer`.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<FromRelay> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<RelayOutput> {
         loop {
             let now = self.now();
             if let Some(data) = self.client.poll_recv(now)
@@ -274,12 +274,12 @@ impl Relay {
         }
     }
 
-    fn poll_event(&mut self) -> Option<FromRelay> {
+    fn poll_event(&mut self) -> Option<RelayOutput> {
         while let Some(event) = self.client.poll_event() {
             match event {
                 TurnEvent::AllocationCreated(_, address) => {
                     self.address = Some(address);
-                    return Some(FromRelay::At(address));
+                    return Some(RelayOutput::At(address));
                 }
                 TurnEvent::AllocationCreateFailed(_) => {
                     return Some(
@@ -308,8 +308,8 @@ impl Relay {
         format!("{}: it has not answered, or refuses the credentials", self.url)
     }
 
-    fn ended(&self, why: impl std::fmt::Display) -> FromRelay {
-        FromRelay::Ended(format!("{}: {why}", self.url))
+    fn ended(&self, why: impl std::fmt::Display) -> RelayOutput {
+        RelayOutput::Ended(format!("{}: {why}", self.url))
     }
 
     fn now(&self) -> TurnInstant {
@@ -351,9 +351,9 @@ impl Drop for Relay {
     }
 }
 
-fn put(data: &[u8], source: SocketAddr, buffer: &mut [u8]) -> Option<FromRelay> {
+fn put(data: &[u8], source: SocketAddr, buffer: &mut [u8]) -> Option<RelayOutput> {
     buffer.get_mut(..data.len())?.copy_from_slice(data);
-    Some(FromRelay::Datagram { source, size: data.len() })
+    Some(RelayOutput::Datagram { source, size: data.len() })
 }
 
 #[cfg(test)]
@@ -364,17 +364,17 @@ mod tests {
 
     #[test]
     fn urls_of_turn_servers_are_read_and_others_are_not() {
-        for (url, host, port, way) in [
-            ("turn:127.0.0.1:3478?transport=udp", "127.0.0.1", 3478, Way::Udp),
-            ("turn:turn.example.com", "turn.example.com", 3478, Way::Udp),
-            ("turn:[::1]:80?transport=tcp", "[::1]", 80, Way::Tcp),
-            ("turns:turn.example.com:443?transport=tcp", "turn.example.com", 443, Way::Tls),
-            ("turns:turn.example.com", "turn.example.com", 5349, Way::Tls),
+        for (url, host, port, transport) in [
+            ("turn:127.0.0.1:3478?transport=udp", "127.0.0.1", 3478, RelayTransport::Udp),
+            ("turn:turn.example.com", "turn.example.com", 3478, RelayTransport::Udp),
+            ("turn:[::1]:80?transport=tcp", "[::1]", 80, RelayTransport::Tcp),
+            ("turns:turn.example.com:443?transport=tcp", "turn.example.com", 443, RelayTransport::Tls),
+            ("turns:turn.example.com", "turn.example.com", 5349, RelayTransport::Tls),
         ] {
             let server = RelayServer::parse(url, "u", "p").unwrap();
             assert_eq!(
-                (server.host.to_string().as_str(), server.port, server.way),
-                (host, port, way),
+                (server.host.to_string().as_str(), server.port, server.transport),
+                (host, port, transport),
                 "{url}"
             );
         }

@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::dial::{Dialer, Stream, is_loopback, names_a_host};
 use super::failure::{Deadline, Failure, Step};
 use super::token::{token_claims, token_time};
-use super::websocket::{self, Answer, Seen, Way};
+use super::websocket::{self, Answer, Seen, SignalConnector};
 
 /// The protocol that we speak, and the oldest of a server that has what we use. With the next one data channels have fixed
 /// numbers; of this one each side opens its own, which servers of the next still take.
@@ -157,11 +157,11 @@ pub(super) async fn join(
     options.client_capabilities = vec![proto::client_info::Capability::CapCompressionDeflateRaw];
     options.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     options.sdk_options.other_sdks = Some(concat!("greenroom:", env!("CARGO_PKG_VERSION")).to_owned());
-    let way = Way::new(dialer);
+    let connector = SignalConnector::new(dialer);
     let text = token.reveal().trim();
     let connect = SignalClient::connect(address.as_str(), text, options, Some(offer));
-    let joined = websocket::through(Arc::clone(&way), connect).await;
-    let seen = way.take_seen();
+    let joined = websocket::through(Arc::clone(&connector), connect).await;
+    let seen = connector.take_seen();
     let local = seen.local.map(|local| local.ip());
     let (client, response, events) = joined.map_err(|error| {
         let failure = explain(&error, seen, address, text);

@@ -48,11 +48,11 @@ pub struct StreamInfo {
 }
 
 /// The way in of streams. Its tasks end with it.
-pub(super) struct Inflow {
+pub(super) struct IncomingStreamRouter {
     input: ManagerInput,
 }
 
-impl Inflow {
+impl IncomingStreamRouter {
     /// The way in to these topics, on the current runtime.
     pub(super) fn start(topics: Arc<Topics>, limits: &Limits) -> Self {
         let (manager, input, output) = Manager::new(None);
@@ -373,14 +373,17 @@ mod tests {
         Value::StreamTrailer(proto::Trailer { stream_id: id.to_owned(), ..Default::default() })
     }
 
-    fn stage(limits: &Limits) -> (Inflow, IncomingStreams) {
+    fn stage(limits: &Limits) -> (IncomingStreamRouter, IncomingStreams) {
         let topics = Arc::default();
-        (Inflow::start(Arc::clone(&topics), limits), IncomingStreams::listen(&topics, "t", limits).unwrap())
+        (
+            IncomingStreamRouter::start(Arc::clone(&topics), limits),
+            IncomingStreams::listen(&topics, "t", limits).unwrap(),
+        )
     }
 
     #[tokio::test]
     async fn nobody_writes_into_the_stream_of_another() {
-        let (inflow, mut streams) = stage(&Limits::default());
+        let (stream_router, mut streams) = stage(&Limits::default());
         for (from, value) in [
             ("ada", header("1")),
             ("eve", chunk("1", 0, b"forged")),
@@ -391,7 +394,7 @@ mod tests {
             ("ada", trailer("1")),
             ("eve", trailer("1")),
         ] {
-            assert!(inflow.take(from, value).is_none());
+            assert!(stream_router.take(from, value).is_none());
         }
         for (from, content) in [("ada", "of ada"), ("eve", "of eve")] {
             let stream = streams.next().await.unwrap();
@@ -404,12 +407,12 @@ mod tests {
     async fn one_sender_has_so_many_streams_and_no_more() {
         let mut limits = Limits::default();
         limits.sender_streams = 2;
-        let (inflow, mut streams) = stage(&limits);
+        let (stream_router, mut streams) = stage(&limits);
         for id in ["1", "2", "3"] {
-            inflow.take("eve", header(id));
+            stream_router.take("eve", header(id));
         }
-        inflow.take("ada", header("1"));
-        inflow.take("eve", trailer("1"));
+        stream_router.take("ada", header("1"));
+        stream_router.take("eve", trailer("1"));
         let mut taken = Vec::new();
         for _ in 0..3 {
             taken.push(streams.next().await.unwrap());
@@ -418,7 +421,7 @@ mod tests {
         assert_eq!(names, [("eve", "1"), ("eve", "2"), ("ada", "1")]);
         // One has ended, so there is room again.
         assert!(taken.remove(0).read_all().await.unwrap().is_empty());
-        inflow.take("eve", header("4"));
+        stream_router.take("eve", header("4"));
         assert_eq!(streams.next().await.unwrap().info.id, "4");
     }
 
@@ -440,9 +443,9 @@ mod tests {
         let topics = Arc::new(Topics::default());
         let (sender, mut begun) = mpsc::unbounded_channel();
         topics.listen("t", Arc::new(Counts(sender))).unwrap();
-        let inflow = Inflow::start(topics, &limits);
+        let stream_router = IncomingStreamRouter::start(topics, &limits);
         for at in 0..100 {
-            inflow.take("agent", header(&at.to_string()));
+            stream_router.take("agent", header(&at.to_string()));
         }
         for at in 0..100 {
             assert_eq!(begun.recv().await.unwrap().id, at.to_string());
@@ -451,10 +454,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_leaves_breaks_off_what_it_sent() {
-        let (inflow, mut streams) = stage(&Limits::default());
-        inflow.take("ada", header("1"));
-        inflow.take("ada", chunk("1", 0, b"half"));
-        inflow.abort("ada");
+        let (stream_router, mut streams) = stage(&Limits::default());
+        stream_router.take("ada", header("1"));
+        stream_router.take("ada", chunk("1", 0, b"half"));
+        stream_router.abort("ada");
         let error = streams.next().await.unwrap().read_all().await.unwrap_err();
         assert_eq!(error.code, Code::ProtocolError);
     }

@@ -1,7 +1,7 @@
 //! Which tracks we publish and which of others' we read, and what that takes: requests to the server, m-lines of the peer connection, packets
 //! in their time. Without IO, and with time as an argument.
 //!
-//! What is wanted is kept here, and [`Tracks::tend`] compares it with what the peer connection has; so another connection is given all
+//! What is wanted is kept here, and [`Tracks::reconcile`] compares it with what the peer connection has; so another connection is given all
 //! of it again. Requests and events queue until the room's task takes them.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use greenroom_protocol::{Code, Error};
 use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message as Request;
 
-use super::audio::{Inlet, Outlet};
+use super::audio::{IncomingTrackQueue, OutgoingTrackQueue};
 use super::client::Sent;
 use super::event::RoomEvent;
 use super::opus::{PACKET, Packed, Packet, RATE, SAMPLES};
@@ -38,7 +38,7 @@ pub(super) struct Tracks {
 
 /// A track of ours.
 struct Publication {
-    outlet: Arc<Outlet>,
+    queue: Arc<OutgoingTrackQueue>,
     /// By what server and offer know that they mean the same.
     cid: String,
     /// As the server has it; `None` until it has.
@@ -49,26 +49,26 @@ struct Publication {
     pace: Option<(Instant, Pace)>,
     /// It is being taken back.
     is_leaving: bool,
-    waiting: Option<Waiting>,
+    waiting: Option<PendingAck>,
 }
 
 /// A track of somebody else's.
 struct Subscription {
-    inlet: Arc<Inlet>,
+    queue: Arc<IncomingTrackQueue>,
     publisher: Participant,
     track: Track,
     is_coming: bool,
-    waiting: Option<Waiting>,
+    waiting: Option<PendingAck>,
 }
 
 /// Somebody who waits until it is done, and until when.
-struct Waiting {
+struct PendingAck {
     by: Instant,
     done: Sent,
 }
 
 /// A packet that is to leave now.
-pub(super) struct Leaving {
+pub(super) struct OutgoingPacket {
     pub(super) cid: String,
     pub(super) packed: Packed,
     /// When its first sample is, at [`RATE`].
@@ -79,28 +79,34 @@ pub(super) struct Leaving {
 
 impl Tracks {
     /// Publishes a track. `done` is told once audio can leave.
-    pub(super) fn publish(&mut self, outlet: Arc<Outlet>, done: Sent, now: Instant) {
+    pub(super) fn publish(&mut self, queue: Arc<OutgoingTrackQueue>, done: Sent, now: Instant) {
         self.count += 1;
         let cid = format!("audio-{}", self.count);
-        let is_muted = outlet.is_muted();
+        let is_muted = queue.is_muted();
         let mut publication = Publication {
-            outlet,
+            queue,
             cid,
             info: None,
             is_muted,
             pace: None,
             is_leaving: false,
-            waiting: Some(Waiting::from(now, done)),
+            waiting: Some(PendingAck::from(now, done)),
         };
         self.requests.push(publication.announce());
         self.published.push(publication);
     }
 
     /// Takes a track back. `done` is told once the server knows.
-    pub(super) fn unpublish(&mut self, outlet: &Arc<Outlet>, done: Sent, now: Instant, peer: &mut Peer) {
-        let found = self.published.iter_mut().find(|publication| Arc::ptr_eq(&publication.outlet, outlet));
+    pub(super) fn unpublish(
+        &mut self,
+        queue: &Arc<OutgoingTrackQueue>,
+        done: Sent,
+        now: Instant,
+        peer: &mut Peer,
+    ) {
+        let found = self.published.iter_mut().find(|publication| Arc::ptr_eq(&publication.queue, queue));
         match found {
-            Some(publication) => publication.leave(Some(Waiting::from(now, done)), peer),
+            Some(publication) => publication.leave(Some(PendingAck::from(now, done)), peer),
             None => done(Ok(())),
         }
     }
@@ -112,7 +118,7 @@ impl Tracks {
             return;
         };
         let info = response.track.unwrap_or_default();
-        publication.outlet.set_sid(&info.sid);
+        publication.queue.set_sid(&info.sid);
         publication.info = Some(info);
         peer.publish(&publication.cid);
     }
@@ -120,12 +126,12 @@ impl Tracks {
     /// The server does not take a track of ours.
     pub(super) fn refused(&mut self, cid: &str, error: Error) {
         for mut refused in self.published.extract_if(.., |publication| publication.cid == cid) {
-            Waiting::end(refused.waiting.take(), Err(error.clone()));
+            PendingAck::end(refused.waiting.take(), Err(error.clone()));
         }
     }
 
     /// The server has put a track of ours out.
-    pub(super) fn put_out(&mut self, sid: &str, peer: &mut Peer) {
+    pub(super) fn server_unpublished(&mut self, sid: &str, peer: &mut Peer) {
         if let Some(publication) = self.of_sid(sid).filter(|publication| !publication.is_leaving) {
             publication.leave(None, peer);
         }
@@ -134,7 +140,7 @@ impl Tracks {
     /// The server has muted a track of ours, or ended that.
     pub(super) fn muted(&mut self, request: &proto::MuteTrackRequest) {
         if let Some(publication) = self.of_sid(&request.sid) {
-            publication.outlet.set_muted(request.muted);
+            publication.queue.set_muted(request.muted);
             publication.is_muted = request.muted;
         }
     }
@@ -142,7 +148,7 @@ impl Tracks {
     /// Reads a track of somebody else's. `done` is told once it comes in.
     pub(super) fn subscribe(
         &mut self,
-        inlet: Arc<Inlet>,
+        queue: Arc<IncomingTrackQueue>,
         publisher: Participant,
         track: Track,
         done: Sent,
@@ -150,25 +156,25 @@ impl Tracks {
     ) {
         let sid = track.sid.clone();
         if let Some(known) = self.subscribed.get_mut(&sid) {
-            if !known.inlet.is_dropped() {
+            if !known.queue.is_dropped() {
                 let message = format!("the track {sid} is read already; read it once");
                 return done(Err(Error::new(Code::InvalidArgument, message)));
             }
             // It was not noticed yet that nobody reads it any more.
-            known.inlet = inlet;
-            Waiting::end(known.waiting.replace(Waiting::from(now, done)), Err(given_up()));
+            known.queue = queue;
+            PendingAck::end(known.waiting.replace(PendingAck::from(now, done)), Err(given_up()));
             return;
         }
-        let waiting = Some(Waiting::from(now, done));
+        let waiting = Some(PendingAck::from(now, done));
         self.subscribed
-            .insert(sid.clone(), Subscription { inlet, publisher, track, is_coming: false, waiting });
+            .insert(sid.clone(), Subscription { queue, publisher, track, is_coming: false, waiting });
         self.requests.push(update(vec![sid], true));
     }
 
     /// A track of somebody else's does not come in any more: it is gone, or the server does not give it to us.
-    pub(super) fn lose(&mut self, sid: &str, why: Error) {
+    pub(super) fn fail_subscription(&mut self, sid: &str, why: Error) {
         let Some(mut lost) = self.subscribed.remove(sid) else { return };
-        Waiting::end(lost.waiting.take(), Err(why));
+        PendingAck::end(lost.waiting.take(), Err(why));
         if lost.is_coming {
             let (participant, track) = (lost.publisher.clone(), lost.track.clone());
             self.events.push(RoomEvent::TrackUnsubscribed { participant, track });
@@ -178,40 +184,40 @@ impl Tracks {
     /// A packet of somebody else's track came.
     pub(super) fn take(&self, sid: &str, packet: Packet) {
         if let Some(subscription) = self.subscribed.get(sid) {
-            subscription.inlet.push(packet);
+            subscription.queue.push(packet);
         }
     }
 
     /// Does what has become possible or due. To be called after every change of the peer connection, too.
-    pub(super) fn tend(&mut self, now: Instant, peer: &mut Peer) {
+    pub(super) fn reconcile(&mut self, now: Instant, peer: &mut Peer) {
         for publication in &mut self.published {
-            publication.tend(now, peer, &mut self.requests);
+            publication.reconcile(now, peer, &mut self.requests);
         }
         self.published.retain_mut(|publication| !publication.is_over(peer));
         let mut dropped = Vec::new();
         for (sid, subscription) in &mut self.subscribed {
-            if subscription.inlet.is_dropped() {
+            if subscription.queue.is_dropped() {
                 dropped.push((sid.clone(), given_up()));
-            } else if !subscription.is_coming && peer.brings(sid) {
+            } else if !subscription.is_coming && peer.receives(sid) {
                 subscription.is_coming = true;
                 let (participant, track) = (subscription.publisher.clone(), subscription.track.clone());
                 self.events.push(RoomEvent::TrackSubscribed { participant, track });
             }
             if subscription.is_coming {
-                Waiting::end(subscription.waiting.take(), Ok(()));
-            } else if Waiting::is_over(subscription.waiting.as_ref(), now) {
+                PendingAck::end(subscription.waiting.take(), Ok(()));
+            } else if PendingAck::is_over(subscription.waiting.as_ref(), now) {
                 let message = format!("the server did not send the track {sid} within 10 s");
                 dropped.push((sid.clone(), Error::new(Code::Timeout, message)));
             }
         }
         for (sid, why) in dropped {
-            self.lose(&sid, why);
+            self.fail_subscription(&sid, why);
             self.requests.push(update(vec![sid], false));
         }
     }
 
     /// What is to leave now, of all tracks that the peer connection has.
-    pub(super) fn leaving(&mut self, now: Instant, peer: &Peer) -> Vec<Leaving> {
+    pub(super) fn due_packets(&mut self, now: Instant, peer: &Peer) -> Vec<OutgoingPacket> {
         let mut leaving = Vec::new();
         for publication in self.published.iter_mut().filter(|publication| peer.sends(&publication.cid)) {
             publication.let_leave(now, &mut leaving);
@@ -232,7 +238,7 @@ impl Tracks {
     pub(super) fn restart(&mut self) {
         self.requests.clear();
         for mut left in self.published.extract_if(.., |publication| publication.is_leaving) {
-            Waiting::end(left.waiting.take(), Ok(()));
+            PendingAck::end(left.waiting.take(), Ok(()));
         }
         for publication in &mut self.published {
             self.requests.push(publication.announce());
@@ -279,12 +285,12 @@ impl Publication {
     /// Asks the server to take it.
     fn announce(&mut self) -> Request {
         self.info = None;
-        self.is_muted = self.outlet.is_muted();
+        self.is_muted = self.queue.is_muted();
         Request::AddTrack(proto::AddTrackRequest {
             cid: self.cid.clone(),
-            name: self.outlet.name.clone(),
+            name: self.queue.name.clone(),
             r#type: proto::TrackType::Audio as i32,
-            source: self.outlet.source.to_wire() as i32,
+            source: self.queue.source.to_wire() as i32,
             muted: self.is_muted,
             // Packets carry their own audio alone, and follow on each other.
             disable_red: true,
@@ -293,36 +299,36 @@ impl Publication {
         })
     }
 
-    fn leave(&mut self, waiting: Option<Waiting>, peer: &mut Peer) {
+    fn leave(&mut self, waiting: Option<PendingAck>, peer: &mut Peer) {
         self.is_leaving = true;
-        self.outlet.end();
-        Waiting::end(self.waiting.take(), Err(given_up()));
+        self.queue.end();
+        PendingAck::end(self.waiting.take(), Err(given_up()));
         self.waiting = waiting;
         peer.unpublish(&self.cid);
     }
 
-    fn tend(&mut self, now: Instant, peer: &mut Peer, requests: &mut Vec<Request>) {
-        if !self.is_leaving && self.outlet.is_done() {
+    fn reconcile(&mut self, now: Instant, peer: &mut Peer, requests: &mut Vec<Request>) {
+        if !self.is_leaving && self.queue.is_done() {
             self.leave(None, peer);
         }
-        if Waiting::is_over(self.waiting.as_ref(), now) {
+        if PendingAck::is_over(self.waiting.as_ref(), now) {
             let message =
-                format!("the server did not answer about the track {:?} within 10 s", self.outlet.name);
-            Waiting::end(self.waiting.take(), Err(Error::new(Code::Timeout, message)));
+                format!("the server did not answer about the track {:?} within 10 s", self.queue.name);
+            PendingAck::end(self.waiting.take(), Err(Error::new(Code::Timeout, message)));
             self.leave(None, peer);
         }
         if self.is_leaving {
             return;
         }
         if let Some(info) = &self.info
-            && self.is_muted != self.outlet.is_muted()
+            && self.is_muted != self.queue.is_muted()
         {
-            self.is_muted = self.outlet.is_muted();
+            self.is_muted = self.queue.is_muted();
             let (sid, muted) = (info.sid.clone(), self.is_muted);
             requests.push(Request::Mute(proto::MuteTrackRequest { sid, muted }));
         }
         if peer.sends(&self.cid) {
-            Waiting::end(self.waiting.take(), Ok(()));
+            PendingAck::end(self.waiting.take(), Ok(()));
         }
     }
 
@@ -330,13 +336,13 @@ impl Publication {
     fn is_over(&mut self, peer: &Peer) -> bool {
         let is_over = self.is_leaving && !peer.knows(&self.cid);
         if is_over {
-            Waiting::end(self.waiting.take(), Ok(()));
+            PendingAck::end(self.waiting.take(), Ok(()));
         }
         is_over
     }
 
-    fn let_leave(&mut self, now: Instant, leaving: &mut Vec<Leaving>) {
-        if self.outlet.is_empty() {
+    fn let_leave(&mut self, now: Instant, leaving: &mut Vec<OutgoingPacket>) {
+        if self.queue.is_empty() {
             return;
         }
         let is_first = self.pace.is_none();
@@ -349,35 +355,35 @@ impl Publication {
         let block = SAMPLES as u64;
         let due = pace.due(now.saturating_duration_since(*began), block);
         let first = pace.passed() - due.samples;
-        let is_muted = self.outlet.is_muted();
+        let is_muted = self.queue.is_muted();
         for time in (first..pace.passed()).step_by(SAMPLES) {
-            let Some(packed) = self.outlet.pop() else { return };
+            let Some(packed) = self.queue.pop() else { return };
             if !is_muted {
                 let begins = time == first && (is_first || due.skipped > 0);
-                leaving.push(Leaving { cid: self.cid.clone(), packed, time, begins });
+                leaving.push(OutgoingPacket { cid: self.cid.clone(), packed, time, begins });
             }
         }
     }
 
     fn next_at(&self) -> Option<Instant> {
-        let (began, pace) = self.pace.as_ref().filter(|_| !self.outlet.is_empty())?;
+        let (began, pace) = self.pace.as_ref().filter(|_| !self.queue.is_empty())?;
         Some(*began + pace.next_at(SAMPLES as u64))
     }
 }
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        self.outlet.end();
+        self.queue.end();
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.inlet.end();
+        self.queue.end();
     }
 }
 
-impl Waiting {
+impl PendingAck {
     fn from(now: Instant, done: Sent) -> Self {
         Self { by: now + ANSWER, done }
     }
@@ -450,42 +456,42 @@ mod tests {
         }
 
         /// Lets all be done that can be now.
-        fn tend(&mut self) -> Vec<Request> {
-            self.tracks.tend(self.now, &mut self.peer);
+        fn reconcile(&mut self) -> Vec<Request> {
+            self.tracks.reconcile(self.now, &mut self.peer);
             while let Some(offer) = self.peer.offer() {
                 self.answer(&offer);
-                self.tracks.tend(self.now, &mut self.peer);
+                self.tracks.reconcile(self.now, &mut self.peer);
             }
             self.tracks.requests()
         }
 
         /// A track of ours, which the server takes.
-        fn publish(&mut self) -> Arc<Outlet> {
-            let outlet = Arc::new(Outlet::new(AudioTrackOptions::default(), Arc::default()));
+        fn publish(&mut self) -> Arc<OutgoingTrackQueue> {
+            let queue = Arc::new(OutgoingTrackQueue::new(AudioTrackOptions::default(), Arc::default()));
             let (told, done) = told();
-            self.tracks.publish(Arc::clone(&outlet), done, self.now);
-            let asked = self.tend();
+            self.tracks.publish(Arc::clone(&queue), done, self.now);
+            let asked = self.reconcile();
             let [Request::AddTrack(asked)] = &asked[..] else { panic!("{asked:?}") };
             let track = Some(proto::TrackInfo { sid: "TR_9".to_owned(), ..Default::default() });
             let response = proto::TrackPublishedResponse { cid: asked.cid.clone(), track };
             self.tracks.accepted(response, &mut self.peer);
             assert!(lock(&told).is_empty());
-            assert!(self.tend().is_empty());
+            assert!(self.reconcile().is_empty());
             assert_eq!(*lock(&told), [Ok(())]);
-            outlet
+            queue
         }
 
-        fn subscribe(&mut self) -> (Arc<Inlet>, Told) {
-            let inlet = Arc::new(Inlet::new(Arc::default()));
+        fn subscribe(&mut self) -> (Arc<IncomingTrackQueue>, Told) {
+            let queue = Arc::new(IncomingTrackQueue::new(Arc::default()));
             let track = Track { sid: "TR_1".to_owned(), ..Default::default() };
             let (told, done) = told();
-            self.tracks.subscribe(Arc::clone(&inlet), Participant::default(), track, done, self.now);
-            (inlet, told)
+            self.tracks.subscribe(Arc::clone(&queue), Participant::default(), track, done, self.now);
+            (queue, told)
         }
 
         /// What leaves at so many milliseconds from now on: the time of each packet, and whether it comes after a pause.
-        fn leaving(&mut self, millis: u64) -> Vec<(u64, bool)> {
-            let leaving = self.tracks.leaving(self.now + Duration::from_millis(millis), &self.peer);
+        fn due_packets(&mut self, millis: u64) -> Vec<(u64, bool)> {
+            let leaving = self.tracks.due_packets(self.now + Duration::from_millis(millis), &self.peer);
             leaving.iter().map(|packet| (packet.time, packet.begins)).collect()
         }
     }
@@ -500,76 +506,76 @@ mod tests {
         (told, Box::new(move |outcome| lock(&to_tell).push(outcome.map_err(|error: Error| error.code))))
     }
 
-    fn give(outlet: &Outlet, packets: usize) {
+    fn give(queue: &OutgoingTrackQueue, packets: usize) {
         for _ in 0..packets {
-            outlet.push(Packed { data: vec![1], level: -20, is_silent: false });
+            queue.push(Packed { data: vec![1], level: -20, is_silent: false });
         }
     }
 
     #[test]
     fn packets_leave_in_their_time() {
         let mut stage = Stage::new();
-        let outlet = stage.publish();
-        give(&outlet, 5);
-        assert_eq!(stage.leaving(0), [(0, true)]);
+        let queue = stage.publish();
+        give(&queue, 5);
+        assert_eq!(stage.due_packets(0), [(0, true)]);
         assert_eq!(stage.tracks.next_at(&stage.peer), Some(stage.now + PACKET));
-        assert!(stage.leaving(19).is_empty());
-        assert_eq!(stage.leaving(20), [(960, false)]);
-        assert_eq!(stage.leaving(65), [(1_920, false), (2_880, false)]);
-        assert_eq!(stage.leaving(80), [(3_840, false)]);
+        assert!(stage.due_packets(19).is_empty());
+        assert_eq!(stage.due_packets(20), [(960, false)]);
+        assert_eq!(stage.due_packets(65), [(1_920, false), (2_880, false)]);
+        assert_eq!(stage.due_packets(80), [(3_840, false)]);
         assert_eq!(stage.tracks.next_at(&stage.peer), None);
         // After a pause the next leaves at once, in its place.
-        give(&outlet, 2);
-        assert_eq!(stage.leaving(5_000), [(240_000, true)]);
-        assert_eq!(stage.leaving(5_020), [(240_960, false)]);
+        give(&queue, 2);
+        assert_eq!(stage.due_packets(5_000), [(240_000, true)]);
+        assert_eq!(stage.due_packets(5_020), [(240_960, false)]);
     }
 
     #[test]
     fn what_is_muted_passes_unsent_and_the_server_is_told() {
         let mut stage = Stage::new();
-        let outlet = stage.publish();
-        give(&outlet, 2);
-        outlet.set_muted(true);
-        let muted = stage.tend();
+        let queue = stage.publish();
+        give(&queue, 2);
+        queue.set_muted(true);
+        let muted = stage.reconcile();
         assert!(matches!(&muted[..], [Request::Mute(mute)] if mute.muted && mute.sid == "TR_9"), "{muted:?}");
-        assert!(stage.leaving(0).is_empty());
-        assert!(stage.leaving(20).is_empty() && outlet.is_empty());
+        assert!(stage.due_packets(0).is_empty());
+        assert!(stage.due_packets(20).is_empty() && queue.is_empty());
         // The server knows what it says itself.
         stage.tracks.muted(&proto::MuteTrackRequest { sid: "TR_9".to_owned(), muted: false });
-        assert!(!outlet.is_muted());
-        assert!(stage.tend().is_empty());
+        assert!(!queue.is_muted());
+        assert!(stage.reconcile().is_empty());
     }
 
     #[test]
     fn a_track_is_taken_back_once_and_may_be_published_again() {
         let mut stage = Stage::new();
         for _ in 0..2 {
-            let outlet = stage.publish();
+            let queue = stage.publish();
             let (told, done) = told();
-            stage.tracks.unpublish(&outlet, done, stage.now, &mut stage.peer);
+            stage.tracks.unpublish(&queue, done, stage.now, &mut stage.peer);
             assert!(lock(&told).is_empty());
-            assert!(stage.tend().is_empty());
+            assert!(stage.reconcile().is_empty());
             assert_eq!(*lock(&told), [Ok(())]);
-            give(&outlet, 1);
-            assert!(outlet.is_empty(), "no reader");
+            give(&queue, 1);
+            assert!(queue.is_empty(), "no reader");
         }
     }
 
     #[test]
     fn who_reads_gets_the_track_as_long_as_it_is_read() {
         let mut stage = Stage::new();
-        let (inlet, told) = stage.subscribe();
-        let asked = stage.tend();
+        let (queue, told) = stage.subscribe();
+        let asked = stage.reconcile();
         assert!(matches!(&asked[..], [Request::Subscription(update)] if update.subscribe), "{asked:?}");
         assert!(lock(&told).is_empty());
-        stage.peer.want_lines(1);
-        assert!(stage.tend().is_empty());
+        stage.peer.request_media_lines(1);
+        assert!(stage.reconcile().is_empty());
         assert_eq!(*lock(&told), [Ok(())]);
         assert!(matches!(stage.tracks.events()[..], [RoomEvent::TrackSubscribed { .. }]));
         let (_, refused) = stage.subscribe();
         assert_eq!(*lock(&refused), [Err(Code::InvalidArgument)]);
-        inlet.drop_reader();
-        let asked = stage.tend();
+        queue.drop_reader();
+        let asked = stage.reconcile();
         assert!(matches!(&asked[..], [Request::Subscription(update)] if !update.subscribe), "{asked:?}");
         assert!(matches!(stage.tracks.events()[..], [RoomEvent::TrackUnsubscribed { .. }]));
     }
@@ -577,14 +583,14 @@ mod tests {
     #[test]
     fn nobody_waits_for_ever() {
         let mut stage = Stage::new();
-        let outlet = Arc::new(Outlet::new(AudioTrackOptions::default(), Arc::default()));
+        let queue = Arc::new(OutgoingTrackQueue::new(AudioTrackOptions::default(), Arc::default()));
         let (published, done) = told();
-        stage.tracks.publish(outlet, done, stage.now);
+        stage.tracks.publish(queue, done, stage.now);
         let (_inlet, subscribed) = stage.subscribe();
-        stage.tend();
+        stage.reconcile();
         assert_eq!(stage.tracks.next_at(&stage.peer), Some(stage.now + ANSWER));
         stage.now += ANSWER;
-        stage.tend();
+        stage.reconcile();
         assert_eq!(*lock(&published), [Err(Code::Timeout)]);
         assert_eq!(*lock(&subscribed), [Err(Code::Timeout)]);
         assert_eq!(stage.tracks.next_at(&stage.peer), None);
@@ -595,8 +601,8 @@ mod tests {
         let mut stage = Stage::new();
         let (kept, left) = (stage.publish(), stage.publish());
         let (_inlet, _) = stage.subscribe();
-        stage.peer.want_lines(1);
-        stage.tend();
+        stage.peer.request_media_lines(1);
+        stage.reconcile();
         assert_eq!(stage.tracks.publications().len(), 2);
         let (told, done) = told();
         stage.tracks.unpublish(&left, done, stage.now, &mut stage.peer);

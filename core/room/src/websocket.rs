@@ -38,11 +38,11 @@ const SAID: usize = 1 << 10;
 const PAGE: Duration = Duration::from_secs(5);
 
 tokio::task_local! {
-    static WAY: Arc<Way>;
+    static CONNECTOR: Arc<SignalConnector>;
 }
 
 /// How signal connections are opened, and what became of those that were not.
-pub(super) struct Way {
+pub(super) struct SignalConnector {
     dialer: Arc<Dialer>,
     seen: std::sync::Mutex<Seen>,
 }
@@ -105,7 +105,7 @@ fn seconds_between(earlier: SystemTime, later: SystemTime) -> i64 {
     }
 }
 
-impl Way {
+impl SignalConnector {
     pub(super) fn new(dialer: Arc<Dialer>) -> Arc<Self> {
         Arc::new(Self { dialer, seen: std::sync::Mutex::default() })
     }
@@ -167,8 +167,8 @@ impl From<Failure> for Refused {
 }
 
 /// Lets signal connections that `work` opens go this way.
-pub(super) async fn through<T>(way: Arc<Way>, work: impl Future<Output = T>) -> T {
-    WAY.scope(way, work).await
+pub(super) async fn through<T>(connector: Arc<SignalConnector>, work: impl Future<Output = T>) -> T {
+    CONNECTOR.scope(connector, work).await
 }
 
 /// Asks for a websocket on a connection that stands.
@@ -273,13 +273,13 @@ pub(super) fn install(needs_ours: bool) -> Result<(), Error> {
 struct Net;
 
 /// The way of the room that asks; that of the environment for anybody else.
-fn way() -> Result<Arc<Way>, TransportError> {
-    if let Ok(way) = WAY.try_with(Arc::clone) {
-        return Ok(way);
+fn connector() -> Result<Arc<SignalConnector>, TransportError> {
+    if let Ok(connector) = CONNECTOR.try_with(Arc::clone) {
+        return Ok(connector);
     }
     let dialer = Dialer::new(&Proxy::Environment, None);
     dialer
-        .map(|dialer| Way::new(Arc::new(dialer)))
+        .map(|dialer| SignalConnector::new(Arc::new(dialer)))
         .map_err(|error| TransportError::Connection(error.to_string()))
 }
 
@@ -305,13 +305,13 @@ impl WsClient for Net {
         headers: Vec<Header>,
         timeout_ms: u64,
     ) -> Result<WsConnectResult, TransportError> {
-        let way = way()?;
+        let connector = connector()?;
         let deadline = Deadline::just_before(Duration::from_millis(timeout_ms));
-        let opened = way.open(&parse(&url)?, &headers, deadline).await;
+        let opened = connector.open(&parse(&url)?, &headers, deadline).await;
         let socket = opened.map_err(|refused| match refused {
             Refused::Answered(answer) => {
                 let status = answer.status;
-                lock(&way.seen).answers.push(*answer);
+                lock(&connector.seen).answers.push(*answer);
                 TransportError::Http { status }
             }
             Refused::Failed(failure) => {
@@ -319,7 +319,7 @@ impl WsClient for Net {
                     Code::Timeout => TransportError::Timeout,
                     _ => TransportError::Connection(failure.found.clone()),
                 };
-                lock(&way.seen).failure = Some(failure);
+                lock(&connector.seen).failure = Some(failure);
                 error
             }
         })?;
@@ -369,13 +369,13 @@ impl HttpClient for Net {
         headers: Vec<Header>,
         body: Option<Vec<u8>>,
     ) -> Result<HttpResponse, TransportError> {
-        let way = way()?;
+        let connector = connector()?;
         // LiveKit's crate asks for a page to learn why there is no websocket. Where the connection
         // itself failed that is known.
-        if lock(&way.seen).failure.is_some() {
+        if lock(&connector.seen).failure.is_some() {
             return Err(TransportError::Closed);
         }
-        way.ask(method, &parse(&url)?, &headers, body, Deadline::after(PAGE)).await
+        connector.ask(method, &parse(&url)?, &headers, body, Deadline::after(PAGE)).await
     }
 }
 
@@ -420,12 +420,12 @@ pub(super) async fn probe(
     stream: Stream,
     deadline: Deadline,
 ) -> Result<Vec<Answer>, Failure> {
-    let way = Way::new(dialer);
+    let connector = SignalConnector::new(dialer);
     let mut stream = Some(stream);
     for url in urls {
         let refused = match stream.take() {
             Some(stream) => upgrade(&url, &[], stream, deadline).await,
-            None => way.open(&url, &[], deadline).await,
+            None => connector.open(&url, &[], deadline).await,
         };
         match refused {
             // No LiveKit server does that without a token; it is for the join to find out.
@@ -433,14 +433,14 @@ pub(super) async fn probe(
             Err(Refused::Failed(failure)) => return Err(failure),
             Err(Refused::Answered(answer)) => {
                 let is_missing = answer.status == 404;
-                lock(&way.seen).answers.push(*answer);
+                lock(&connector.seen).answers.push(*answer);
                 if !is_missing {
-                    return Ok(way.take_seen().answers);
+                    return Ok(connector.take_seen().answers);
                 }
             }
         }
     }
     // Why the page is not there, nobody has to know.
-    let _ = way.ask(HttpMethod::Get, &page, &[], None, deadline).await;
-    Ok(way.take_seen().answers)
+    let _ = connector.ask(HttpMethod::Get, &page, &[], None, deadline).await;
+    Ok(connector.take_seen().answers)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use greenroom_audio::signal::Sine;
 use greenroom_audio::{
-    Clock, Cutter, Format, Level, Meter, Pace, Patchbay, Resampler, Source, SpeechDetector, VirtualDevice,
+    Clock, Format, Framer, Level, Meter, Pace, Patchbay, Resampler, Source, SpeechDetector, VirtualDevice,
 };
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ impl Virtual {
 
 /// Cuts frames, and reads their level and whether they are speech.
 struct Ears {
-    cutter: Cutter<f32>,
+    framer: Framer<f32>,
     meter: Meter,
     detector: SpeechDetector,
 }
@@ -113,14 +113,14 @@ struct Ears {
 impl Ears {
     fn new(format: Format) -> Outcome<Self> {
         Ok(Self {
-            cutter: Cutter::new(format, Duration::from_millis(10), Duration::ZERO),
+            framer: Framer::new(format, Duration::from_millis(10), Duration::ZERO),
             meter: Meter::new(format),
             detector: SpeechDetector::new(format.rate())?,
         })
     }
 
     fn hear(&mut self, mut chunk: &[f32]) {
-        while let Some(frame) = self.cutter.next(&mut chunk) {
+        while let Some(frame) = self.framer.next(&mut chunk) {
             let mut samples = frame.samples;
             while let Some(level) = self.meter.next(&mut samples) {
                 black_box(level);

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use greenroom_audio::format::MOST_CHANNELS;
 use greenroom_audio::{Clock, Format, Frame, Source};
 
-use super::chain::Chain;
+use super::frame_pipeline::FramePipeline;
 use super::virtual_::VirtualFeed;
 use super::{moved, reopen};
 use crate::capture::{CaptureOptions, Frames};
-use crate::desk::Desk;
 use crate::devices::{Direction, Target};
 use crate::error::AudioError;
 use crate::event::{Cause, Event};
 use crate::options;
 use crate::real::RealFeed;
+use crate::stream_state::StreamState;
 
 /// An open device that is recorded from.
 pub(crate) trait Feed {
@@ -25,7 +25,7 @@ pub(crate) trait Feed {
     fn format(&self) -> Format;
 
     /// Hands over what has come since the last time; waits for nothing.
-    fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError>;
+    fn feed(&mut self, take: &mut dyn FnMut(CapturedBlock<'_>)) -> Result<Flow, AudioError>;
 
     /// What happened to it besides.
     fn event(&mut self) -> Option<Event> {
@@ -34,7 +34,7 @@ pub(crate) trait Feed {
 }
 
 /// What a device gives at once.
-pub(crate) struct Part<'a> {
+pub(crate) struct CapturedBlock<'a> {
     /// Samples of each channel that are missing before it.
     pub(crate) lost: u64,
     /// When its first sample was, on the stream's clock, where that is not what the samples before it say.
@@ -53,7 +53,7 @@ pub(crate) enum Flow {
 
 /// Opens the device, and records until it ends or the stream is closed.
 pub(crate) fn start(
-    desk: &Arc<Desk<Frames>>,
+    stream: &Arc<StreamState<Frames>>,
     format: Format,
     length: Duration,
     origin: Instant,
@@ -61,19 +61,19 @@ pub(crate) fn start(
     source: Option<Box<dyn Source>>,
 ) -> Result<(), AudioError> {
     let (tell, told) = sync_channel(1);
-    let pump = Pump { desk: Arc::clone(desk), format, length, origin, options: options.clone() };
-    desk.start("greenroom-capture", move || pump.run(source, &tell))?;
+    let pump = Pump { stream: Arc::clone(stream), format, length, origin, options: options.clone() };
+    stream.start("greenroom-capture", move || pump.run(source, &tell))?;
     // The thread has deadlines of its own; this one is for a system that holds it in a call.
     let patience = options.start + Duration::from_secs(3);
     told.recv_timeout(patience).unwrap_or_else(|_| {
-        desk.let_go();
+        stream.let_go();
         let device = options.device.as_deref().unwrap_or("the default input");
         Err(AudioError::Timeout { what: format!("opening {device}"), after: patience })
     })
 }
 
 struct Pump {
-    desk: Arc<Desk<Frames>>,
+    stream: Arc<StreamState<Frames>>,
     format: Format,
     length: Duration,
     origin: Instant,
@@ -92,14 +92,15 @@ impl Pump {
         };
         let opened = opened.and_then(|feed| {
             let picked = self.picked(&*feed)?;
-            let chain = Chain::new(feed.format(), self.format, picked, self.length, self.origin.elapsed());
-            let chain = chain.map_err(|error| AudioError::Invalid(error.to_string()))?;
-            Ok((feed, chain))
+            let pipeline =
+                FramePipeline::new(feed.format(), self.format, picked, self.length, self.origin.elapsed());
+            let pipeline = pipeline.map_err(|error| AudioError::Invalid(error.to_string()))?;
+            Ok((feed, pipeline))
         });
-        let (mut feed, mut chain) = match opened {
+        let (mut feed, mut pipeline) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                self.desk.change(|state| state.end = Some(Err(error.clone())));
+                self.stream.change(|state| state.end = Some(Err(error.clone())));
                 let _ = tell.send(Err(error));
                 return;
             }
@@ -107,16 +108,16 @@ impl Pump {
         // Nobody listens any more where the caller has given up; then the stream is closing.
         let _ = tell.send(Ok(()));
         loop {
-            let end = self.record(&mut *feed, &mut chain);
+            let end = self.record(&mut *feed, &mut pipeline);
             drop(feed);
             let end = match end {
-                Err(error) => self.recover(error, own, &mut chain),
+                Err(error) => self.recover(error, own, &mut pipeline),
                 Ok(()) => Ok(None),
             };
             match end {
                 Ok(Some(again)) => feed = again,
-                Ok(None) => return self.desk.change(|state| state.end = Some(Ok(()))),
-                Err(error) => return self.desk.change(|state| state.end = Some(Err(error))),
+                Ok(None) => return self.stream.change(|state| state.end = Some(Ok(()))),
+                Err(error) => return self.stream.change(|state| state.end = Some(Err(error))),
             }
         }
     }
@@ -153,7 +154,7 @@ impl Pump {
         let (picked, channels) = (self.options.channel.map(usize::from), feed.format().channels());
         match picked {
             Some(picked) if picked >= channels => {
-                let device = self.desk.with(|state| state.device.clone());
+                let device = self.stream.with(|state| state.device.clone());
                 let there = if channels == 1 {
                     "one, 0".to_owned()
                 } else {
@@ -170,27 +171,27 @@ impl Pump {
     }
 
     fn name(&self, device: &str) {
-        self.desk.with(|state| device.clone_into(&mut state.device));
+        self.stream.with(|state| device.clone_into(&mut state.device));
     }
 
     /// Records until the device ends or the stream is closed; a failure of the device is an error.
-    fn record(&self, feed: &mut dyn Feed, chain: &mut Chain) -> Result<(), AudioError> {
+    fn record(&self, feed: &mut dyn Feed, pipeline: &mut FramePipeline) -> Result<(), AudioError> {
         let mut give = |frame: &Frame<&[f32]>| self.give(frame);
         loop {
-            if self.desk.is_closing() {
+            if self.stream.is_closing() {
                 return Ok(());
             }
-            let flow = feed.feed(&mut |part| chain.take(&part, &mut give))?;
+            let flow = feed.feed(&mut |part| pipeline.take(&part, &mut give))?;
             while let Some(event) = feed.event() {
-                self.desk.change(|state| state.events.push(event.clone()));
+                self.stream.change(|state| state.events.push(event.clone()));
                 self.options.reopen.map_or(Ok(()), |_| moved(event))?;
             }
-            if let Some(note) = chain.note() {
-                self.desk.change(|state| state.events.push(Event::notice(&state.device, &note)));
+            if let Some(note) = pipeline.note() {
+                self.stream.change(|state| state.events.push(Event::notice(&state.device, &note)));
             }
             match flow {
                 Flow::Ended => {
-                    chain.finish(&mut give);
+                    pipeline.finish(&mut give);
                     return Ok(());
                 }
                 Flow::Until(time) => match time.checked_duration_since(Instant::now()) {
@@ -204,14 +205,14 @@ impl Pump {
     /// Puts a frame into the queue; as fast as possible, it waits for room.
     fn give(&self, frame: &Frame<&[f32]>) {
         if self.options.clock == Clock::Fast {
-            while self.desk.with(|state| state.queue.is_full()) {
-                if self.desk.is_closing() {
+            while self.stream.with(|state| state.queue.is_full()) {
+                if self.stream.is_closing() {
                     return;
                 }
                 thread::park();
             }
         }
-        self.desk.change(|state| {
+        self.stream.change(|state| {
             if frame.has_gap() {
                 state.events.push(Event::Gap { samples: frame.lost, cause: Cause::Device });
             }
@@ -226,19 +227,19 @@ impl Pump {
         &self,
         error: AudioError,
         own: bool,
-        chain: &mut Chain,
+        pipeline: &mut FramePipeline,
     ) -> Result<Option<Box<dyn Feed>>, AudioError> {
         let lost_at = Instant::now();
-        let device = self.desk.with(|state| state.device.clone());
-        self.desk.change(|state| state.events.push(Event::Lost { device, why: error.to_string() }));
+        let device = self.stream.with(|state| state.device.clone());
+        self.stream.change(|state| state.events.push(Event::Lost { device, why: error.to_string() }));
         let Some(limit) = self.options.reopen.filter(|_| error.may_pass() && !own) else { return Err(error) };
-        let opened = reopen(limit, || self.desk.is_closing(), || self.open());
+        let opened = reopen(limit, || self.stream.is_closing(), || self.open());
         let Some(feed) = opened.transpose()? else { return Ok(None) };
         let after = lost_at.elapsed();
         self.picked(&*feed)?;
         let missing = if self.options.clock == Clock::Fast { Duration::ZERO } else { after };
-        chain.reconnect(feed.format(), missing).map_err(|error| AudioError::Invalid(error.to_string()))?;
-        self.desk.change(|state| {
+        pipeline.reconnect(feed.format(), missing).map_err(|error| AudioError::Invalid(error.to_string()))?;
+        self.stream.change(|state| {
             let device = state.device.clone();
             state.events.push(Event::Reopened { device, after });
         });

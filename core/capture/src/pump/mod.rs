@@ -3,11 +3,11 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `capture`, `playback` | what the threads do: open, move samples, reopen, end |
-//! | `chain` | from the device's format to the stream's frames |
+//! | `frame_pipeline` | from the device's format to the stream's frames |
 //! | `virtual_` | virtual devices as something to record from and to play to |
 
 pub(crate) mod capture;
-mod chain;
+mod frame_pipeline;
 pub(crate) mod playback;
 mod virtual_;
 

@@ -11,13 +11,13 @@ use greenroom_audio::{Clock, Format, Resampler, Sink};
 
 use super::virtual_::VirtualOutlet;
 use super::{moved, reopen};
-use crate::desk::Desk;
 use crate::devices::{Direction, Target};
 use crate::error::AudioError;
 use crate::event::{Cause, Event};
 use crate::options;
 use crate::playback::{Pending, PlaybackOptions};
 use crate::real::RealOutlet;
+use crate::stream_state::StreamState;
 
 /// What is taken from the queue at once.
 const PIECE: Duration = Duration::from_millis(10);
@@ -82,7 +82,7 @@ pub(crate) struct Room {
 
 /// Opens the device, and plays until the stream is closed.
 pub(crate) fn start(
-    desk: &Arc<Desk<Pending>>,
+    stream: &Arc<StreamState<Pending>>,
     format: Format,
     jitter: Duration,
     options: &PlaybackOptions,
@@ -90,24 +90,24 @@ pub(crate) fn start(
 ) -> Result<(), AudioError> {
     let (tell, told) = sync_channel(1);
     let pump = Pump {
-        desk: Arc::clone(desk),
+        stream: Arc::clone(stream),
         format,
         jitter: format.samples_in(jitter) as usize,
         patience: jitter,
         options: options.clone(),
     };
-    desk.start("greenroom-playback", move || pump.run(sink, &tell))?;
+    stream.start("greenroom-playback", move || pump.run(sink, &tell))?;
     // The thread has deadlines of its own; this one is for a system that holds it in a call.
     let patience = options.start + Duration::from_secs(3);
     told.recv_timeout(patience).unwrap_or_else(|_| {
-        desk.let_go();
+        stream.let_go();
         let device = options.device.as_deref().unwrap_or("the default output");
         Err(AudioError::Timeout { what: format!("opening {device}"), after: patience })
     })
 }
 
 struct Pump {
-    desk: Arc<Desk<Pending>>,
+    stream: Arc<StreamState<Pending>>,
     format: Format,
     /// Samples that must wait before playing begins, and how long at most.
     jitter: usize,
@@ -126,11 +126,11 @@ impl Pump {
             }
             None => self.open(),
         };
-        let opened = opened.and_then(|outlet| Ok((self.stock(&*outlet)?, outlet)));
-        let (mut stock, mut outlet) = match opened {
+        let opened = opened.and_then(|outlet| Ok((self.backlog(&*outlet)?, outlet)));
+        let (mut backlog, mut outlet) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                self.desk.change(|state| state.end = Some(Err(error.clone())));
+                self.stream.change(|state| state.end = Some(Err(error.clone())));
                 let _ = tell.send(Err(error));
                 return;
             }
@@ -138,10 +138,10 @@ impl Pump {
         // Nobody listens any more where the caller has given up; then the stream is closing.
         let _ = tell.send(Ok(()));
         loop {
-            let end = match self.play(&mut *outlet, &mut stock) {
+            let end = match self.play(&mut *outlet, &mut backlog) {
                 Ok(()) => outlet.finish().map(|()| None),
                 Err(error) => {
-                    let heard = stock.base(outlet.heard());
+                    let heard = backlog.base(outlet.heard());
                     // What a file has so far is made whole; the device has failed already.
                     let _ = outlet.finish();
                     drop(outlet);
@@ -149,18 +149,22 @@ impl Pump {
                 }
             };
             let reopened =
-                end.and_then(|again| again.map(|outlet| Ok((self.stock(&*outlet)?, outlet))).transpose());
+                end.and_then(|again| again.map(|outlet| Ok((self.backlog(&*outlet)?, outlet))).transpose());
             match reopened {
-                Ok(Some(again)) => (stock, outlet) = again,
-                Ok(None) => return self.desk.change(|state| state.end = Some(Ok(()))),
-                Err(error) => return self.desk.change(|state| state.end = Some(Err(error))),
+                Ok(Some(again)) => (backlog, outlet) = again,
+                Ok(None) => return self.stream.change(|state| state.end = Some(Ok(()))),
+                Err(error) => return self.stream.change(|state| state.end = Some(Err(error))),
             }
         }
     }
 
     /// What goes on where the stream is.
-    fn stock(&self, outlet: &dyn Outlet) -> Result<Stock, AudioError> {
-        Stock::new(self.format, outlet.format(), self.desk.with(|state| state.queue.position.heard))
+    fn backlog(&self, outlet: &dyn Outlet) -> Result<PlaybackBacklog, AudioError> {
+        PlaybackBacklog::new(
+            self.format,
+            outlet.format(),
+            self.stream.with(|state| state.queue.position.heard),
+        )
     }
 
     fn open(&self) -> Result<Box<dyn Outlet>, AudioError> {
@@ -181,45 +185,45 @@ impl Pump {
     }
 
     fn name(&self, device: &str) {
-        self.desk.with(|state| device.clone_into(&mut state.device));
+        self.stream.with(|state| device.clone_into(&mut state.device));
     }
 
     /// Plays until the stream is closed; a failure of the device is an error.
-    fn play(&self, outlet: &mut dyn Outlet, stock: &mut Stock) -> Result<(), AudioError> {
+    fn play(&self, outlet: &mut dyn Outlet, backlog: &mut PlaybackBacklog) -> Result<(), AudioError> {
         // Whether playing goes on, rather than waits for enough to begin.
         let mut going = false;
         // The silence so far when the last sample was played.
         let mut silence = None;
         loop {
-            if self.desk.is_closing() {
+            if self.stream.is_closing() {
                 return Ok(());
             }
-            if self.desk.with(|state| std::mem::take(&mut state.queue.clearing)) {
-                stock.clear();
+            if self.stream.with(|state| std::mem::take(&mut state.queue.clearing)) {
+                backlog.clear();
                 outlet.discard();
-                stock.settling = true;
+                backlog.settling = true;
                 going = false;
                 silence = None;
             }
-            if stock.settling && outlet.is_settled()? {
-                stock.settling = false;
-                let heard = stock.base(outlet.given());
-                self.desk.change(|state| state.queue.drop_rest(heard));
+            if backlog.settling && outlet.is_settled()? {
+                backlog.settling = false;
+                let heard = backlog.base(outlet.given());
+                self.stream.change(|state| state.queue.drop_rest(heard));
             }
-            if !stock.settling {
+            if !backlog.settling {
                 let room = outlet.room()?;
-                let flushing = self.desk.with(|state| state.queue.flushing);
+                let flushing = self.stream.with(|state| state.queue.flushing);
                 going |= flushing || self.options.clock == Clock::Fast || self.may_begin();
                 if going {
-                    self.stock_up(stock, room, flushing);
+                    self.fill_backlog(backlog, room, flushing);
                 }
-                let play = room.most.min(stock.len());
+                let play = room.most.min(backlog.len());
                 if play > 0 {
                     if let Some(before) = silence.replace(outlet.silence()) {
-                        self.tell_silence(outlet.silence() - before, stock);
+                        self.tell_silence(outlet.silence() - before, backlog);
                     }
-                    outlet.play(stock.front(play))?;
-                    stock.pop(play);
+                    outlet.play(backlog.front(play))?;
+                    backlog.pop(play);
                 } else if room.least > 0 {
                     going = false;
                     if flushing {
@@ -231,9 +235,9 @@ impl Pump {
                     outlet.starve(room.least - play)?;
                 }
                 let more = play > 0 && play == room.most;
-                self.tell_position(stock.position(outlet.heard()));
+                self.tell_position(backlog.position(outlet.heard()));
                 if let Some(event) = outlet.event() {
-                    self.desk.change(|state| state.events.push(event.clone()));
+                    self.stream.change(|state| state.events.push(event.clone()));
                     self.options.reopen.map_or(Ok(()), |_| moved(event))?;
                 }
                 if more && self.options.clock == Clock::Fast {
@@ -250,23 +254,23 @@ impl Pump {
 
     /// Whether enough waits to begin, or what waits has waited long enough.
     fn may_begin(&self) -> bool {
-        self.desk.with(|state| {
+        self.stream.with(|state| {
             let waits = state.queue.len();
             waits > 0 && (waits >= self.jitter || state.queue.age().is_some_and(|age| age >= self.patience))
         })
     }
 
     /// Takes from the queue what the device has room for. Where it would fall silent, what the resampler holds back comes too.
-    fn stock_up(&self, stock: &mut Stock, room: Room, flushing: bool) {
-        while stock.len() < room.most {
-            let taken = self.desk.with(|state| state.queue.take(&mut stock.piece));
+    fn fill_backlog(&self, backlog: &mut PlaybackBacklog, room: Room, flushing: bool) {
+        while backlog.len() < room.most {
+            let taken = self.stream.with(|state| state.queue.take(&mut backlog.piece));
             if taken > 0 {
                 // There is room for who waits to write.
-                self.desk.change(|_| ());
-                stock.add(taken);
+                self.stream.change(|_| ());
+                backlog.add(taken);
             } else {
-                if stock.len() < room.least || flushing {
-                    stock.finish();
+                if backlog.len() < room.least || flushing {
+                    backlog.finish();
                 }
                 return;
             }
@@ -276,21 +280,21 @@ impl Pump {
     /// Tells how much was heard: the wait for a drain may be over.
     fn tell_position(&self, heard: u64) {
         let (before, waiting) =
-            self.desk.with(|state| (state.queue.position.heard, state.queue.position.waiting));
+            self.stream.with(|state| (state.queue.position.heard, state.queue.position.waiting));
         if heard <= before {
             return;
         }
-        self.desk.change(|state| {
+        self.stream.change(|state| {
             let more = heard.saturating_sub(before).min(waiting);
             state.queue.position.heard += more;
             state.queue.position.waiting -= more;
         });
     }
 
-    fn tell_silence(&self, samples: u64, stock: &Stock) {
+    fn tell_silence(&self, samples: u64, backlog: &PlaybackBacklog) {
         if samples > 0 {
-            let samples = stock.in_stream(samples);
-            self.desk.change(|state| state.events.push(Event::Gap { samples, cause: Cause::Writer }));
+            let samples = backlog.in_stream(samples);
+            self.stream.change(|state| state.events.push(Event::Gap { samples, cause: Cause::Writer }));
         }
     }
 
@@ -303,7 +307,7 @@ impl Pump {
     ) -> Result<Option<Box<dyn Outlet>>, AudioError> {
         let lost_at = Instant::now();
         let limit = self.options.reopen.filter(|_| error.may_pass() && !own);
-        self.desk.change(|state| {
+        self.stream.change(|state| {
             let device = state.device.clone();
             state.events.push(Event::Lost { device, why: error.to_string() });
             state.queue.drop_rest(heard);
@@ -313,9 +317,9 @@ impl Pump {
             }
         });
         let Some(limit) = limit else { return Err(error) };
-        let opened = reopen(limit, || self.desk.is_closing(), || self.open());
+        let opened = reopen(limit, || self.stream.is_closing(), || self.open());
         let Some(outlet) = opened.transpose()? else { return Ok(None) };
-        self.desk.change(|state| {
+        self.stream.change(|state| {
             let device = state.device.clone();
             state.events.push(Event::Reopened { device, after: lost_at.elapsed() });
         });
@@ -324,7 +328,7 @@ impl Pump {
 }
 
 /// What is on its way from the queue to the device, in the device's format, and how the two's samples are counted into each other.
-struct Stock {
+struct PlaybackBacklog {
     from: Format,
     to: Format,
     piece: Vec<f32>,
@@ -342,7 +346,7 @@ struct Stock {
     settling: bool,
 }
 
-impl Stock {
+impl PlaybackBacklog {
     /// From `heard` samples of the stream on.
     fn new(from: Format, to: Format, heard: u64) -> Result<Self, AudioError> {
         let piece = usize::try_from(from.samples_in(PIECE)).unwrap_or(1).max(1);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use greenroom_audio::device::Filled;
 use greenroom_audio::{Clock, Format, Pace, Sink, Source};
 
-use super::capture::{Feed, Flow, Part};
+use super::capture::{CapturedBlock, Feed, Flow};
 use super::playback::{Outlet, Room};
 use crate::error::AudioError;
 use crate::event::Event;
@@ -59,7 +59,7 @@ impl Feed for VirtualFeed {
         self.source.format()
     }
 
-    fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError> {
+    fn feed(&mut self, take: &mut dyn FnMut(CapturedBlock<'_>)) -> Result<Flow, AudioError> {
         self.feed_at(self.begun.elapsed(), take)
     }
 
@@ -70,7 +70,11 @@ impl Feed for VirtualFeed {
 
 impl VirtualFeed {
     /// Hands over what is due when so much time has passed.
-    fn feed_at(&mut self, passed: Duration, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError> {
+    fn feed_at(
+        &mut self,
+        passed: Duration,
+        take: &mut dyn FnMut(CapturedBlock<'_>),
+    ) -> Result<Flow, AudioError> {
         let before = self.pace.passed();
         let due = self.pace.due(passed, self.block);
         let mut came = false;
@@ -83,9 +87,9 @@ impl VirtualFeed {
             if block * self.block < due.skipped {
                 // Too late for these: a real device would have lost them.
                 self.place = None;
-                take(Part { lost: filled.lost + filled.samples as u64, time: None, samples: &[] });
+                take(CapturedBlock { lost: filled.lost + filled.samples as u64, time: None, samples: &[] });
             } else {
-                take(Part { lost: filled.lost, time, samples });
+                take(CapturedBlock { lost: filled.lost, time, samples });
             }
             if filled.ended {
                 return Ok(Flow::Ended);

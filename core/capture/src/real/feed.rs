@@ -22,7 +22,7 @@ use crate::devices::Direction;
 use crate::error::AudioError;
 use crate::event::Event;
 use crate::options::Latency;
-use crate::pump::capture::{Feed, Flow, Part};
+use crate::pump::capture::{CapturedBlock, Feed, Flow};
 
 /// How much the ring holds, should the pump be late; so no sample that comes through it is from before the stream's clock.
 const RING: Duration = LEAD;
@@ -47,7 +47,7 @@ struct Block {
 }
 
 /// The callback's end of the rings.
-pub(super) struct Tap {
+pub(super) struct CaptureProducer {
     samples: Producer<f32>,
     blocks: Producer<Block>,
     channels: usize,
@@ -57,7 +57,7 @@ pub(super) struct Tap {
     pump: Thread,
 }
 
-impl Tap {
+impl CaptureProducer {
     /// What the callback does.
     pub(super) fn take<T: Copy>(&mut self, data: &[T])
     where
@@ -79,7 +79,7 @@ impl Tap {
 }
 
 /// The pump's end.
-pub(super) struct Basin {
+pub(super) struct CaptureConsumer {
     format: Format,
     samples: Consumer<f32>,
     blocks: Consumer<Block>,
@@ -90,10 +90,10 @@ pub(super) struct Basin {
     timeline: Timeline,
 }
 
-impl Basin {
+impl CaptureConsumer {
     /// Hands over the blocks that have come, each in its time, and gives their number. After an overrun, what the system lost is told as
     /// missing before the first of them.
-    fn drain(&mut self, overrun: &mut bool, take: &mut dyn FnMut(Part<'_>)) -> u64 {
+    fn drain(&mut self, overrun: &mut bool, take: &mut dyn FnMut(CapturedBlock<'_>)) -> u64 {
         let mut blocks = 0;
         while let Ok(block) = self.blocks.pop() {
             blocks += 1;
@@ -110,8 +110,8 @@ impl Basin {
             let time = is_other.then(|| self.timeline.time(format.duration_of(begin)));
             let Ok(chunk) = self.samples.read_chunk(block.samples * format.channels()) else { continue };
             let (first, second) = chunk.as_slices();
-            take(Part { lost, time, samples: first });
-            take(Part { lost: 0, time: None, samples: second });
+            take(CapturedBlock { lost, time, samples: first });
+            take(CapturedBlock { lost: 0, time: None, samples: second });
             chunk.commit_all();
         }
         blocks
@@ -119,18 +119,19 @@ impl Basin {
 }
 
 /// Both ends of the rings between a callback and its pump, which is the thread that calls.
-pub(super) fn rings(format: Format, origin: Instant) -> (Tap, Basin) {
+pub(super) fn rings(format: Format, origin: Instant) -> (CaptureProducer, CaptureConsumer) {
     let channels = format.channels();
     let held = format.samples_in(RING) as usize * channels;
     let (give, samples) = RingBuffer::new(held);
     let (note, blocks) = RingBuffer::new(BLOCKS);
-    let tap = Tap { samples: give, blocks: note, channels, lost: 0, origin, pump: thread::current() };
-    (tap, Basin { format, samples, blocks, lost: 0, place: 0, timeline: Timeline::default() })
+    let producer =
+        CaptureProducer { samples: give, blocks: note, channels, lost: 0, origin, pump: thread::current() };
+    (producer, CaptureConsumer { format, samples, blocks, lost: 0, place: 0, timeline: Timeline::default() })
 }
 
 /// A device that is recorded from.
 pub(crate) struct RealFeed {
-    basin: Basin,
+    consumer: CaptureConsumer,
     health: Health,
     overrun: bool,
     watch: Option<Watch>,
@@ -154,7 +155,7 @@ impl RealFeed {
         let format = Format::new(config.rate, config.channels);
         let format =
             format.map_err(|error| AudioError::Failed { device: id.clone(), why: error.to_string() })?;
-        let (tap, basin) = rings(format, origin);
+        let (producer, consumer) = rings(format, origin);
         let (mut fail, errors) = RingBuffer::new(ERRORS);
         let pump = thread::current();
         let on_error = move |error| {
@@ -164,10 +165,10 @@ impl RealFeed {
         let stream = config.stream(config::block(Direction::Input, latency));
         let device = found.device;
         let stream = Running::start(&id, patience, move || {
-            build(&device, stream, config.sample, tap, on_error, patience)
+            build(&device, stream, config.sample, producer, on_error, patience)
         })?;
         Ok(Self {
-            basin,
+            consumer,
             health: Health::new(id.clone(), errors, patience),
             overrun: false,
             watch: Watch::new(id, found.default, Direction::Input),
@@ -179,11 +180,11 @@ impl RealFeed {
 
 impl Feed for RealFeed {
     fn format(&self) -> Format {
-        self.basin.format
+        self.consumer.format
     }
 
-    fn feed(&mut self, take: &mut dyn FnMut(Part<'_>)) -> Result<Flow, AudioError> {
-        let calls = self.basin.drain(&mut self.overrun, take);
+    fn feed(&mut self, take: &mut dyn FnMut(CapturedBlock<'_>)) -> Result<Flow, AudioError> {
+        let calls = self.consumer.drain(&mut self.overrun, take);
         let symptoms = self.health.check(calls)?;
         self.overrun |= symptoms.overrun;
         if let Some(watch) = &mut self.watch {
@@ -201,14 +202,14 @@ fn build(
     device: &cpal::Device,
     config: StreamConfig,
     sample: SampleFormat,
-    tap: Tap,
+    producer: CaptureProducer,
     fail: impl FnMut(cpal::Error) + Send + 'static,
     patience: Duration,
 ) -> Result<cpal::Stream, cpal::Error> {
     fn of<T>(
         device: &cpal::Device,
         config: StreamConfig,
-        mut tap: Tap,
+        mut producer: CaptureProducer,
         fail: impl FnMut(cpal::Error) + Send + 'static,
         patience: Duration,
     ) -> Result<cpal::Stream, cpal::Error>
@@ -216,16 +217,16 @@ fn build(
         T: SizedSample + Send + 'static,
         f32: FromSample<T>,
     {
-        device.build_input_stream(config, move |data: &[T], _: &_| tap.take(data), fail, Some(patience))
+        device.build_input_stream(config, move |data: &[T], _: &_| producer.take(data), fail, Some(patience))
     }
     match sample {
-        SampleFormat::I16 => of::<i16>(device, config, tap, fail, patience),
-        SampleFormat::I32 => of::<i32>(device, config, tap, fail, patience),
-        SampleFormat::F32 => of::<f32>(device, config, tap, fail, patience),
-        SampleFormat::I24 => of::<cpal::I24>(device, config, tap, fail, patience),
-        SampleFormat::F64 => of::<f64>(device, config, tap, fail, patience),
-        SampleFormat::U16 => of::<u16>(device, config, tap, fail, patience),
-        SampleFormat::U8 => of::<u8>(device, config, tap, fail, patience),
+        SampleFormat::I16 => of::<i16>(device, config, producer, fail, patience),
+        SampleFormat::I32 => of::<i32>(device, config, producer, fail, patience),
+        SampleFormat::F32 => of::<f32>(device, config, producer, fail, patience),
+        SampleFormat::I24 => of::<cpal::I24>(device, config, producer, fail, patience),
+        SampleFormat::F64 => of::<f64>(device, config, producer, fail, patience),
+        SampleFormat::U16 => of::<u16>(device, config, producer, fail, patience),
+        SampleFormat::U8 => of::<u8>(device, config, producer, fail, patience),
         other => Err(unread(other)),
     }
 }
@@ -282,14 +283,14 @@ mod tests {
 
     use greenroom_audio::Format;
 
-    use super::{Basin, Block, LEAD, Tap, rings};
+    use super::{Block, CaptureConsumer, CaptureProducer, LEAD, rings};
 
     /// What the pump would hand over: blocks, and what is missing after each.
-    fn read(basin: &mut Basin) -> Vec<(Vec<f32>, u64)> {
+    fn read(consumer: &mut CaptureConsumer) -> Vec<(Vec<f32>, u64)> {
         let mut read = Vec::new();
-        while let Ok(Block { samples, lost, .. }) = basin.blocks.pop() {
+        while let Ok(Block { samples, lost, .. }) = consumer.blocks.pop() {
             let samples =
-                basin.samples.read_chunk(samples * basin.format.channels()).expect("noted, so there");
+                consumer.samples.read_chunk(samples * consumer.format.channels()).expect("noted, so there");
             read.push((samples.into_iter().collect(), lost));
         }
         read
@@ -298,89 +299,89 @@ mod tests {
     #[test]
     fn the_callback_allocates_nothing_whatever_happens() {
         let stereo = Format::new(48_000, 2).expect("stereo");
-        let (mut tap, mut basin) = rings(stereo, Instant::now());
+        let (mut producer, mut consumer) = rings(stereo, Instant::now());
         let block = [1_i16; 960];
         // Far more than the ring holds.
-        let counted = allocation_counter::measure(|| (0..5000).for_each(|_| tap.take(&block)));
+        let counted = allocation_counter::measure(|| (0..5000).for_each(|_| producer.take(&block)));
         assert_eq!(counted.count_total, 0);
-        drop(read(&mut basin));
-        let counted = allocation_counter::measure(|| tap.take(&[0.5_f32; 48]));
+        drop(read(&mut consumer));
+        let counted = allocation_counter::measure(|| producer.take(&[0.5_f32; 48]));
         assert_eq!(counted.count_total, 0);
     }
 
     #[test]
     fn every_sample_is_handed_over_or_counted() {
         let stereo = Format::new(48_000, 2).expect("stereo");
-        let (mut tap, mut basin) = rings(stereo, Instant::now());
+        let (mut producer, mut consumer) = rings(stereo, Instant::now());
         let (mut given, mut taken, mut lost) = (0_u64, 0, 0);
         for round in 1..=40_usize {
             // Blocks of odd sizes, and a pump that is late more and more often.
             for size in 1..=round {
                 let instants = size * 37 % 701;
-                tap.take(&vec![0.5_f32; instants * 2]);
+                producer.take(&vec![0.5_f32; instants * 2]);
                 given += instants as u64;
             }
-            for (samples, missing) in read(&mut basin) {
+            for (samples, missing) in read(&mut consumer) {
                 taken += samples.len() as u64 / 2;
                 lost += missing;
             }
         }
         // The next block tells what the last ones lost.
-        tap.take::<f32>(&[]);
-        lost += read(&mut basin).iter().map(|(_, missing)| missing).sum::<u64>();
+        producer.take::<f32>(&[]);
+        lost += read(&mut consumer).iter().map(|(_, missing)| missing).sum::<u64>();
         assert_eq!(taken + lost, given);
     }
 
     #[test]
     fn tiny_blocks_are_counted_where_there_is_no_room_to_note_them() {
         let mono = Format::mono(48_000).expect("a rate");
-        let (mut tap, mut basin) = rings(mono, Instant::now());
-        (0..5000).for_each(|_| tap.take(&[0.5_f32]));
-        let noted: u64 = read(&mut basin).iter().map(|(samples, lost)| samples.len() as u64 + lost).sum();
-        tap.take(&[0.5_f32]);
-        let later: u64 = read(&mut basin).iter().map(|(samples, lost)| samples.len() as u64 + lost).sum();
+        let (mut producer, mut consumer) = rings(mono, Instant::now());
+        (0..5000).for_each(|_| producer.take(&[0.5_f32]));
+        let noted: u64 = read(&mut consumer).iter().map(|(samples, lost)| samples.len() as u64 + lost).sum();
+        producer.take(&[0.5_f32]);
+        let later: u64 = read(&mut consumer).iter().map(|(samples, lost)| samples.len() as u64 + lost).sum();
         assert_eq!(noted + later, 5001);
     }
 
     /// A block of so many milliseconds that came at that time, on the stream's clock.
-    fn arrive(tap: &mut Tap, length: u64, arrived: u64) {
+    fn arrive(producer: &mut CaptureProducer, length: u64, arrived: u64) {
         let samples = length as usize * 48;
-        let chunk = tap.samples.write_chunk_uninit(samples).expect("room");
+        let chunk = producer.samples.write_chunk_uninit(samples).expect("room");
         chunk.fill_from_iter(std::iter::repeat_n(0.5, samples));
         let arrived = Duration::from_millis(arrived);
-        tap.blocks.push(Block { samples, lost: 0, arrived }).expect("room");
+        producer.blocks.push(Block { samples, lost: 0, arrived }).expect("room");
     }
 
     #[test]
     fn what_a_device_heard_before_it_was_opened_has_its_own_time() {
-        let (mut tap, mut basin) = rings(Format::WIRE, Instant::now());
-        let mut begins = |tap: &mut Tap, length, arrived| {
-            arrive(tap, length, arrived);
+        let (mut producer, mut consumer) = rings(Format::WIRE, Instant::now());
+        let mut begins = |producer: &mut CaptureProducer, length, arrived| {
+            arrive(producer, length, arrived);
             let mut begins = Vec::new();
-            assert_eq!(basin.drain(&mut false, &mut |part| begins.extend(part.time)), 1);
+            assert_eq!(consumer.drain(&mut false, &mut |part| begins.extend(part.time)), 1);
             begins
         };
         // The longest block that there may be comes as soon as the stream is opened.
         let lead = LEAD.as_millis() as u64;
-        assert_eq!(begins(&mut tap, lead, lead), [Duration::ZERO]);
+        assert_eq!(begins(&mut producer, lead, lead), [Duration::ZERO]);
         // Late, early, and in time.
-        assert_eq!(begins(&mut tap, 10, lead + 30), []);
-        assert_eq!(begins(&mut tap, 10, lead + 13), [LEAD + Duration::from_millis(3)]);
-        assert_eq!(begins(&mut tap, 10, lead + 23), []);
+        assert_eq!(begins(&mut producer, 10, lead + 30), []);
+        assert_eq!(begins(&mut producer, 10, lead + 13), [LEAD + Duration::from_millis(3)]);
+        assert_eq!(begins(&mut producer, 10, lead + 23), []);
         // A device without a clock of its own gives more than time passes.
-        assert_eq!(begins(&mut tap, 500, lead + 24), [Duration::from_millis(24)]);
+        assert_eq!(begins(&mut producer, 500, lead + 24), [Duration::from_millis(24)]);
     }
 
     #[test]
     fn what_the_system_lost_is_as_long_as_the_time_that_is_missing() {
-        let (mut tap, mut basin) = rings(Format::WIRE, Instant::now());
-        arrive(&mut tap, 10, 510);
-        arrive(&mut tap, 10, 560);
+        let (mut producer, mut consumer) = rings(Format::WIRE, Instant::now());
+        arrive(&mut producer, 10, 510);
+        arrive(&mut producer, 10, 560);
         let (mut overrun, mut parts) = (false, Vec::new());
-        assert_eq!(basin.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 2);
+        assert_eq!(consumer.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 2);
         overrun = true;
-        arrive(&mut tap, 10, 580);
-        assert_eq!(basin.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 1);
+        arrive(&mut producer, 10, 580);
+        assert_eq!(consumer.drain(&mut overrun, &mut |part| parts.push((part.lost, part.time))), 1);
         parts.retain(|part| *part != (0, None));
         assert_eq!(parts, [(0, Some(Duration::from_millis(500))), (50 * 48, None)]);
         assert!(!overrun);
@@ -389,10 +390,11 @@ mod tests {
     #[test]
     fn samples_of_16_bits_come_to_the_bit() {
         let mono = Format::mono(48_000).expect("a rate");
-        let (mut tap, mut basin) = rings(mono, Instant::now());
+        let (mut producer, mut consumer) = rings(mono, Instant::now());
         let every: Vec<i16> = (i16::MIN..=i16::MAX).step_by(3).collect();
-        tap.take(&every);
-        let back: Vec<i16> = read(&mut basin)[0].0.iter().map(|&sample| (sample * 32_768.0) as i16).collect();
+        producer.take(&every);
+        let back: Vec<i16> =
+            read(&mut consumer)[0].0.iter().map(|&sample| (sample * 32_768.0) as i16).collect();
         assert_eq!(back, every);
     }
 }

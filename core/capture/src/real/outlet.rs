@@ -54,7 +54,7 @@ struct Gauge {
 }
 
 /// The callback's end of the ring.
-pub(super) struct Spring {
+pub(super) struct PlaybackConsumer {
     samples: Consumer<f32>,
     notes: Producer<Note>,
     gauge: Arc<Gauge>,
@@ -63,7 +63,7 @@ pub(super) struct Spring {
     pump: Thread,
 }
 
-impl Spring {
+impl PlaybackConsumer {
     /// What the callback does; `latency` is how long the device takes until the first sample is heard.
     pub(super) fn fill<T>(&mut self, data: &mut [T], latency: Duration)
     where
@@ -100,7 +100,7 @@ impl Spring {
 }
 
 /// The pump's end.
-pub(super) struct Pool {
+pub(super) struct PlaybackProducer {
     format: Format,
     samples: Producer<f32>,
     notes: Consumer<Note>,
@@ -112,17 +112,18 @@ pub(super) struct Pool {
 }
 
 /// Both ends of a ring for `held` samples of each channel, between a pump, which is the thread that calls, and its callback.
-pub(super) fn ring(format: Format, held: usize) -> (Spring, Pool) {
+pub(super) fn ring(format: Format, held: usize) -> (PlaybackConsumer, PlaybackProducer) {
     let channels = format.channels();
     let (put, samples) = RingBuffer::new(held * channels);
     let (note, notes) = RingBuffer::new(NOTES);
     let gauge = Arc::new(Gauge::default());
     let (origin, pump) = (Instant::now(), thread::current());
-    let spring = Spring { samples, notes: note, gauge: Arc::clone(&gauge), channels, origin, pump };
-    (spring, Pool { format, samples: put, notes, gauge, origin, put: 0, latest: None })
+    let consumer =
+        PlaybackConsumer { samples, notes: note, gauge: Arc::clone(&gauge), channels, origin, pump };
+    (consumer, PlaybackProducer { format, samples: put, notes, gauge, origin, put: 0, latest: None })
 }
 
-impl Pool {
+impl PlaybackProducer {
     /// Samples of each channel that are in the ring.
     fn fill(&self) -> usize {
         (self.samples.buffer().capacity() - self.samples.slots()) / self.format.channels()
@@ -175,7 +176,7 @@ impl Pool {
 
 /// A device that is played to.
 pub(crate) struct RealOutlet {
-    pool: Pool,
+    producer: PlaybackProducer,
     health: Health,
     /// What the ring is kept filled to, and below which it is about to run dry.
     target: usize,
@@ -202,7 +203,7 @@ impl RealOutlet {
             format.map_err(|error| AudioError::Failed { device: id.clone(), why: error.to_string() })?;
         let block = config::block(Direction::Output, latency);
         let target = format.samples_in(block * 2) as usize;
-        let (spring, pool) = ring(format, target);
+        let (consumer, producer) = ring(format, target);
         let (mut fail, errors) = RingBuffer::new(ERRORS);
         let pump = thread::current();
         let on_error = move |error| {
@@ -212,10 +213,10 @@ impl RealOutlet {
         let stream = config.stream(block);
         let device = found.device;
         let stream = Running::start(&id, patience, move || {
-            build(&device, stream, config.sample, spring, on_error, patience)
+            build(&device, stream, config.sample, consumer, on_error, patience)
         })?;
         Ok(Self {
-            pool,
+            producer,
             health: Health::new(id.clone(), errors, patience),
             target,
             low: target / 2,
@@ -226,7 +227,7 @@ impl RealOutlet {
     }
 
     fn check(&mut self) -> Result<(), AudioError> {
-        let calls = self.pool.read();
+        let calls = self.producer.read();
         let symptoms = self.health.check(calls)?;
         if let Some(watch) = &mut self.watch {
             self.event = watch.look(symptoms.rerouted)?.or(self.event.take());
@@ -237,39 +238,39 @@ impl RealOutlet {
 
 impl Outlet for RealOutlet {
     fn format(&self) -> Format {
-        self.pool.format
+        self.producer.format
     }
 
     fn room(&mut self) -> Result<Room, AudioError> {
         self.check()?;
-        let fill = self.pool.fill();
+        let fill = self.producer.fill();
         Ok(Room { most: self.target.saturating_sub(fill), least: self.low.saturating_sub(fill) })
     }
 
     fn play(&mut self, samples: &[f32]) -> Result<(), AudioError> {
-        self.pool.put(samples);
+        self.producer.put(samples);
         Ok(())
     }
 
     fn discard(&mut self) {
-        self.pool.skip();
+        self.producer.skip();
     }
 
     fn is_settled(&mut self) -> Result<bool, AudioError> {
         self.check()?;
-        Ok(self.pool.is_settled())
+        Ok(self.producer.is_settled())
     }
 
     fn given(&self) -> u64 {
-        self.pool.given()
+        self.producer.given()
     }
 
     fn heard(&self) -> u64 {
-        self.pool.heard()
+        self.producer.heard()
     }
 
     fn silence(&self) -> u64 {
-        self.pool.gauge.silence.load(Ordering::Acquire)
+        self.producer.gauge.silence.load(Ordering::Acquire)
     }
 
     fn wake_at(&self) -> Instant {
@@ -285,14 +286,14 @@ fn build(
     device: &cpal::Device,
     config: StreamConfig,
     sample: SampleFormat,
-    spring: Spring,
+    consumer: PlaybackConsumer,
     fail: impl FnMut(cpal::Error) + Send + 'static,
     patience: Duration,
 ) -> Result<cpal::Stream, cpal::Error> {
     fn of<T>(
         device: &cpal::Device,
         config: StreamConfig,
-        mut spring: Spring,
+        mut consumer: PlaybackConsumer,
         fail: impl FnMut(cpal::Error) + Send + 'static,
         patience: Duration,
     ) -> Result<cpal::Stream, cpal::Error>
@@ -302,18 +303,18 @@ fn build(
         let fill = move |data: &mut [T], info: &OutputCallbackInfo| {
             let stamp = info.timestamp();
             let latency = stamp.playback.saturating_duration_since(stamp.callback);
-            spring.fill(data, latency);
+            consumer.fill(data, latency);
         };
         device.build_output_stream(config, fill, fail, Some(patience))
     }
     match sample {
-        SampleFormat::I16 => of::<i16>(device, config, spring, fail, patience),
-        SampleFormat::I32 => of::<i32>(device, config, spring, fail, patience),
-        SampleFormat::F32 => of::<f32>(device, config, spring, fail, patience),
-        SampleFormat::I24 => of::<cpal::I24>(device, config, spring, fail, patience),
-        SampleFormat::F64 => of::<f64>(device, config, spring, fail, patience),
-        SampleFormat::U16 => of::<u16>(device, config, spring, fail, patience),
-        SampleFormat::U8 => of::<u8>(device, config, spring, fail, patience),
+        SampleFormat::I16 => of::<i16>(device, config, consumer, fail, patience),
+        SampleFormat::I32 => of::<i32>(device, config, consumer, fail, patience),
+        SampleFormat::F32 => of::<f32>(device, config, consumer, fail, patience),
+        SampleFormat::I24 => of::<cpal::I24>(device, config, consumer, fail, patience),
+        SampleFormat::F64 => of::<f64>(device, config, consumer, fail, patience),
+        SampleFormat::U16 => of::<u16>(device, config, consumer, fail, patience),
+        SampleFormat::U8 => of::<u8>(device, config, consumer, fail, patience),
         other => Err(unread(other)),
     }
 }
@@ -330,67 +331,67 @@ mod tests {
 
     #[test]
     fn the_callback_allocates_nothing_whatever_happens() {
-        let (mut spring, mut pool) = ring(MONO, 960);
-        pool.put(&[0.5; 960]);
+        let (mut consumer, mut producer) = ring(MONO, 960);
+        producer.put(&[0.5; 960]);
         let mut block = [0_i16; 480];
         // Samples, then silence, more often than there is room for notes.
         let counted = allocation_counter::measure(|| {
-            (0..1000).for_each(|_| spring.fill(&mut block, Duration::from_millis(20)));
+            (0..1000).for_each(|_| consumer.fill(&mut block, Duration::from_millis(20)));
         });
         assert_eq!(counted.count_total, 0);
         assert_eq!(
-            (pool.given(), pool.gauge.silence.load(std::sync::atomic::Ordering::Relaxed)),
+            (producer.given(), producer.gauge.silence.load(std::sync::atomic::Ordering::Relaxed)),
             (960, 479_040)
         );
     }
 
     #[test]
     fn what_is_put_comes_out_and_then_silence() {
-        let (mut spring, mut pool) = ring(MONO, 960);
-        pool.put(&[0.25; 700]);
+        let (mut consumer, mut producer) = ring(MONO, 960);
+        producer.put(&[0.25; 700]);
         let mut block = [1.0_f32; 480];
-        spring.fill(&mut block, Duration::ZERO);
+        consumer.fill(&mut block, Duration::ZERO);
         assert!(block.iter().all(|&sample| sample == 0.25));
-        spring.fill(&mut block, Duration::ZERO);
+        consumer.fill(&mut block, Duration::ZERO);
         assert!(block[..220].iter().all(|&sample| sample == 0.25) && block[220..].iter().all(|&s| s == 0.0));
     }
 
     #[test]
     fn what_is_skipped_is_not_heard_and_what_comes_after_is() {
-        let (mut spring, mut pool) = ring(MONO, 960);
-        pool.put(&[0.25; 960]);
+        let (mut consumer, mut producer) = ring(MONO, 960);
+        producer.put(&[0.25; 960]);
         let mut block = [1.0_f32; 480];
-        spring.fill(&mut block, Duration::ZERO);
-        pool.skip();
-        assert!(!pool.is_settled());
-        spring.fill(&mut block, Duration::ZERO);
-        assert!(pool.is_settled() && block.iter().all(|&sample| sample == 0.0));
-        pool.put(&[0.5; 480]);
-        spring.fill(&mut block, Duration::ZERO);
+        consumer.fill(&mut block, Duration::ZERO);
+        producer.skip();
+        assert!(!producer.is_settled());
+        consumer.fill(&mut block, Duration::ZERO);
+        assert!(producer.is_settled() && block.iter().all(|&sample| sample == 0.0));
+        producer.put(&[0.5; 480]);
+        consumer.fill(&mut block, Duration::ZERO);
         assert!(block.iter().all(|&sample| sample == 0.5));
-        assert_eq!(pool.given(), 960);
+        assert_eq!(producer.given(), 960);
     }
 
     #[test]
     fn what_is_heard_is_what_was_given_and_has_had_its_time() {
-        let (mut spring, mut pool) = ring(MONO, 960);
-        pool.put(&[0.25; 960]);
+        let (mut consumer, mut producer) = ring(MONO, 960);
+        producer.put(&[0.25; 960]);
         let mut block = [0.0_f32; 480];
-        spring.fill(&mut block, Duration::from_secs(1000));
-        spring.fill(&mut block, Duration::from_secs(1000));
-        pool.read();
+        consumer.fill(&mut block, Duration::from_secs(1000));
+        consumer.fill(&mut block, Duration::from_secs(1000));
+        producer.read();
         assert_eq!(
-            (pool.given(), pool.heard()),
+            (producer.given(), producer.heard()),
             (960, 0),
             "no device holds that much, but it is not heard yet"
         );
-        let (mut spring, mut pool) = ring(MONO, 960);
-        pool.put(&[0.25; 960]);
-        spring.fill(&mut block, Duration::ZERO);
-        pool.read();
-        while pool.heard() < 480 {
+        let (mut consumer, mut producer) = ring(MONO, 960);
+        producer.put(&[0.25; 960]);
+        consumer.fill(&mut block, Duration::ZERO);
+        producer.read();
+        while producer.heard() < 480 {
             std::thread::yield_now();
         }
-        assert_eq!(pool.heard(), 480);
+        assert_eq!(producer.heard(), 480);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use greenroom_protocol::Code;
 use greenroom_room::RoomOptions;
-use greenroom_room::{Failure, IcePolicy, Room, Step, Way};
+use greenroom_room::{CandidateType, Failure, IcePolicy, Room, Step};
 
 use super::{Checkup, Notes, StepName};
 use crate::credentials::Said;
@@ -67,10 +67,10 @@ fn media(notes: &mut Notes<'_>, began: Instant, room: &Room) {
     let advice =
         "let UDP through to the ports of the server's `rtc` settings: by any other way speech stutters";
     match room.path() {
-        Some(path) if path.way == Way::Udp => {
+        Some(path) if path.candidate_type == CandidateType::Udp => {
             notes.ok(StepName::Media, began, format!("data gets through by UDP to {}", path.server));
         }
-        Some(path) if path.way == Way::Tcp => {
+        Some(path) if path.candidate_type == CandidateType::Tcp => {
             let found = format!("data gets through by TCP to {} alone, and not by UDP", path.server);
             notes.warn(StepName::Media, began, found, advice);
         }

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use greenroom_protocol::{Code, Error, Secret};
 use greenroom_room::Room;
 use greenroom_room::{
-    Address, Deadline, Dialer, Failure, IcePolicy, Impairment, Proxy, RoomOptions, Step, Way, probe_signal,
+    Address, CandidateType, Deadline, Dialer, Failure, IcePolicy, Impairment, Proxy, RoomOptions, Step,
+    probe_signal,
 };
 use serde_json::json;
 
@@ -33,7 +34,10 @@ fn no_udp() -> Option<Impairment> {
 }
 
 /// Joins as ada with these options beside a bob with the usual ones, and has them exchange a stream each way.
-async fn exchange(server: &Server, change: impl FnOnce(&mut RoomOptions)) -> (Room, Way, SocketAddr) {
+async fn exchange(
+    server: &Server,
+    change: impl FnOnce(&mut RoomOptions),
+) -> (Room, CandidateType, SocketAddr) {
     exchange_beside(server, change, |_| {}).await
 }
 
@@ -41,7 +45,7 @@ async fn exchange_beside(
     server: &Server,
     change: impl FnOnce(&mut RoomOptions),
     of_bob: impl FnOnce(&mut RoomOptions),
-) -> (Room, Way, SocketAddr) {
+) -> (Room, CandidateType, SocketAddr) {
     let venue = Venue::on(server);
     let join = async |identity: &str, options: RoomOptions| {
         let joined = within("a join", Room::connect(options)).await.unwrap();
@@ -58,7 +62,7 @@ async fn exchange_beside(
     carries(&ada, &bob, 300_000).await;
     carries(&bob, &ada, 300_000).await;
     let path = ada.path().unwrap();
-    (ada, path.way, path.server)
+    (ada, path.candidate_type, path.server)
 }
 
 async fn refused(options: RoomOptions) -> Error {
@@ -71,7 +75,7 @@ async fn refused(options: RoomOptions) -> Error {
 #[tokio::test]
 async fn udp_where_it_gets_through() {
     let (_, way, _) = exchange(Server::shared(), |_| {}).await;
-    assert_eq!(way, Way::Udp);
+    assert_eq!(way, CandidateType::Udp);
 }
 
 #[tokio::test]
@@ -79,7 +83,7 @@ async fn tcp_where_the_server_has_nothing_else() {
     let port = free_port();
     let server = Server::start(config_with("tcp_port: 0", &format!("tcp_port: {port}\n  force_tcp: true")));
     let (_, way, at) = exchange(&server, |_| {}).await;
-    assert_eq!((way, at.port()), (Way::Tcp, port));
+    assert_eq!((way, at.port()), (CandidateType::Tcp, port));
 }
 
 #[tokio::test]
@@ -87,7 +91,7 @@ async fn tcp_where_udp_is_refused() {
     let port = free_port();
     let server = Server::start(config_with("tcp_port: 0", &format!("tcp_port: {port}")));
     let (ada, way, _) = exchange(&server, |options| options.impairment = no_udp()).await;
-    assert_eq!(way, Way::Tcp);
+    assert_eq!(way, CandidateType::Tcp);
     assert!(ada.counts().impaired > 0, "UDP was tried");
 }
 
@@ -121,7 +125,7 @@ async fn server_with_many_addresses_of_which_the_last_one_works_is_joined() {
             .collect();
         let middle = Middle::naming(&venue, &candidates).await;
         let (ada, _) = middle.join(&venue, "ada").await;
-        assert_eq!(ada.path().map(|path| path.way), Some(Way::Udp), "{count} addresses");
+        assert_eq!(ada.path().map(|path| path.candidate_type), Some(CandidateType::Udp), "{count} addresses");
         within("a leave", ada.disconnect()).await;
     }
 }
@@ -139,7 +143,7 @@ async fn server_with_many_addresses_for_tcp_is_joined_where_udp_is_refused() {
     options.impairment = no_udp();
     let (ada, _) = within("a join", Room::connect(options)).await.unwrap();
     let path = ada.path().unwrap();
-    assert_eq!((path.way, path.server.port()), (Way::Tcp, port));
+    assert_eq!((path.candidate_type, path.server.port()), (CandidateType::Tcp, port));
 }
 
 #[tokio::test]
@@ -153,7 +157,7 @@ async fn relay_reaches_a_server_with_many_addresses() {
     let mut options = RoomOptions::new(middle.url(), venue.token("ada"));
     options.ice_policy = IcePolicy::Relay;
     let (ada, _) = within("a join", Room::connect(options)).await.unwrap();
-    assert_eq!(ada.path().map(|path| path.way), Some(Way::Relay));
+    assert_eq!(ada.path().map(|path| path.candidate_type), Some(CandidateType::Relay));
 }
 
 #[tokio::test]
@@ -168,7 +172,7 @@ async fn unusable_candidates_do_no_harm() {
     ];
     let middle = Middle::naming(&venue, &candidates.map(str::to_owned)).await;
     let (ada, _) = middle.join(&venue, "ada").await;
-    assert_eq!(ada.path().map(|path| path.way), Some(Way::Udp));
+    assert_eq!(ada.path().map(|path| path.candidate_type), Some(CandidateType::Udp));
 }
 
 /// What a join says of a server, and what a look at its signal connection says.
@@ -273,7 +277,7 @@ async fn ipv6() {
     let server = Server::start(config.replace(line, r#"bind_addresses: ["::1"]"#));
     assert!(server.address().is_ipv6());
     let (_, way, _) = exchange(&server, |options| options.ice_policy = IcePolicy::Relay).await;
-    assert_eq!(way, Way::Relay);
+    assert_eq!(way, CandidateType::Relay);
 }
 
 fn embedded_turn(more: &str) -> String {
@@ -287,7 +291,7 @@ async fn the_servers_own_turn_by_udp() {
     let relay_only = |options: &mut RoomOptions| options.ice_policy = IcePolicy::Relay;
     // Both through it, at the same time.
     let (_, way, _) = exchange_beside(&server, relay_only, relay_only).await;
-    assert_eq!(way, Way::Relay);
+    assert_eq!(way, CandidateType::Relay);
 }
 
 #[tokio::test]
@@ -314,7 +318,7 @@ async fn the_servers_own_turn_by_tls_through_a_proxy_where_udp_is_refused() {
         options.ca = Some(authority.ca.clone().into_bytes());
     })
     .await;
-    assert_eq!(way, Way::Relay);
+    assert_eq!(way, CandidateType::Relay);
     let asked = proxy.asked.lock().unwrap();
     assert!(asked.contains(&signal) && asked.contains(&"turn.test:443".to_owned()));
 }
@@ -338,7 +342,7 @@ async fn coturn_by_udp_tcp_and_tls() {
             options.ca = Some(authority.ca.clone().into_bytes());
         })
         .await;
-        assert_eq!(way, Way::Relay, "by {protocol}");
+        assert_eq!(way, CandidateType::Relay, "by {protocol}");
     }
 }
 

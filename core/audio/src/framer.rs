@@ -12,7 +12,7 @@ pub const USUAL: Duration = Duration::from_millis(10);
 /// Cuts a stream into frames of one length. Time goes by samples, lost ones too, so frames keep their place however late they come. It never
 /// goes back: what would be before the frame before it is at that one's time.
 #[derive(Debug)]
-pub struct Cutter<T> {
+pub struct Framer<T> {
     format: Format,
     samples: Vec<T>,
     filled: usize,
@@ -29,7 +29,7 @@ pub struct Cutter<T> {
     lost: u64,
 }
 
-impl<T: Sample> Cutter<T> {
+impl<T: Sample> Framer<T> {
     /// Cuts frames of `length`, rounded down to whole samples but at least one, the first of which is at `start`.
     pub fn new(format: Format, length: Duration, start: Duration) -> Self {
         let per_channel = usize::try_from(format.samples_in(length)).unwrap_or(usize::MAX).max(1);

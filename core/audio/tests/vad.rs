@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use greenroom_audio::impair::add_noise;
 use greenroom_audio::noise::{Kind, Noise};
-use greenroom_audio::speech::Settings;
+use greenroom_audio::vad::Settings;
 use greenroom_audio::{Format, Resampler, SpeechDetector, Transition, wav};
 use proptest::prelude::*;
 

@@ -3,9 +3,9 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use greenroom_capture::event_loop::{CaptureSettings, EventLoopDevice, PlaybackSettings, Stream};
 use greenroom_capture::{Capture, CaptureOptions, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
-use greenroom_streams::{CaptureSettings, PlaybackSettings, Stream};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -36,7 +36,7 @@ fn until<T>(woken: &Receiver<()>, mut ask: impl FnMut() -> Result<Option<T>, Err
     }
 }
 
-fn until_closed<S: greenroom_streams::Device>(stream: &Stream<S>, woken: &Receiver<()>) -> Result<(), Error> {
+fn until_closed<S: EventLoopDevice>(stream: &Stream<S>, woken: &Receiver<()>) -> Result<(), Error> {
     stream.close(|| {})?;
     until(woken, || Ok(stream.is_closed()?.then_some(())))
 }

@@ -17,7 +17,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// Shared by a handle and its pump.
 #[derive(Debug)]
-pub(crate) struct Desk<Q> {
+pub(crate) struct StreamState<Q> {
     process: u32,
     closing: AtomicBool,
     pump: OnceLock<Thread>,
@@ -37,7 +37,7 @@ pub(crate) struct State<Q> {
     waiters: Vec<Waker>,
 }
 
-impl<Q> Desk<Q> {
+impl<Q> StreamState<Q> {
     pub(crate) fn new(queue: Q) -> Arc<Self> {
         Arc::new(Self {
             process: std::process::id(),
@@ -158,7 +158,7 @@ impl<Q> Desk<Q> {
 }
 
 /// Tells that the pump is gone, however it went.
-struct Guard<Q>(Arc<Desk<Q>>);
+struct Guard<Q>(Arc<StreamState<Q>>);
 
 impl<Q> Drop for Guard<Q> {
     fn drop(&mut self) {
@@ -208,45 +208,45 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    use super::{Desk, wait};
+    use super::{StreamState, wait};
     use crate::error::AudioError;
 
     #[test]
     fn a_fork_is_told_and_takes_no_lock() {
-        let mut desk = Desk::new(());
-        Arc::get_mut(&mut desk).expect("the only reference").process += 1;
+        let mut stream = StreamState::new(());
+        Arc::get_mut(&mut stream).expect("the only reference").process += 1;
         // Held by a thread that the fork does not have.
-        let _held = desk.lock();
-        assert_eq!(desk.check(), Err(AudioError::Forked));
-        assert_eq!(desk.close(), Err(AudioError::Forked));
-        let polled = wait(Some(Duration::ZERO), |context| desk.poll_event(context));
+        let _held = stream.lock();
+        assert_eq!(stream.check(), Err(AudioError::Forked));
+        assert_eq!(stream.close(), Err(AudioError::Forked));
+        let polled = wait(Some(Duration::ZERO), |context| stream.poll_event(context));
         assert_eq!(polled, Some(Err(AudioError::Forked)));
     }
 
     #[test]
     fn a_pump_that_panics_is_an_error_for_who_waits() {
-        let desk = Desk::new(());
-        desk.with(|state| "mic".clone_into(&mut state.device));
-        desk.start("greenroom-test", || panic!("as the test wants")).expect("a thread");
+        let stream = StreamState::new(());
+        stream.with(|state| "mic".clone_into(&mut state.device));
+        stream.start("greenroom-test", || panic!("as the test wants")).expect("a thread");
         let end =
-            wait(Some(Duration::from_secs(10)), |context| desk.poll(context, |state| state.end.clone()));
+            wait(Some(Duration::from_secs(10)), |context| stream.poll(context, |state| state.end.clone()));
         assert_eq!(end, Some(Err(AudioError::Panicked("mic".to_owned()))));
     }
 
     #[test]
     fn waits_end_in_time_and_wake_for_changes() {
-        let desk = Desk::new(0);
+        let stream = StreamState::new(0);
         let never = wait(Some(Duration::from_millis(10)), |context| {
-            desk.poll(context, |state| (state.queue > 0).then_some(state.queue))
+            stream.poll(context, |state| (state.queue > 0).then_some(state.queue))
         });
         assert_eq!(never, None);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 wait(Some(Duration::from_secs(10)), |context| {
-                    desk.poll(context, |state| (state.queue > 0).then_some(state.queue))
+                    stream.poll(context, |state| (state.queue > 0).then_some(state.queue))
                 })
             });
-            desk.change(|state| state.queue = 7);
+            stream.change(|state| state.queue = 7);
             assert_eq!(waiting.join().expect("no panic"), Some(7));
         });
         assert!(matches!(wait(None, |_| Poll::Ready(())), Some(())));

@@ -6,14 +6,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use greenroom_audio::{Format, Sample};
-use greenroom_capture::{AudioError, Capture, CaptureOptions, Event, Playback, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
 use serde_json::json;
 
-use crate::function::Calls;
+use super::function::Calls;
+use crate::{AudioError, Capture, CaptureOptions, Event, Playback, PlaybackOptions};
 
 /// What capture and playback have in common.
-pub trait Device: Send + Sync + 'static {
+pub trait EventLoopDevice: Send + Sync + 'static {
     /// See [`Capture::close`].
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Stream<Playback> {
     }
 }
 
-impl<S: Device> Stream<S> {
+impl<S: EventLoopDevice> Stream<S> {
     fn open(
         open: impl FnOnce() -> Result<S, AudioError> + Send + 'static,
         waker: Waker,
@@ -273,7 +273,7 @@ impl<S> Drop for Stream<S> {
     }
 }
 
-impl<S: Device> Shared<S> {
+impl<S: EventLoopDevice> Shared<S> {
     /// Closes it once; who comes second waits for the first.
     fn close(&self) {
         self.closed.get_or_init(|| match self.opened.wait() {
@@ -306,7 +306,7 @@ fn unless_it_panics<T>(run: impl FnOnce() -> Result<T, AudioError>) -> Result<T,
 
 macro_rules! device {
     ($stream:ty) => {
-        impl Device for $stream {
+        impl EventLoopDevice for $stream {
             fn close(&self) -> Result<(), AudioError> {
                 <$stream>::close(self)
             }

@@ -5,8 +5,6 @@
 //! also called when a call of it is to be made. Options come as JSON ([`CaptureSettings`],
 //! [`PlaybackSettings`]), in milliseconds, and so does what is told of a stream.
 
-#![forbid(unsafe_code)]
-
 mod function;
 mod settings;
 mod stream;
@@ -14,7 +12,7 @@ mod stream;
 use greenroom_audio::VirtualDevice;
 pub use greenroom_audio::sample::from_bytes;
 pub use settings::{CaptureSettings, PlaybackSettings};
-pub use stream::{Device, Stream};
+pub use stream::{EventLoopDevice, Stream};
 
 /// Whether a device of this name would be a virtual one; its name may still be wrong.
 pub fn is_virtual(name: &str) -> bool {

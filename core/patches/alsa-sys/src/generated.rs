@@ -1,4 +1,4 @@
-// Written by core/alsa-loader/generate from ALSA's headers (alsa/asoundlib.h); do not edit.
+// Written by core/patches/alsa-sys/generate from ALSA's headers (alsa/asoundlib.h); do not edit.
 
 pub const SND_CHMAP_BC: snd_pcm_chmap_position = 34;
 pub const SND_CHMAP_BLC: snd_pcm_chmap_position = 35;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_audio::{Cutter, Format};
+use greenroom_audio::{Format, Framer};
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -10,12 +10,12 @@ const MS: Duration = Duration::from_millis(1);
 /// A frame as it came out: time, lost, samples.
 type Cut = (Duration, u64, Vec<i16>);
 
-fn cutter(format: Format) -> Cutter<i16> {
-    Cutter::new(format, 10 * MS, Duration::from_secs(5))
+fn framer(format: Format) -> Framer<i16> {
+    Framer::new(format, 10 * MS, Duration::from_secs(5))
 }
 
-fn push(cutter: &mut Cutter<i16>, mut chunk: &[i16], cut: &mut Vec<Cut>) {
-    while let Some(frame) = cutter.next(&mut chunk) {
+fn push(framer: &mut Framer<i16>, mut chunk: &[i16], cut: &mut Vec<Cut>) {
+    while let Some(frame) = framer.next(&mut chunk) {
         assert_eq!(frame.duration(), 10 * MS);
         assert_eq!(frame.has_gap(), frame.lost > 0);
         cut.push((frame.time, frame.lost, frame.samples.to_vec()));
@@ -29,10 +29,10 @@ fn ramp(from: i16, count: usize) -> Vec<i16> {
 
 #[test]
 fn frames_follow_each_other_whatever_the_chunks() {
-    let mut cutter = cutter(Format::SPEECH);
+    let mut framer = framer(Format::SPEECH);
     let mut cut = Vec::new();
     for chunk in ramp(0, 1000).chunks(7) {
-        push(&mut cutter, chunk, &mut cut);
+        push(&mut framer, chunk, &mut cut);
     }
     assert_eq!(cut.len(), 6);
     for (index, (time, lost, samples)) in cut.iter().enumerate() {
@@ -40,27 +40,27 @@ fn frames_follow_each_other_whatever_the_chunks() {
         assert_eq!(*lost, 0);
         assert_eq!(*samples, ramp(160 * index as i16, 160));
     }
-    let last = cutter.finish().expect("40 samples are left");
+    let last = framer.finish().expect("40 samples are left");
     assert_eq!(&last.samples[..40], &ramp(960, 40)[..]);
     assert!(last.samples[40..].iter().all(|&sample| sample == 0));
-    assert!(cutter.finish().is_none());
+    assert!(framer.finish().is_none());
 }
 
 #[test]
 fn a_gap_moves_nothing_from_its_place() {
-    let mut cutter = cutter(Format::SPEECH);
+    let mut framer = framer(Format::SPEECH);
     let mut cut = Vec::new();
-    push(&mut cutter, &ramp(1, 100), &mut cut);
+    push(&mut framer, &ramp(1, 100), &mut cut);
     // Within the frame that has begun.
-    cutter.lose(20);
-    push(&mut cutter, &ramp(121, 40), &mut cut);
+    framer.lose(20);
+    push(&mut framer, &ramp(121, 40), &mut cut);
     assert_eq!(cut.len(), 1);
     let (_, lost, samples) = &cut[0];
     assert_eq!((*lost, samples[99], samples[100], samples[119], samples[120]), (20, 100, 0, 0, 121));
     // Beyond it.
-    push(&mut cutter, &ramp(161, 10), &mut cut);
-    cutter.lose(1000);
-    push(&mut cutter, &ramp(1171, 160), &mut cut);
+    push(&mut framer, &ramp(161, 10), &mut cut);
+    framer.lose(1000);
+    push(&mut framer, &ramp(1171, 160), &mut cut);
     assert_eq!(cut.len(), 3);
     let (time, lost, samples) = &cut[1];
     assert_eq!((*time, *lost, samples[9], samples[10]), (Duration::from_secs(5) + 10 * MS, 150, 170, 0));
@@ -71,24 +71,24 @@ fn a_gap_moves_nothing_from_its_place() {
 
 #[test]
 fn the_clock_can_be_set_right() {
-    let mut cutter = cutter(Format::SPEECH);
+    let mut framer = framer(Format::SPEECH);
     let mut cut = Vec::new();
-    push(&mut cutter, &ramp(0, 80), &mut cut);
+    push(&mut framer, &ramp(0, 80), &mut cut);
     // The 81st sample was at 6 s, so the frame began 5 ms before.
-    cutter.set_time(Duration::from_secs(6));
-    push(&mut cutter, &ramp(80, 240), &mut cut);
+    framer.set_time(Duration::from_secs(6));
+    push(&mut framer, &ramp(80, 240), &mut cut);
     assert_eq!(cut[0].0, Duration::from_secs(6) - 5 * MS);
     assert_eq!(cut[1].0, Duration::from_secs(6) + 5 * MS);
 }
 
 #[test]
 fn time_never_goes_back() {
-    let mut cutter = cutter(Format::SPEECH);
+    let mut framer = framer(Format::SPEECH);
     let mut cut = Vec::new();
-    push(&mut cutter, &ramp(0, 320), &mut cut);
+    push(&mut framer, &ramp(0, 320), &mut cut);
     // The frames so far were thought to be 25 ms later than they were.
-    cutter.set_time(Duration::from_secs(5) - 5 * MS);
-    push(&mut cutter, &ramp(320, 640), &mut cut);
+    framer.set_time(Duration::from_secs(5) - 5 * MS);
+    push(&mut framer, &ramp(320, 640), &mut cut);
     let times: Vec<u128> = cut.iter().map(|(time, ..)| time.as_millis() - 5000).collect();
     assert_eq!(times, [0, 10, 10, 10, 15, 25]);
 }
@@ -96,10 +96,10 @@ fn time_never_goes_back() {
 #[test]
 fn frames_of_several_channels_hold_whole_instants() {
     let stereo = Format::new(48_000, 2).expect("stereo");
-    let mut cutter = cutter(stereo);
+    let mut framer = framer(stereo);
     let mut cut = Vec::new();
-    cutter.lose(3);
-    push(&mut cutter, &ramp(0, 960), &mut cut);
+    framer.lose(3);
+    push(&mut framer, &ramp(0, 960), &mut cut);
     assert_eq!((cut[0].1, cut[0].2.len()), (3, 960));
     assert_eq!(cut[0].0, Duration::from_secs(5) + stereo.duration_of(3));
 }
@@ -107,17 +107,17 @@ fn frames_of_several_channels_hold_whole_instants() {
 proptest! {
     #[test]
     fn nothing_is_lost_or_moved(steps in prop::collection::vec((0_usize..700, 0_u64..700), 1..20)) {
-        let mut cutter = cutter(Format::SPEECH);
+        let mut framer = framer(Format::SPEECH);
         let (mut cut, mut place, mut all_lost) = (Vec::new(), 0_u64, 0);
         for (count, lost) in steps {
             // Each sample tells its place.
             let chunk: Vec<i16> = (0..count as u64).map(|step| (place + step) as i16 | 1).collect();
-            push(&mut cutter, &chunk, &mut cut);
-            cutter.lose(lost);
+            push(&mut framer, &chunk, &mut cut);
+            framer.lose(lost);
             place += count as u64 + lost;
             all_lost += lost;
         }
-        push(&mut cutter, &[1; 160], &mut cut);
+        push(&mut framer, &[1; 160], &mut cut);
         let told: u64 = cut.iter().map(|(_, lost, _)| lost).sum();
         prop_assert!(told <= all_lost);
         for (time, _, samples) in cut.iter().rev().skip(2) {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use greenroom_audio::channels::ChannelMap;
 use greenroom_audio::resample::ResampleError;
-use greenroom_audio::{Cutter, Format, Frame, Note, Resampler};
+use greenroom_audio::{Format, Frame, Framer, Note, Resampler};
 
-use super::capture::Part;
+use super::capture::CapturedBlock;
 
 /// Samples of each channel that are mapped at once.
 const PIECE: usize = 1024;
 
 /// Makes frames of what a device gives.
-pub(super) struct Chain {
+pub(super) struct FramePipeline {
     from: Format,
     to: Format,
     /// The device's channel that is taken alone.
@@ -22,7 +22,7 @@ pub(super) struct Chain {
     is_noted: bool,
     mapped: Vec<f32>,
     resampler: Resampler,
-    cutter: Cutter<f32>,
+    framer: Framer<f32>,
     /// Lost samples of the device times the stream's rate, as far as they make no whole sample of the stream.
     part: u64,
     /// Samples of each channel that were made or lost, and how many of them before this device.
@@ -32,7 +32,7 @@ pub(super) struct Chain {
     taken: u64,
 }
 
-impl Chain {
+impl FramePipeline {
     /// Frames of `length` and format `to`, the first of which is at `start`; of the device's channels, one that is picked.
     pub(super) fn new(
         from: Format,
@@ -49,7 +49,7 @@ impl Chain {
             is_noted: false,
             mapped: vec![0.0; PIECE * to.channels()],
             resampler: resampler(from, to)?,
-            cutter: Cutter::new(to, length, start),
+            framer: Framer::new(to, length, start),
             part: 0,
             place: 0,
             before: 0,
@@ -78,7 +78,7 @@ impl Chain {
     }
 
     /// Takes what the device gave, and gives the frames.
-    pub(super) fn take(&mut self, part: &Part<'_>, give: &mut dyn FnMut(&Frame<&[f32]>)) {
+    pub(super) fn take(&mut self, part: &CapturedBlock<'_>, give: &mut dyn FnMut(&Frame<&[f32]>)) {
         if part.lost > 0 {
             self.lose(part.lost);
         }
@@ -91,7 +91,7 @@ impl Chain {
             self.taken += (mapped / self.to.channels()) as u64;
             while let Some(mut part) = self.resampler.next(&mut input) {
                 self.place += (part.len() / self.to.channels()) as u64;
-                cut(&mut self.cutter, &mut part, give);
+                cut(&mut self.framer, &mut part, give);
             }
         }
     }
@@ -108,9 +108,9 @@ impl Chain {
     /// Gives what is left at the device's end; the last frame is filled up with silence.
     pub(super) fn finish(&mut self, give: &mut dyn FnMut(&Frame<&[f32]>)) {
         while let Some(mut part) = self.resampler.finish() {
-            cut(&mut self.cutter, &mut part, give);
+            cut(&mut self.framer, &mut part, give);
         }
-        if let Some(frame) = self.cutter.finish() {
+        if let Some(frame) = self.framer.finish() {
             give(&frame);
         }
     }
@@ -120,17 +120,17 @@ impl Chain {
         // What the resampler holds back comes before it.
         let made = self.to.duration_of(self.place - self.before);
         let held = self.from.duration_of(self.taken).saturating_sub(made);
-        self.cutter.set_time(time.saturating_sub(held));
+        self.framer.set_time(time.saturating_sub(held));
     }
 
     fn skip(&mut self, samples: u64) {
         self.place += samples;
-        self.cutter.lose(samples);
+        self.framer.lose(samples);
     }
 }
 
-fn cut(cutter: &mut Cutter<f32>, part: &mut &[f32], give: &mut dyn FnMut(&Frame<&[f32]>)) {
-    while let Some(frame) = cutter.next(part) {
+fn cut(framer: &mut Framer<f32>, part: &mut &[f32], give: &mut dyn FnMut(&Frame<&[f32]>)) {
+    while let Some(frame) = framer.next(part) {
         give(&frame);
     }
 }
@@ -147,16 +147,16 @@ mod tests {
 
     use greenroom_audio::Format;
 
-    use super::{Chain, Part};
+    use super::{CapturedBlock, FramePipeline};
 
     const fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
     /// Takes a block of 10 ms that comes `at`, and gives the ends of the frames that it makes, which all were there by then.
-    fn ends(chain: &mut Chain, lost: u64, time: Option<Duration>, at: Duration) -> Vec<Duration> {
+    fn ends(pipeline: &mut FramePipeline, lost: u64, time: Option<Duration>, at: Duration) -> Vec<Duration> {
         let mut ends = Vec::new();
-        chain.take(&Part { lost, time, samples: &[0.5; 441] }, &mut |frame| {
+        pipeline.take(&CapturedBlock { lost, time, samples: &[0.5; 441] }, &mut |frame| {
             ends.push(frame.time + frame.duration());
         });
         assert!(ends.iter().all(|&end| end <= at), "{ends:?} at {at:?}");
@@ -166,31 +166,33 @@ mod tests {
     #[test]
     fn times_are_those_of_the_devices_samples_whatever_the_resampler_holds_back() {
         let from = Format::mono(44_100).expect("a rate");
-        let mut chain = Chain::new(from, Format::SPEECH, None, ms(10), ms(999)).expect("a chain");
+        let mut pipeline =
+            FramePipeline::new(from, Format::SPEECH, None, ms(10), ms(999)).expect("a pipeline");
         // What was recorded before the stream was opened comes first.
-        assert_eq!(ends(&mut chain, 0, Some(ms(490)), ms(500)), []);
-        assert_eq!(ends(&mut chain, 0, None, ms(510)), [ms(500)]);
+        assert_eq!(ends(&mut pipeline, 0, Some(ms(490)), ms(500)), []);
+        assert_eq!(ends(&mut pipeline, 0, None, ms(510)), [ms(500)]);
         // The clocks have drifted apart, as it shows; the frame that this block completes began before it.
-        assert_eq!(ends(&mut chain, 0, Some(ms(513)), ms(523)), [ms(513)]);
-        assert_eq!(ends(&mut chain, 0, None, ms(533)), [ms(523)]);
+        assert_eq!(ends(&mut pipeline, 0, Some(ms(513)), ms(523)), [ms(513)]);
+        assert_eq!(ends(&mut pipeline, 0, None, ms(533)), [ms(523)]);
         // Earlier than was thought possible: time stands still until it is right.
-        assert_eq!(ends(&mut chain, 0, Some(ms(510)), ms(523)), [ms(523)]);
-        assert_eq!(ends(&mut chain, 0, None, ms(530)), [ms(523)]);
-        assert_eq!(ends(&mut chain, 0, None, ms(540)), [ms(530)]);
+        assert_eq!(ends(&mut pipeline, 0, Some(ms(510)), ms(523)), [ms(523)]);
+        assert_eq!(ends(&mut pipeline, 0, None, ms(530)), [ms(523)]);
+        assert_eq!(ends(&mut pipeline, 0, None, ms(540)), [ms(530)]);
     }
 
     #[test]
     fn another_device_goes_on_at_its_own_time() {
-        let mut chain = Chain::new(Format::WIRE, Format::SPEECH, None, ms(10), ms(0)).expect("a chain");
+        let mut pipeline =
+            FramePipeline::new(Format::WIRE, Format::SPEECH, None, ms(10), ms(0)).expect("a pipeline");
         let mut frames = Vec::new();
-        let mut take = |chain: &mut Chain, time| {
-            let part = Part { lost: 0, time: Some(time), samples: &[0.5; 960] };
-            chain.take(&part, &mut |frame| frames.push((frame.time, frame.lost)));
+        let mut take = |pipeline: &mut FramePipeline, time| {
+            let part = CapturedBlock { lost: 0, time: Some(time), samples: &[0.5; 960] };
+            pipeline.take(&part, &mut |frame| frames.push((frame.time, frame.lost)));
         };
-        take(&mut chain, ms(500));
+        take(&mut pipeline, ms(500));
         let from = Format::mono(44_100).expect("a rate");
-        chain.reconnect(from, ms(200)).expect("a chain");
-        take(&mut chain, ms(740));
+        pipeline.reconnect(from, ms(200)).expect("a pipeline");
+        take(&mut pipeline, ms(740));
         let (first, last) = (frames[0], *frames.last().expect("some"));
         assert_eq!(first, (ms(500), 0));
         assert!(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use greenroom_audio::Clock;
-use greenroom_capture::{CaptureOptions, Latency, PlaybackOptions};
 use greenroom_protocol::{Code, Error};
 use serde::Deserialize;
+
+use crate::{CaptureOptions, Latency, PlaybackOptions};
 
 /// The JSON of [`CaptureOptions`]; what is absent or null is as there.
 #[derive(Debug, Default, Deserialize)]

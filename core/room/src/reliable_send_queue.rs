@@ -14,7 +14,7 @@ const KEPT: usize = 8 << 20;
 
 /// The queue of one connection. `T` is given back once the packets it came with have left.
 #[derive(Debug)]
-pub(super) struct Lanes<T> {
+pub(super) struct ReliableSendQueue<T> {
     /// Each a stream's packets, or all single packets. The first is the next to send one.
     lanes: VecDeque<Lane<T>>,
     /// Encoded under its number, and refused so far.
@@ -42,7 +42,7 @@ struct Lane<T> {
     has_begun: bool,
 }
 
-impl<T> Lanes<T> {
+impl<T> ReliableSendQueue<T> {
     pub(super) fn new(sender: Sender) -> Self {
         Self {
             lanes: VecDeque::new(),
@@ -174,7 +174,7 @@ mod tests {
         (packet.sequence, user.topic.unwrap())
     }
 
-    fn drain(lanes: &mut Lanes<&'static str>) -> Vec<(u32, String, Option<&'static str>)> {
+    fn drain(lanes: &mut ReliableSendQueue<&'static str>) -> Vec<(u32, String, Option<&'static str>)> {
         let mut all = Vec::new();
         while let Some(encoded) = lanes.next() {
             let (sequence, topic) = read(&encoded);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_long_stream_holds_up_nobody() {
-        let mut lanes = Lanes::new(Sender::default());
+        let mut lanes = ReliableSendQueue::new(Sender::default());
         lanes.push_stream((0..5).map(|n| packet(&format!("a{n}"))).collect(), "a");
         lanes.push_stream(vec![packet("b0")], "b");
         lanes.push(packet("c0"), "c0");
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_done_with_its_last_packet() {
-        let mut lanes = Lanes::new(Sender::default());
+        let mut lanes = ReliableSendQueue::new(Sender::default());
         assert_eq!(lanes.push_stream(vec![], "nothing"), Some("nothing"));
         lanes.push_stream(vec![packet("a0"), packet("a1")], "a");
         let done: Vec<_> =
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_refused_packet_keeps_its_number() {
-        let mut lanes = Lanes::new(Sender::default());
+        let mut lanes = ReliableSendQueue::new(Sender::default());
         lanes.push(packet("a"), "a");
         let first = lanes.next().unwrap();
         assert_eq!(lanes.next().unwrap(), first);
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_the_server_did_not_see_is_sent_again_before_the_rest() {
-        let mut lanes = Lanes::new(Sender::default());
+        let mut lanes = ReliableSendQueue::new(Sender::default());
         for topic in ["a", "b", "c"] {
             lanes.push(packet(topic), topic);
         }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn another_stay_begins_to_count_anew_under_another_sid() {
-        let mut lanes = Lanes::new(Sender { identity: "me".into(), sid: "PA_1".into() });
+        let mut lanes = ReliableSendQueue::new(Sender { identity: "me".into(), sid: "PA_1".into() });
         lanes.push(packet("a"), "a");
         drain(&mut lanes);
         lanes.push_stream(vec![packet("s0"), packet("s1"), packet("s2")], "s");
