@@ -1,4 +1,4 @@
-//! Joins a room, sends a greeting and prints what happens until the room closes or 10 s have passed:
+//! Joins a room, sends a greeting and prints events until the room closes or 10 s have passed:
 //! `cargo run --package greenroom-room --example room -- ws://127.0.0.1:7880 TOKEN`.
 
 use std::time::Duration;

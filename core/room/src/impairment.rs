@@ -73,8 +73,9 @@ impl BadNetwork {
         self.outgoing.push((destination, contents.to_vec()), Instant::now());
     }
 
-    /// Returns the next datagram that comes out of the network: its source, and its size in `buffer`. Calls `receive` for what the socket has,
-    /// and `transmit` for what has crossed the network.
+    /// Returns the next datagram that comes out of the network: its source, and its size in
+    /// `buffer`. Calls `receive` for datagrams of the socket, and `transmit` for those that have
+    /// crossed the network.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,

@@ -12,7 +12,7 @@
 //! | `failure` | why a room cannot be reached: the step, what was found, the way out |
 //! | `impairment` | a bad network, for tests (feature `test-support`) |
 //! | `signal` | how a room is joined, and what it means when that fails |
-//! | `reliable_send_queue` | what is to be sent: numbered, fair among streams, kept to be sent again |
+//! | `reliable_send_queue` | packets to send: numbered, fair among streams, kept for resends |
 //! | `streams` | byte and text streams that come in, bounded |
 //! | `tracks` | which audio tracks are published and read, and what that takes |
 //! | `audio`, `opus` | such a track as others hold it; its packets |
@@ -595,7 +595,8 @@ impl RoomTask {
         Room::open(options, Arc::clone(&self.0)).await
     }
 
-    /// Waits until the room is left and its sockets are closed. Returns at once where the connection was never begun.
+    /// Waits until the room is left and its sockets are closed. Returns at once where the
+    /// connection was never begun.
     pub async fn ended(self) {
         self.0.left().await;
     }

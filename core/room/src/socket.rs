@@ -1,4 +1,5 @@
-//! A UDP socket that never blocks. With the feature `test-support`, a simulated bad network can stand in front of it.
+//! A UDP socket that never blocks. With the feature `test-support`, a simulated bad network can
+//! stand in front of it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Binds a socket to this address. `number` selects the random faults of this socket among those of the connection.
+    /// Binds a socket to this address. `number` selects the random faults of this socket among
+    /// those of the connection.
     #[cfg_attr(
         not(feature = "test-support"),
         expect(unused_variables, reason = "without it there are no faults")
