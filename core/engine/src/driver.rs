@@ -90,8 +90,7 @@ macro_rules! typed_calls {
             framework_info() -> FrameworkInfo = Operation::FrameworkInfo, Answer::FrameworkInfo(info) => info;
             /// Enables or disables inputs and outputs of the agent; unset fields stay unchanged.
             update_io(update: IoUpdate) -> () = Operation::UpdateIo(update), Answer::Done => ();
-            /// Ends a simulation and returns the agent's verdict, or the provisional one if the
-            /// agent has none.
+            /// Ends a simulation and returns the agent's verdict. `missing` is set if it has none.
             finalize_simulation(provisional_success: bool, provisional_reason: &str) -> Verdict =
                 Operation::FinalizeSimulation {
                     provisional_success,
