@@ -1,6 +1,7 @@
-# One verb for each job. Each installs what it needs into .cache/ and the packages' node_modules/, nothing else on the
-# machine; it needs Rust by rustup, Python 3.10 or newer with venv, Node.js 20 or newer, a C compiler and, for the tests, Go; and says what
-# is missing. The work is in the scripts of .ci/, and CI runs these same verbs.
+# One verb for each job. Each installs what it needs into .cache/ and the packages' node_modules/,
+# nothing else on the machine; it needs Rust by rustup, Python 3.10 or newer with venv, Node.js 20
+# or newer, a C compiler and, for the tests, Go; and says what is missing. The work is in the
+# scripts of .ci/, and CI runs these same verbs.
 #
 #   PROFILE=release make package    what people install; the default profile `ci` leaves out the long link
 

@@ -1,4 +1,5 @@
-"""What all Python suites share: the check that nothing outlives a session, and how their own processes end."""
+"""What all Python suites share: the check that nothing outlives a session, and how their own
+processes end."""
 
 import os
 import sys
@@ -10,7 +11,8 @@ import pytest
 
 @pytest.fixture
 def gone() -> Iterator[Callable[[int | None], None]]:
-    """Checks that a process and its group are gone, or go within seconds; what is left is killed after the test."""
+    """Checks that a process and its group are gone, or go within seconds; what is left is killed
+    after the test."""
     seen: list[int] = []
 
     def check(pid: int | None) -> None:
@@ -43,10 +45,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Ends the process, be it a worker of xdist's or not, without taking the interpreter down, once all is reported.
+    """Ends the process, be it a worker of xdist's or not, without taking the interpreter down, once
+    all is reported.
 
-    Threads of the SDK's native library (livekit 1.1.21) may still call into Python then, and now and then abort the
-    process: "thread caused non-unwinding panic". Tests of how processes of ours end start processes of their own.
+    Threads of the SDK's native library (livekit 1.1.21) may still call into Python then, and now
+    and then abort the process: "thread caused non-unwinding panic". Tests of how processes of ours
+    end start processes of their own.
     """
     if "livekit.rtc" in sys.modules and STATUS in config.stash:
         sys.stdout.flush()

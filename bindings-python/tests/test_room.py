@@ -317,7 +317,7 @@ async def test_a_send_that_is_not_awaited_any_more_is_sent_all_the_same(room, ho
 
 async def test_a_long_message_that_the_sdk_cannot_address_is_sent_with_a_warning(room, host):
     room.join("boss")
-    with pytest.warns(RuntimeWarning, match="everybody in the room gets its bytes"):
+    with pytest.warns(RuntimeWarning, match="everyone in the room gets its bytes"):
         await host.send_message(event("x" * 20_000))
     await host.send_message(event("x" * 10_000))
     assert [len(text) for text, _ in room.texts()] == [20_000, 10_000]

@@ -1,10 +1,11 @@
 // A voice for agents that needs no key and no network: text as a melody, and back.
 //
-// Every byte of the text is two tones of 12 ms, each of which differs from the one before it; two tones of their own frame the whole, and
-// a checksum tells what was not understood. So what is recognised was truly in the sound: there is no other way from voice to ear.
+// Every byte of the text is two tones of 12 ms, each of which differs from the one before it; two
+// tones of their own frame the whole, and a checksum detects errors. Recognized text was therefore
+// in the sound: there is no other path from the voice to the recognizer.
 //
-// It is no speech and does not want to be: it stands in for a TTS, an STT and a VAD where a test or an example needs an agent that hears
-// and talks. `melody.py` speaks the same language.
+// It is no speech and does not want to be: it stands in for a TTS, an STT and a VAD where a test or
+// an example needs an agent that hears and talks. `melody.py` speaks the same language.
 
 import { randomUUID } from 'node:crypto';
 import { VAD, VADEventType, VADStream, stt, tts } from '@livekit/agents';
@@ -25,7 +26,7 @@ const TONES = Array.from({ length: DATA + 2 }, (_, tone) => 600 + 250 * tone);
 const LOUDNESS = 0.4;
 /** What is quieter than this, of full scale, is silence. */
 const AUDIBLE = 0.005;
-/** Who is silent for as long has stopped in the middle. */
+/** A silence of this length ends an incomplete melody. */
 const LONGEST_PAUSE_SECONDS = 0.15;
 
 /** The melody of a text: signed 16 bits, mono, at 48 kHz unless `rate` says otherwise. */
@@ -265,7 +266,7 @@ const BLOCK_MS = 20;
 const BEGINS_AFTER_MS = 40;
 const ENDS_AFTER_MS = 100;
 
-/** Tells sound from silence. */
+/** Distinguishes sound from silence. */
 export class MelodyVAD extends VAD {
   label = 'melody.MelodyVAD';
 

@@ -1,4 +1,5 @@
-// A coffee shop agent that is spoken to, and needs no key and no network: it hears and sings melodies (`melody.mjs`).
+// A coffee shop agent that is spoken to, and needs no key and no network: it hears and sings
+// melodies (`melody.mjs`).
 //
 //     await using session = await start('voice_agent.mjs', { audio: true });
 //     await session.say('hi', { tts: sing });         it echoes
@@ -74,7 +75,7 @@ export default defineAgent({
       tts: new MelodyTTS(),
       vad: new MelodyVAD(),
       turnHandling: {
-        // A melody has no pauses: who has been silent for as long is done.
+        // A melody has no pauses: a silence of this length ends it.
         turnDetection: 'vad',
         endpointing: { minDelay: 100, maxDelay: 500 },
         interruption: { mode: 'vad', minDuration: 100 },

@@ -7,7 +7,7 @@ Say something to it:
     greenroom say "weather"     it calls a tool
     greenroom say "boom"        it calls a tool that fails
     greenroom say "silent"      it does something and says nothing
-    greenroom say "handoff"     the billing agent takes over and introduces itself
+    greenroom say "handoff"     the billing agent becomes active and introduces itself
     greenroom say "fail"        its LLM breaks down
     greenroom say "slow"        it answers after two seconds
     greenroom say "big"         it answers with 400,000 characters

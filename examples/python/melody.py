@@ -1,11 +1,11 @@
 """A voice for agents that needs no key and no network: text as a melody, and back.
 
-Every byte of the text is two tones of 12 ms, each of which differs from the one before it; two tones of their own frame
-the whole, and a checksum tells what was not understood. So what is recognised was truly in the sound: there is no other
-way from voice to ear.
+Every byte of the text is two tones of 12 ms, each of which differs from the one before it; two
+tones of their own frame the whole, and a checksum detects errors. Recognized text was therefore in
+the sound: there is no other path from the voice to the recognizer.
 
-It is no speech and does not want to be: it stands in for a TTS, an STT and a VAD where a test or an example needs an
-agent that hears and talks. `melody.mjs` speaks the same language.
+It is no speech and does not want to be: it stands in for a TTS, an STT and a VAD where a test or an
+example needs an agent that hears and talks. `melody.mjs` speaks the same language.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _LOUDNESS = 0.4
 _AUDIBLE = 0.005
 """What is quieter than this, of full scale, is silence."""
 _LONGEST_PAUSE = 0.15
-"""Who is silent for as long has stopped in the middle."""
+"""A silence of this length ends an incomplete melody."""
 
 
 def sing(text: str, rate: int = 48_000) -> Samples:
@@ -77,7 +77,7 @@ def _checksum(data: bytes) -> int:
 
 @dataclass
 class Heard:
-    """What an ear has heard: that somebody begins, what is there so far, or all of it."""
+    """Result of the recognizer: a start, a partial or the final text."""
 
     kind: Literal["begin", "part", "all"]
     text: str = ""
@@ -234,7 +234,7 @@ def _event(kind: stt.SpeechEventType, text: str) -> stt.SpeechEvent:
 
 
 class MelodyVAD(vad.VAD):
-    """Tells sound from silence."""
+    """Distinguishes sound from silence."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=_BLOCK_SECONDS))

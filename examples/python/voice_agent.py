@@ -1,4 +1,5 @@
-"""A coffee shop agent that is spoken to, and needs no key and no network: it hears and sings melodies (`melody.py`).
+"""A coffee shop agent that is spoken to, and needs no key and no network: it hears and sings
+melodies (`melody.py`).
 
     async with greenroom.start("voice_agent.py", audio=True) as session:
         turn = await session.say("hi", tts=melody.sing)     it echoes
@@ -96,7 +97,7 @@ async def entrypoint(ctx: JobContext) -> None:
         tts=MelodyTTS(),
         vad=MelodyVAD(),
         turn_handling=TurnHandlingOptions(
-            # A melody has no pauses: who has been silent for as long is done.
+            # A melody has no pauses: a silence of this length ends it.
             turn_detection="vad",
             endpointing={"min_delay": 0.1, "max_delay": 0.5},
             interruption={"mode": "vad", "min_duration": 0.1},

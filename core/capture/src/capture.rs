@@ -15,7 +15,7 @@ use crate::options::{self, Latency};
 use crate::pump;
 use crate::stream_state::{self, StreamState};
 
-/// How long before it is opened a stream's clock begins. A device may give what it heard before that; no block that it gives is longer.
+/// How long before it is opened a stream's clock begins. A device may return earlier samples; no block is longer.
 pub(crate) const LEAD: Duration = Duration::from_millis(500);
 
 /// How to record.
@@ -90,7 +90,7 @@ impl Capture {
     /// Opens a device and begins to record.
     ///
     /// # Errors
-    /// [`AudioError`]: the options cannot be meant, there is no such device, or it cannot be had in time.
+    /// [`AudioError`]: the options are invalid, there is no such device, or it can't be opened in time.
     pub fn open(options: &CaptureOptions) -> Result<Self, AudioError> {
         Self::start(options, None)
     }
@@ -98,7 +98,7 @@ impl Capture {
     /// Records from a source of one's own, such as a function ([`greenroom_audio::device::CallbackSource`]); `options.device` is not used.
     ///
     /// # Errors
-    /// [`AudioError::Invalid`] for options that cannot be meant.
+    /// [`AudioError::Invalid`] for invalid options.
     pub fn from_source(source: Box<dyn Source>, options: &CaptureOptions) -> Result<Self, AudioError> {
         Self::start(options, Some(source))
     }
@@ -251,7 +251,7 @@ impl Frames {
         self.waiting.len() == self.most
     }
 
-    /// Adds a frame; the oldest makes room, and the gap is told.
+    /// Adds a frame; if the queue is full, the oldest is dropped and the gap reported.
     pub(crate) fn push(&mut self, frame: &Frame<&[f32]>) -> Option<Event> {
         let dropped = if self.is_full() { self.drop_oldest() } else { 0 };
         self.recorded.samples += frame.per_channel() as u64;

@@ -1,4 +1,4 @@
-//! What devices there are, and which one is meant.
+//! The list of devices, and the selection of one.
 
 use std::fmt;
 
@@ -85,7 +85,7 @@ impl Target {
     }
 }
 
-/// Picks the device that is meant: by id, name, part of either, or number in the list of its direction.
+/// Selects a device: by id, name, part of either, or number in the list of its direction.
 fn pick<'a>(devices: &'a [Device], wanted: &str, direction: Direction) -> Result<&'a Device, AudioError> {
     let of_direction: Vec<&Device> = devices.iter().filter(|device| device.direction == direction).collect();
     let describe = |devices: &[&Device]| {

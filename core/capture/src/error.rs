@@ -13,7 +13,7 @@ use crate::devices::Direction;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
-    /// Options or a device's name that cannot be meant.
+    /// Invalid options, or an invalid device name.
     #[error("{0}")]
     Invalid(String),
     /// No device is called so.
@@ -61,7 +61,7 @@ pub enum AudioError {
         /// How that shows.
         why: String,
     },
-    /// The device is open and gives nothing.
+    /// The device is open and returns no samples.
     #[error(
         "{device} returned no audio within {} ms; its microphone may be denied to this program or switched off, so look at the system's settings, or take another device",
         after.as_millis()

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 /// Events that wait to be read; the oldest is dropped for one more.
 const MOST: usize = 256;
 
-/// What happened to a stream. As JSON, `type` tells which; durations are in milliseconds.
+/// An event of a stream. In JSON, `type` is its kind; durations are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -18,7 +18,7 @@ pub enum Event {
     Gap {
         /// How many of each channel, at the stream's rate.
         samples: u64,
-        /// Who lost them.
+        /// The cause.
         cause: Cause,
     },
     /// The device is gone. It is opened again if that was asked for; otherwise the stream ends with this error.
@@ -50,7 +50,7 @@ pub enum Event {
         /// What it is.
         message: String,
     },
-    /// Events that were dropped since nobody read them.
+    /// Events were dropped because they were not read.
     Missed {
         /// How many.
         count: u64,
@@ -58,13 +58,13 @@ pub enum Event {
 }
 
 impl Event {
-    /// Tells what is odd about what a device gives.
+    /// A note about the samples of a device.
     pub(crate) fn notice(device: &str, note: &Note) -> Self {
         Self::Notice { note: note.code().to_owned(), message: format!("{device}: {note}") }
     }
 }
 
-/// Who lost samples.
+/// The cause of lost samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

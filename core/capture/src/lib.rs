@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`capture`] | recording |
 //! | [`playback`] | playing |
-//! | [`devices`](mod@devices) | what there is, and which one is meant |
+//! | [`devices`](mod@devices) | the list of devices, and the selection of one |
 //! | [`event`] | what happens to a stream besides audio |
 //! | [`event_loop`] | capture and playback for a host language, whose event loop must not wait |
 //! | [`error`] | what goes wrong |

@@ -25,7 +25,7 @@ pub struct PlaybackOptions {
     pub rate: u32,
     /// The channels of what is written, interleaved.
     pub channels: u16,
-    /// How much may wait to be played, 20 ms to a minute; who writes more waits.
+    /// How much may wait to be played, 20 ms to a minute; if it is full, writers wait.
     pub queue: Duration,
     /// How much delay is taken on.
     pub latency: Latency,
@@ -65,7 +65,7 @@ impl Default for PlaybackOptions {
 pub struct Position {
     /// Written so far.
     pub written: u64,
-    /// Heard, as far as the device tells how long it takes.
+    /// Played, as far as the device reports its latency.
     pub heard: u64,
     /// On its way.
     pub waiting: u64,
@@ -86,7 +86,7 @@ impl Playback {
     /// Opens a device; it is silent until something is written.
     ///
     /// # Errors
-    /// [`AudioError`]: the options cannot be meant, there is no such device, or it cannot be had in time.
+    /// [`AudioError`]: the options are invalid, there is no such device, or it can't be opened in time.
     pub fn open(options: &PlaybackOptions) -> Result<Self, AudioError> {
         Self::start(options, None)
     }
@@ -94,7 +94,7 @@ impl Playback {
     /// Plays to a sink of one's own, such as a function ([`greenroom_audio::device::CallbackSink`]); `options.device` is not used.
     ///
     /// # Errors
-    /// [`AudioError::Invalid`] for options that cannot be meant.
+    /// [`AudioError::Invalid`] for invalid options.
     pub fn to_sink(sink: Box<dyn Sink>, options: &PlaybackOptions) -> Result<Self, AudioError> {
         Self::start(options, Some(sink))
     }
@@ -152,7 +152,7 @@ impl Playback {
         Poll::Ready(self.stream.check())
     }
 
-    /// Writes as many samples as there is room for, and gives their number; without room, the context's waker is called when there may be
+    /// Writes as many samples as there is room for, and returns their number; without room, the context's waker is called when there may be
     /// some.
     ///
     /// # Errors
@@ -356,7 +356,7 @@ impl Pending {
         self.since.map(|since| since.elapsed())
     }
 
-    /// Moves the oldest into `samples`, as many as it holds, and gives their number in each channel.
+    /// Moves the oldest into `samples`, as many as it holds, and returns their number per channel.
     pub(crate) fn take(&mut self, samples: &mut [f32]) -> usize {
         let taken = samples.len().min(self.samples.len());
         for (sample, waiting) in samples.iter_mut().zip(self.samples.drain(..taken)) {

@@ -1,4 +1,4 @@
-//! What every session can do, however it is reached: the one shape behind all languages.
+//! The operations of every kind of session: the one interface behind all languages.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Poll, Waker};
@@ -10,83 +10,95 @@ use greenroom_protocol::session::CallId;
 use greenroom_protocol::time::check_timeout;
 use greenroom_protocol::{Code, Error};
 
-/// Takes the answer to one operation; it is called exactly once.
+/// Receives the answer to one operation; called exactly once.
 pub type Reply = Box<dyn FnOnce(Result<Answer, Error>) + Send>;
 
 /// How many events are read at once.
 const BATCH: usize = 256;
 
-/// Hears that there are new events. Called on the session's thread: cheap work only.
+/// Notified of new events, on the session's thread: do cheap work only.
 pub trait Listener: Send + Sync {
-    /// There is more to read.
+    /// New events can be read.
     fn events(&self);
 }
 
-/// A session, however it is reached. Nothing here blocks.
+/// A session of any kind. No method blocks.
 pub trait Driver: Send + Sync {
-    /// Submits an operation; `reply` gets its answer within `timeout`, or within the operation's default where it is `None`.
+    /// Submits an operation. `reply` receives the answer within `timeout`, or within the
+    /// operation's default for `None`.
     fn submit(&self, operation: Operation, timeout: Option<Duration>, reply: Reply) -> CallId;
 
-    /// Gives a call up; its reply gets the code `cancelled`, if it has no answer yet.
+    /// Cancels a call: its reply receives the code `cancelled`, if it has no answer yet.
     fn cancel(&self, call: CallId);
 
-    /// Reads up to `most` of the recent events from place `from` on; 0 is the beginning of what is kept.
+    /// Reads up to `most` of the recent events from position `from` on; 0 is the oldest kept event.
     fn read_events(&self, from: u64, most: usize) -> Read;
 
-    /// The place after the last event.
+    /// Returns the position after the last event.
     fn end_of_events(&self) -> u64;
 
-    /// Lets `listener` know of new events for as long as it lives.
+    /// Notifies `listener` of new events for as long as it lives.
     fn on_events(&self, listener: Weak<dyn Listener>);
 
-    /// How the session stands, as a JSON object.
+    /// Returns the session's status as a JSON object.
     fn status(&self) -> serde_json::Value;
 
-    /// Ends the session; `done` is called once its agent and its link are gone. May be called again.
+    /// Ends the session; `done` is called once its agent and its link are gone. May be called
+    /// again.
     fn close(&self, done: Box<dyn FnOnce() + Send>);
 
-    /// Ends the session itself, where closing only lets go of it; `done` gets how that went. May be called again.
+    /// Ends the session itself, where `close` only detaches from it; `done` receives the result.
+    /// May be called again.
     fn end_session(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
         self.close(Box::new(|| done(Ok(()))));
     }
 }
 
-/// Gives a type that implements [`Driver`] the typed calls, as methods of its own. The one list of them.
+/// Implements the typed calls as methods of a type that implements [`Driver`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! typed_calls {
     ($target:ty) => {
         $crate::typed_calls! { @list $target;
-            /// Waits until the session is ready.
+            /// Waits until the session is ready. Returns the agent's SDK, its first agent and the
+            /// events before the first turn.
             ready() -> Started = Operation::Start, Answer::Started(started) => started;
-            /// One text turn of the user. Turns queue and go one at a time.
+            /// Runs one text turn and returns it. Turns are queued and run one at a time.
+            ///
+            /// An agent's failure is [`Turn::error`], not an error of the call. Further errors:
+            /// `invalid_argument` for an empty text, `too_large` for one over the limit, `busy` if
+            /// too many turns are queued.
             say(text: &str) -> Turn = Operation::Say { text: text.to_owned() }, Answer::Turn(turn) => turn;
-            /// One turn of the user, aloud, in a session with audio. `greenroom_engine::voice` makes speech of files and samples.
+            /// Runs one spoken turn and returns it once the agent has answered and is silent again.
+            /// `greenroom_engine::voice` makes speech of files and samples.
+            ///
+            /// Further errors: `unsupported` in a session without audio, `too_large` for speech
+            /// over the limit of 3 minutes, `busy` if too many turns are queued.
             say_audio(spoken: SpokenTurn) -> Turn = Operation::SayAudio(spoken), Answer::Turn(turn) => turn;
-            /// More of what a turn says whose [`SpokenTurn`] is live.
+            /// Adds speech to the current turn, whose [`SpokenTurn`] is live.
             say_more(more: MoreSpeech) -> () = Operation::SayMore(more), Answer::Done => ();
-            /// The whole conversation.
+            /// Returns the whole conversation, oldest item first.
             history() -> Vec<Item> = Operation::History, Answer::History { items } => items;
-            /// The agent's instructions, tools and context.
+            /// Returns the active agent's instructions, tools and context.
             agent_info() -> AgentInfo = Operation::AgentInfo, Answer::AgentInfo(info) => info;
-            /// What agent and user are doing, and the session's options.
+            /// Returns the states of agent and user, and the session's options.
             session_state() -> SessionState = Operation::SessionState, Answer::SessionState(state) => state;
-            /// What the models have used so far.
+            /// Returns the usage of each model since the session began.
             usage() -> Vec<ModelUsage> = Operation::Usage, Answer::Usage { models } => models;
-            /// The agent's WebRTC statistics.
+            /// Returns the agent's WebRTC statistics; empty without a room.
             rtc_stats() -> RtcStats = Operation::RtcStats, Answer::RtcStats(stats) => stats;
-            /// The agent's SDK and its version.
+            /// Returns the agent's SDK and its version.
             framework_info() -> FrameworkInfo = Operation::FrameworkInfo, Answer::FrameworkInfo(info) => info;
-            /// Turns inputs and outputs of the agent on or off.
+            /// Enables or disables inputs and outputs of the agent; unset fields stay unchanged.
             update_io(update: IoUpdate) -> () = Operation::UpdateIo(update), Answer::Done => ();
-            /// Asks the agent for its verdict on a simulation.
+            /// Ends a simulation and returns the agent's verdict. `missing` is set if it has none.
             finalize_simulation(provisional_success: bool, provisional_reason: &str) -> Verdict =
                 Operation::FinalizeSimulation {
                     provisional_success,
                     provisional_reason: provisional_reason.to_owned(),
                 },
                 Answer::Verdict(verdict) => verdict;
-            /// Asks whether the session answers.
+            /// Checks that the agent's event loop answers.
             ping() -> () = Operation::Ping, Answer::Done => ();
         }
     };
@@ -104,11 +116,14 @@ macro_rules! typed_calls {
             impl $target {
                 $($(#[$doc])*
                 ///
-                /// It ends within `timeout`, or within the operation's default where it is `None`. Dropping the future
-                /// cancels the call; the session goes on.
+                /// Completes within `timeout`, or within the operation's default for `None`.
+                /// Dropping the future cancels the call; the session continues.
                 ///
                 /// # Errors
-                /// The agent's error, a timeout, or why the session is closed.
+                /// - `timeout`: no answer in time
+                /// - `agent_error`: the agent's own error
+                /// - `permission_denied`: the token or a policy in the room doesn't permit it
+                /// - `agent_gone`, `session_closed` and other codes: why the session is closed
                 pub async fn $name(&self, $($arg: $type,)* timeout: Option<Duration>) -> Result<$answer, Error> {
                     match $crate::driver::call(self, $operation, timeout).await? {
                         $pattern => Ok($value),
@@ -125,10 +140,11 @@ macro_rules! typed_calls {
     };
 }
 
-/// Submits an operation and waits for its answer, on any executor. Dropping the future cancels the call.
+/// Submits an operation and waits for its answer, on any executor. Dropping the future cancels the
+/// call.
 ///
 /// # Errors
-/// What the operation ends with.
+/// The operation's error.
 pub async fn call(
     driver: &dyn Driver,
     operation: Operation,
@@ -187,7 +203,7 @@ struct Wake {
 }
 
 impl Events {
-    /// The events of `driver` from place `from` on; 0 is the beginning of what is kept.
+    /// Reads the events of `driver` from position `from` on; 0 is the oldest kept event.
     pub fn new(driver: Arc<dyn Driver>, from: u64) -> Self {
         let wake = Arc::new(Wake::default());
         let listener: Weak<Wake> = Arc::downgrade(&wake);
@@ -195,7 +211,7 @@ impl Events {
         Self { driver, wake, read: Vec::new().into_iter(), next: from, ended: false }
     }
 
-    /// The next event; `None` after [`EventKind::Closed`].
+    /// Returns the next event; `None` after [`EventKind::Closed`].
     pub async fn next(&mut self) -> Option<Event> {
         std::future::poll_fn(|context| {
             if self.ended {
@@ -233,7 +249,8 @@ pub fn mismatch(name: &str, answer: &Answer) -> Error {
     Error::new(Code::Internal, format!("{name} was answered with another operation's answer: {answer:?}"))
 }
 
-/// Locks; a panic of another holder does not matter, since nothing is left half done under these locks.
+/// Locks; a panic of another holder does not matter, since nothing is left half done under these
+/// locks.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,8 @@ use crate::message::{Event, EventKind, Item, Role};
 use crate::time::{Time, millis};
 use crate::voice::Speech;
 
-/// What the host of @livekit/agents answers when a run made no items: silence, an interruption, or a failure told of by an event.
+/// What the host of @livekit/agents answers when a run made no items: silence, an interruption, or
+/// a failure told of by an event.
 const JS_NO_ITEMS: &str = "agent produced no response items";
 
 /// One turn of a conversation, complete.
@@ -21,7 +22,8 @@ pub struct Turn {
     pub number: u64,
     /// What the user said.
     pub text: String,
-    /// What was said and done, in order; what happened before this turn comes first and is marked `earlier`.
+    /// What was said and done, in order; what happened before this turn comes first and is marked
+    /// `earlier`.
     pub events: Vec<Event>,
     /// What the agent said in this turn; several messages are joined by line breaks.
     pub reply: String,
@@ -39,7 +41,8 @@ pub struct Turn {
     pub reply_delay_ms: Option<f64>,
     /// How long the turn waited for those before it, in milliseconds.
     pub queued_ms: f64,
-    /// What the agent's speech recognition made of what the user said aloud; empty if it heard nothing. Unset in a turn of text.
+    /// What the agent's speech recognition made of what the user said aloud; empty if it heard
+    /// nothing. Unset in a turn of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<String>,
     /// What could be heard, in a session with audio.
@@ -47,30 +50,34 @@ pub struct Turn {
     pub voice: Option<Box<Voice>>,
 }
 
-/// What could be heard in a turn.
+/// Speech and timing of one turn in a session with audio. All times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Voice {
-    /// How long the user spoke, from the first sound to the last, in milliseconds; 0 in a turn of text.
+    /// Length of the user's speech, from the first sound to the last; 0 in a text turn.
     pub user_ms: f64,
-    /// How long the agent spoke, in milliseconds.
+    /// Length of the agent's speech.
     pub agent_ms: f64,
-    /// From the user's last sound, or from the request of a turn of text, to the agent's next word, in milliseconds; unset where the
-    /// agent said nothing after it.
+    /// Time from the user's last sound, or from the request of a text turn, to the agent's next
+    /// sound; `None` if the
+    /// agent said nothing after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_ms: Option<f64>,
-    /// How much of what the agent was saying had been heard when it was cut off, in milliseconds.
+    /// How much of the agent's speech was heard before it was interrupted; `None` if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_ms: Option<f64>,
-    /// In a turn that interrupts: from the user's first sound to the agent's silence, in milliseconds; unset if the agent did not yield.
+    /// In an interrupting turn, time from the user's first sound to the agent's silence; `None` if
+    /// the agent kept speaking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yield_ms: Option<f64>,
-    /// How much of the agent's speech is not in `audio`, since there was too much of it, in milliseconds.
+    /// Length of the agent's speech that is missing in `audio`, because it exceeded the limit.
     pub lost_ms: f64,
-    /// The longest that Greenroom itself stood still in this turn, in milliseconds; 0 where that was at most 100 ms. The audio of that
-    /// time went to the agent at once, afterwards, so `response_ms` and `yield_ms` may hold as much that is not the agent's.
+    /// The longest stall of Greenroom itself in this turn; 0 if it was at most 100. The audio of
+    /// that time went to the agent at once, afterwards, so `response_ms` and `yield_ms` may be too
+    /// long by this much.
     #[serde(default)]
     pub stalled_ms: f64,
-    /// What the agent said, as it was heard: from its first word to its last, with the pauses between. Unset if it said nothing.
+    /// The agent's speech as heard, from its first sound to its last, with pauses. `None` if it
+    /// said nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<Speech>,
 }
@@ -190,8 +197,8 @@ impl Fold {
         self.foreign_message
     }
 
-    /// The agent begins with this turn: gives what was said and done before, which is not of it. An error after that may be: Python
-    /// tells of it before the user's message.
+    /// The agent begins with this turn: gives what was said and done before, which is not of it. An
+    /// error after that may be: Python tells of it before the user's message.
     pub(crate) fn begin(&mut self) -> Vec<Event> {
         let acts = |event: &Event| {
             matches!(event.kind, EventKind::Message(_) | EventKind::ToolCall(_) | EventKind::Handoff(_))
@@ -265,8 +272,8 @@ impl Fold {
         self.events.sort();
     }
 
-    /// Takes the response. Gives the items that no event has told of; they are to come back as events. `is_told` knows the items
-    /// that have an id.
+    /// Takes the response. Gives the items that no event has told of; they are to come back as
+    /// events. `is_told` knows the items that have an id.
     pub(crate) fn response(
         &mut self,
         items: Vec<Item>,
@@ -297,7 +304,8 @@ impl Fold {
         self.handoff_unspoken
     }
 
-    /// Whether the answer may be that of a turn that somebody else's input cut short: nothing was said or done.
+    /// Whether the answer may be that of a turn that somebody else's input cut short: nothing was
+    /// said or done.
     pub(crate) fn may_be_interrupted(&self) -> bool {
         !self.has_acted && !self.has_failed()
     }
@@ -305,8 +313,9 @@ impl Fold {
     /// The turn, with `backlog` (what happened before it) in front, and with what could be heard.
     pub(crate) fn finish(mut self, backlog: Vec<Event>, voice: Option<Voice>, now: Time) -> Turn {
         let interrupted = self.is_cut || (self.may_be_interrupted() && self.foreign_message);
-        // The JS host's error without any other sign of what happened: an agent that failed before it could say so is like one that
-        // had nothing to say, and a test is better off with the former.
+        // The JS host's error without any other sign of what happened: an agent that failed before
+        // it could say so is like one that had nothing to say, and a test is better off with the
+        // former.
         let failed = self.has_failed() || (self.error.is_some() && !interrupted);
         let reply = self.reply();
         let mut events: Vec<Event> =
@@ -356,7 +365,8 @@ impl Fold {
         })
     }
 
-    /// The JS host calls silence and interruption an error too; it is surely a failure if an error event came with it.
+    /// The JS host calls silence and interruption an error too; it is surely a failure if an error
+    /// event came with it.
     fn has_failed(&self) -> bool {
         match self.error.as_deref() {
             None => false,
