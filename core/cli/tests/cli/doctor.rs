@@ -210,7 +210,7 @@ async fn front_before_the_server_is_named_as_the_cause() {
         (
             answering(&of("301 Moved Permanently", moved, "")).await,
             "301",
-            "give wss://livekit.test as the url",
+            "use wss://livekit.test as the url",
         ),
         (answering(&of("200 OK", "Content-Type: text/html\r\n", "<html>")).await, "text/html", "website"),
         (dropping_upgrade(venue.server.address()).await, "a LiveKit server is there", "websockets"),

@@ -205,7 +205,7 @@ async fn front_that_is_in_the_way_is_explained_the_same_by_a_join_and_a_look() {
     for (front, found, advice) in [
         (answering(empty).await, "503 Service Unavailable (nginx)", "reaches none"),
         (answering(busy).await, "try again after 30 s", "too many requests"),
-        (answering(moved).await, "leads to wss://livekit.test", "give wss://livekit.test as the url"),
+        (answering(moved).await, "leads to wss://livekit.test", "use wss://livekit.test as the url"),
         (answering(page).await, "a page of type text/html", "website"),
         (answering(login).await, "a password of its own", "LiveKit takes a token"),
         (answering("SSH-2.0-OpenSSH_9.2\r\n").await, "speaks no HTTP", "is it a LiveKit server's?"),
