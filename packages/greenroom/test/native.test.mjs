@@ -17,55 +17,77 @@ test('it exports what its declarations say', () => {
   assert.deepEqual(Object.keys(native).sort(), declared.sort());
 });
 
-test('a controller without a link refuses calls, and says when it has something to send', () => {
-  const controller = new native.Controller(true, 0);
-  const call = controller.submit('{"op":"ping"}', null, 0);
-  const [{ token, ok, json }] = controller.drain();
-  assert.deepEqual([token, ok, JSON.parse(json).code], [call, false, 'agent_gone']);
-  assert.equal(controller.pollTransmit(), null);
-  assert.equal(controller.pollTimeout(), null);
-  controller.open(1);
+const OPTIONS = '{"start_timeout_ms":60000,"text_mode":true}';
+
+/** A session over a pipe, and a promise of its next wake-up. */
+function carried(options = OPTIONS) {
+  let wake;
+  const woken = () => new Promise((resolve) => (wake = resolve));
+  const first = woken();
+  const pipe = new native.Pipe(options, () => wake());
+  const driver = pipe.takeDriver();
+  driver.ref();
+  return { pipe, driver, first, woken };
+}
+
+/** Waits until the driver has answers. */
+async function drained({ driver, first, woken }) {
+  let wake = first;
+  for (;;) {
+    const answers = driver.drain();
+    if (answers.length > 0) return answers;
+    await wake;
+    wake = woken();
+  }
+}
+
+test('a session over a pipe refuses calls until it is open, and then has something to send', async () => {
+  const session = carried();
+  const { pipe, driver } = session;
+  driver.submit('{"op":"ping"}', null, 7);
+  const [{ token, ok, json }] = await drained(session);
+  assert.deepEqual([token, ok, JSON.parse(json).code], [7, false, 'agent_gone']);
+  assert.equal(pipe.pollTransmit(), null);
+  pipe.open();
   const sent = [];
-  for (let message = controller.pollTransmit(); message; message = controller.pollTransmit()) sent.push(message);
+  for (let message = pipe.pollTransmit(); message; message = pipe.pollTransmit()) sent.push(message);
   assert.ok(sent.length > 1 && sent.every(Buffer.isBuffer));
-  assert.ok(controller.pollTimeout() > 1);
+  assert.throws(() => pipe.takeDriver(), /taken already/);
+  driver.close(0);
+  driver.unref();
 });
 
-test('a controller lets its deadlines pass on the time that it is given', () => {
-  const controller = new native.Controller(true, 0);
-  controller.open(0);
-  const call = controller.submit('{"op":"ping"}', 500, 0);
-  controller.handleTimeout(499);
-  assert.deepEqual(controller.drain(), []);
-  controller.handleTimeout(500);
-  const [{ token, json }] = controller.drain();
-  assert.deepEqual([token, JSON.parse(json).code], [call, 'timeout']);
-});
-
-test('a controller that is closed tells why, to what is pending and to what comes', () => {
-  const controller = new native.Controller(true, 0);
-  controller.open(0);
-  controller.submit('{"op":"history"}', null, 0);
-  controller.closed('agent_left', '{"code":"agent_gone","message":"it left"}', 1);
-  controller.submit('{"op":"history"}', null, 2);
-  assert.deepEqual(controller.drain().map(({ json }) => JSON.parse(json).message), ['it left', 'it left']);
-  const { json, next } = controller.readEvents(0, 10);
+test('a session whose agent is gone fails what is pending and what comes', async () => {
+  const session = carried();
+  const { pipe, driver } = session;
+  pipe.open();
+  driver.submit('{"op":"history"}', null, 1);
+  pipe.closed('agent_left', 'it left');
+  driver.submit('{"op":"history"}', null, 2);
+  const messages = (await drained(session)).map(({ json }) => JSON.parse(json).message);
+  assert.deepEqual(messages, ['it left', 'it left']);
+  const { json, next } = driver.readEvents(0, 10);
   assert.deepEqual(JSON.parse(json).map(({ type, reason }) => [type, reason]), [['closed', 'agent_left']]);
-  assert.equal(next, controller.endOfEvents());
-  assert.equal(JSON.parse(controller.status()).state, 'closed');
+  assert.equal(next, driver.endOfEvents());
+  assert.equal(JSON.parse(driver.status()).state, 'closed');
+  driver.unref();
 });
 
 test('what cannot be read is refused with what is wrong', () => {
-  const controller = new native.Controller(true, 0);
-  const wrong = [() => controller.submit('{"op":"dance"}', null, 0), () => native.start('{"agent":{},"extra":1}', () => {})];
+  const { driver } = carried();
+  const wrong = [() => driver.submit('{"op":"dance"}', null, 0), () => native.start('{"agent":{},"extra":1}', () => {})];
   for (const call of wrong) assert.throws(call, /^Error: \{"code":"invalid_argument","message":".*unknown (variant|field)/);
   assert.throws(() => native.start('{}', 1), /TypeError|[Ff]unction/);
+  driver.close(0);
+  driver.unref();
 });
 
 test('garbage from the agent is an event', () => {
-  const controller = new native.Controller(true, 0);
-  controller.open(0);
-  controller.receive(Buffer.alloc(8, 0xff), 1);
-  const [event] = JSON.parse(controller.readEvents(0, 10).json);
+  const { pipe, driver } = carried();
+  pipe.open();
+  pipe.receive(Buffer.alloc(8, 0xff));
+  const [event] = JSON.parse(driver.readEvents(0, 10).json);
   assert.equal(event.type, 'error');
+  driver.close(0);
+  driver.unref();
 });
