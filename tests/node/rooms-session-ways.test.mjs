@@ -57,7 +57,7 @@ for (const way of CONTRACT.ways.filter((way) => way !== 'open')) {
 
   test(`${way}: a pending call fails at once when the session closes`, async (t) => {
     const session = await OPEN[way](t);
-    const pending = session.say('hi');
+    const pending = session.say(CONTRACT.closed_while_pending.text);
     const closing = session.close();
     await assert.rejects(pending, ({ code }) => code === CONTRACT.closed_while_pending.code);
     await closing;

@@ -33,8 +33,8 @@ def seconds(what: str, value: object) -> None:
 
 
 def timeout(what: str, value: object) -> None:
-    """Raise unless it is a number; whether it is above 0 is for the native half to say."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    """Raise unless it is a finite number; the native half checks that it is above 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise InvalidArgument(f"{what} is {shown(value)}; it must be a number of seconds above 0")
 
 

@@ -111,7 +111,7 @@ async def test_what_cannot_be_meant_is_refused(keys: None, monkeypatch: pytest.M
     refused("from 1 s to a year", ttl=0.1)
     refused("ttl", ttl=-1.0)
     refused("inside containers", url="ws://livekit:7880")
-    refused("good for a server on this machine", url="ws://192.0.2.1", api_key="devkey", api_secret="secret")
+    refused("only with a server on this machine", url="ws://192.0.2.1", api_key="devkey", api_secret="secret")
     monkeypatch.delenv("LIVEKIT_API_SECRET")
     refused("no LIVEKIT_API_SECRET")
 

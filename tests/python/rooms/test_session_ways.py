@@ -65,7 +65,7 @@ async def test_status_has_the_same_keys_and_a_turn_the_same_events(way: str, ven
 async def test_pending_call_fails_at_once_when_the_session_closes(way: str, venue: Venue) -> None:
     expected = CONTRACT["closed_while_pending"]
     async with opened(way, venue) as session:
-        pending = asyncio.ensure_future(session.say("silent"))
+        pending = asyncio.ensure_future(session.say(expected["text"]))
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(session.close())
         with pytest.raises(greenroom.GreenroomError) as caught:
