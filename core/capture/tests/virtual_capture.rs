@@ -225,7 +225,7 @@ fn what_cannot_be_meant_is_told() {
             "the queue cannot be 61000 ms",
         ),
         (options("tone:x"), "write tone:440"),
-        (options("callback"), "hand over the function"),
+        (options("callback"), "pass the function"),
         (options("tone:9000"), "twice its frequency"),
     ] {
         let error = Capture::open(&change).expect_err(says);

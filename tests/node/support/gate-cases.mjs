@@ -230,8 +230,8 @@ export function gateCases(guard, server) {
     const { venue, agent } = await scene(t, server(), guard, { policy: { hidden: ['known'] } });
     const join = (identity) => venue.connect(identity, { grant: true, hidden: true, announce: false });
     const [unknown, known] = [await join('unknown'), await join('known')];
-    // Nobody can be told who cannot be named.
-    await assert.rejects(greenroom.attach(unknown, { timeout: 1_000 }), greenroom.SessionTimeout);
+    // The denial goes to the identity that the hidden sender claims: its own.
+    await assert.rejects(greenroom.attach(unknown), greenroom.PermissionDenied);
     const session = await greenroom.attach(known);
     assert.equal((await session.say('hi')).reply, 'echo: hi');
     assert.ok(agent.guarding.status().requests > 0);
@@ -248,7 +248,12 @@ export function gateCases(guard, server) {
     }
     await until('all were refused', () => agent.guarding.status().cut + agent.guarding.status().denied >= 4);
     assert.equal(agent.guarding.status().requests, 0);
-    assert.deepEqual(wire.received, []);
+    // Only a claim of its own identity is answered, by a denial.
+    await wire.answered('as liar');
+    assert.deepEqual(
+      wire.received.map(({ value }) => [value.requestId, value.error]),
+      [['as liar', 'permission_denied']],
+    );
   });
 
   test(`${guard}: a message over the cap is refused with both sizes`, async (t) => {
