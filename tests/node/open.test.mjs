@@ -1,37 +1,15 @@
 // Sessions that the command left running.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import * as greenroom from 'greenroom';
 import { collect, folder, isAlive, peer, until } from './support/agents.mjs';
+import { command, leftRunning } from './support/daemons.mjs';
 
 process.on('unhandledRejection', (reason) => assert.fail(`unhandled: ${reason}`));
 
-const COMMAND = join(dirname(createRequire(import.meta.url).resolve('greenroom/package.json')), 'dist', 'cjs', 'bin.cjs');
-
-/** Runs the command that npm installed. */
-async function command(...args) {
-  const { stdout } = await promisify(execFile)(process.execPath, [COMMAND, ...args], { timeout: 60_000 });
-  return stdout;
-}
-
-/** Starts the bare agent under a name, in a state folder of the test's own; after the test its daemon is gone. */
-async function started(t, name) {
-  let daemon;
-  process.env.GREENROOM_HOME = folder(t, async () => {
-    if (daemon === undefined) return;
-    await command('end', '--name', name).catch(() => {});
-    await until('the daemon is gone', () => !isAlive(daemon));
-  });
-  await command('start', peer(t), '--name', name);
-  const status = JSON.parse(await command('status', '--name', name, '--json'));
-  daemon = status.pid;
-  return { daemon, agent: status.agent_pid };
-}
+/** Starts the bare agent under a name. */
+const started = (t, name) => leftRunning(t, name, peer(t));
 
 test('a session of the command is opened, talked to and let go of', async (t) => {
   const { agent } = await started(t, 'node-test');

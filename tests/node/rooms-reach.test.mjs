@@ -45,7 +45,7 @@ test('what cannot be used is named', async (t) => {
     assert.match(error.message, message);
   };
   await refused({ ca: `${ca}.missing` }, greenroom.InvalidArgument, /client\.pem\.missing.*PEM/);
-  await refused({ ca: Buffer.from([0x30, 0x82]) }, greenroom.InvalidArgument, /no PEM/);
+  await refused({ ca: Buffer.from([0x30, 0x82]) }, greenroom.InvalidArgument, /not PEM/);
   await refused({ ca: 1 }, greenroom.InvalidArgument, /the ca is 1/);
   await refused({ proxy: 'proxy.example.com' }, greenroom.InvalidArgument, /no url of an HTTP proxy/);
   await refused({ proxy }, greenroom.IoError, /is not trusted/);

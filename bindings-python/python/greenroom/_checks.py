@@ -104,4 +104,4 @@ def shown(value: object) -> str:
 
 
 def _wrong(what: str, value: object, wanted: str) -> InvalidArgument:
-    return InvalidArgument(f"{what} is of type {type(value).__name__}; give {wanted}")
+    return InvalidArgument(f"{what} is of type {type(value).__name__}; pass {wanted}")

@@ -113,7 +113,7 @@ class Session:
             The turn; an agent that failed or was interrupted is told there, not raised.
         """
         if not isinstance(text, str):
-            raise InvalidArgument(f"the text to say is a {type(text).__name__}; give a str")
+            raise InvalidArgument(f"the text to say is a {type(text).__name__}; pass a str")
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -128,7 +128,7 @@ class Session:
                 sound = await sound
             return await self.say_audio(sound, text=text, rate=rate, interrupt_after=interrupt_after, timeout=timeout)
         if interrupt_after is not None:
-            raise InvalidArgument("interrupt_after= is for what is said aloud; give tts= too, or use say_audio")
+            raise InvalidArgument("interrupt_after= works with speech only; pass tts= too, or use say_audio")
         return _json.build(Turn, await self._call(timeout, "say", text=text))
 
     async def say_audio(

@@ -83,7 +83,7 @@ def start(
         InvalidArgument: An argument cannot be meant.
     """
     if python is not None and node is not None and entry is None:
-        raise InvalidArgument("python= and node= were both given, and no file that tells which is meant; name the file")
+        raise InvalidArgument("python= and node= were both passed, without an agent file to choose by; pass the file")
     _checks.optional(_checks.path, entry=entry, python=python, node=node, cwd=cwd, log=log, recording=recording)
     _checks.timeout("timeout", timeout)
     _checks.optional(_checks.timeout, idle_timeout=idle_timeout)
@@ -317,11 +317,11 @@ def _reached_by(ca: _Path | bytes | None, proxy: str | None) -> dict[str, str | 
     if isinstance(ca, bytes):
         # Else it would be taken for the name of a file.
         if b"-----BEGIN " not in ca:
-            raise InvalidArgument("the bytes of ca are no PEM; give a file of certificates, or their text")
+            raise InvalidArgument("the bytes of ca are not PEM; pass a file of certificates, or their text")
         ca = ca.decode("latin-1")
     path = os.fspath(ca) if isinstance(ca, os.PathLike) else ca
     if path is not None and not isinstance(path, str):
         raise InvalidArgument(
-            f"ca is of type {type(path).__name__}; give a file of certificates, or their bytes or text"
+            f"ca is of type {type(path).__name__}; pass a file of certificates, or their bytes or text"
         )
     return {"ca": path, "proxy": proxy}

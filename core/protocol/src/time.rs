@@ -135,7 +135,8 @@ pub fn timeout(name: &str, seconds: f64) -> Result<Duration, Error> {
 }
 
 fn invalid_timeout(name: &str, seconds: f64) -> Error {
-    let message = format!("{name} is {seconds} s; it must be above 0. Leave it out for the default");
+    let problem = if seconds > 0.0 { "it is too long" } else { "it must be above 0" };
+    let message = format!("{name} is {seconds} s; {problem}. Leave it out for the default");
     Error::new(Code::InvalidArgument, message)
 }
 

@@ -33,6 +33,6 @@ function certificates(ca: string | URL | Uint8Array): string {
   if (!types.isUint8Array(ca)) return requireText('the ca', ca);
   const text = Buffer.from(ca).toString('latin1');
   // Else it would be taken for the name of a file.
-  if (!text.includes('-----BEGIN ')) throw invalid('the bytes of the ca are no PEM; pass a file of certificates, or their text');
+  if (!text.includes('-----BEGIN ')) throw invalid('the bytes of ca are not PEM; pass a file of certificates, or their text');
   return text;
 }

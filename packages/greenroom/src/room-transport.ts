@@ -59,7 +59,7 @@ export class RoomSessionTransport extends SessionTransport {
     super();
     checkOptions('RoomSessionTransport', options, { ...GATE_OPTIONS, timeout: 'own', signal: 'signal' });
     if (peer !== undefined && typeof peer !== 'string' && (typeof peer !== 'object' || peer === null)) {
-      throw invalid(`the peer of RoomSessionTransport is ${shown(peer)}; give the agent's identity, or leave it out`);
+      throw invalid(`the peer of RoomSessionTransport is ${shown(peer)}; pass the agent's identity, or leave it out`);
     }
     const agent = typeof peer === 'string' ? { agentIdentity: peer } : peer;
     this.#side =

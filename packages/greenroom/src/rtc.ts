@@ -282,7 +282,7 @@ function warnOfLeak(): void {
   if (hasWarned) return;
   hasWarned = true;
   process.emitWarning(
-    `this release of ${RTC.name} gives greenroom no way to send to some participants alone: everybody in the room gets the ` +
+    `this release of ${RTC.name} can't address single participants: every participant of the room receives the ` +
       'bytes of agent sessions, though no handler is called with them',
     { code: 'GREENROOM_ROOM_LEAK' },
   );

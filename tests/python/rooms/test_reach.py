@@ -62,7 +62,7 @@ async def test_what_cannot_be_used_is_named(venue: Venue, front: TlsFront, proxy
     missing = tmp_path / "missing.pem"
     with pytest.raises(greenroom.InvalidArgument, match=r"missing\.pem.*PEM"):
         await greenroom.join(URL, token, ca=missing)
-    with pytest.raises(greenroom.InvalidArgument, match="no PEM"):
+    with pytest.raises(greenroom.InvalidArgument, match="not PEM"):
         greenroom.join(URL, token, ca=b"\x30\x82")
     with pytest.raises(greenroom.InvalidArgument, match="ca"):
         greenroom.join(URL, token, ca=1)  # type: ignore[arg-type]

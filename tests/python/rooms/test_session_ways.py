@@ -2,8 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +23,19 @@ ROOT = Path(__file__).parents[3]
 CONTRACT = json.loads((ROOT / "tests" / "session_ways.json").read_text())
 EXAMPLE = ROOT / "examples" / "python" / "agent.py"
 
-every_way = pytest.mark.parametrize("way", [way for way in CONTRACT["ways"] if way != "open"])
+COMMAND = Path(sys.executable).with_name("greenroom")
+
+every_way = pytest.mark.parametrize("way", CONTRACT["ways"])
 
 
 @asynccontextmanager
 async def opened(way: str, venue: Venue, **options: Any) -> AsyncIterator[greenroom.Session]:
     """A session with the example agent, and what it needs."""
-    if way == "start":
+    if way == "open":
+        with left_running() as name:
+            async with greenroom.open(name, **options) as session:
+                yield session
+    elif way == "start":
         async with greenroom.start(EXAMPLE, **options) as session:
             yield session
     elif way == "in_process":
@@ -49,6 +59,20 @@ async def opened(way: str, venue: Venue, **options: Any) -> AsyncIterator[greenr
                 yield session
         finally:
             await agent.close()
+
+
+@contextmanager
+def left_running() -> Iterator[str]:
+    """The name of a session with the example agent that the command started."""
+    name = "ways"
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GREENROOM_HOME", home)
+        run = partial(subprocess.run, check=True, capture_output=True, timeout=60)
+        run([COMMAND, "start", EXAMPLE, "--name", name, "--python", sys.executable])
+        try:
+            yield name
+        finally:
+            run([COMMAND, "end", "--name", name])
 
 
 @every_way

@@ -216,7 +216,7 @@ class RemoteSession:
             return lambda function: self.on(event, function)
         _checks.function("callback", callback)
         if inspect.iscoroutinefunction(callback):
-            raise InvalidArgument(f"the callback of {event!r} is async; give a plain function that creates a task")
+            raise InvalidArgument(f"the callback of {event!r} is async; pass a plain function that creates a task")
         self._callbacks.setdefault(event, {})[callback] = None
         return callback
 

@@ -750,7 +750,7 @@ impl Controller {
         if text.trim().is_empty() {
             return Err(Error::new(
                 Code::InvalidArgument,
-                "the text to say is empty; give at least one word",
+                "the text to say is empty; pass at least one word",
             ));
         }
         let limit = self.config.limits.sent_message;
@@ -808,7 +808,7 @@ impl Controller {
                 let after = Duration::try_from_secs_f64(after / 1e3).map_err(|_| {
                     Error::new(
                         Code::InvalidArgument,
-                        format!("an agent cannot be interrupted after {after} ms; give 0 or more"),
+                        format!("an agent cannot be interrupted after {after} ms; pass 0 or more"),
                     )
                 })?;
                 if self.over.is_some() {
@@ -1238,9 +1238,9 @@ impl Controller {
         let earlier = if dropped == 0 {
             String::new()
         } else {
-            format!("; what the oldest {dropped} events told is missing")
+            format!("; the content of the oldest {dropped} events is missing")
         };
-        let what = format!("{why}; what follows is what events told of the conversation{earlier}");
+        let what = format!("{why}; the conversation below is rebuilt from events{earlier}");
         items.insert(0, Item::Unknown { what });
         Some(Answer::History { items })
     }
@@ -1624,7 +1624,7 @@ impl Controller {
         let within = in_words(within);
         let message = match self.config.agent_place {
             AgentPlace::Process => {
-                format!("the agent connected but did not answer a ping within {within}; its log may tell why")
+                format!("the agent connected but did not answer a ping within {within}; its log may say why")
             }
             AgentPlace::Room => format!(
                 "the agent is in the room but did not answer a ping within {within}: its session has not \
