@@ -557,7 +557,7 @@ mod tests {
             ),
             (vec![to("/login?next=x")], "leads to ws://livekit.test/login", "use ws://livekit.test/login"),
             (vec![to("/rtc/v1/")], "leads to ws://livekit.test", "itself"),
-            (vec![answer(302)], "without saying where", "visitors"),
+            (vec![answer(302)], "without saying where", "to which it redirects"),
             (vec![with(200, &html)], "a page of type text/html", "website"),
             (vec![answer(204)], "and not with a websocket", "website"),
             (vec![answer(404), page(200, "success")], "though a LiveKit server is there", "Upgrade"),

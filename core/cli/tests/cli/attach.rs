@@ -118,7 +118,7 @@ async fn why_there_is_no_session_is_said() {
     };
     let room = ["--room", venue.name.as_str(), "--timeout", "1s"];
     wait(attach(&stage, &venue, &room)).code(5).told("no agent came into the room");
-    with_token(venue.token("eve"), &[]).code(4).told("has to grant canManageAgentSession");
+    with_token(venue.token("eve"), &[]).code(4).told("lacks the grant canManageAgentSession");
     with_token(format!("{}x", venue.manager_token("eve")), &[]).code(4).told("refused the token");
     with_token("nonsense".to_owned(), &[]).code(2).told("not an access token");
     with_token(venue.manager_token("ada"), &["--room", "elsewhere"]).code(2).told("not for \"elsewhere\"");

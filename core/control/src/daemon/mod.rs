@@ -388,9 +388,10 @@ impl Daemon {
         }
     }
 
-    /// The conversation and the events, for commands that ask for them after the end.
+    /// The conversation and the events, for commands that ask for them after the end. A closed
+    /// session answers from its events at once.
     async fn kept(&self) -> Kept {
-        let history = self.session.history(Some(Duration::ZERO)).await.unwrap_or_default();
+        let history = self.session.history(Some(READ_WITHIN)).await.unwrap_or_default();
         Kept { events: self.session.read_events(0, usize::MAX).events, history }
     }
 
