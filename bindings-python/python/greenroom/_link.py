@@ -242,7 +242,7 @@ class CarriedLink(NativeLink):
         return self._native.drain() + done
 
     def _close(self, token: int) -> None:
-        # What is pending fails now; the end is told once the carrier has let go.
+        # Pending calls fail now; the end is reported once the carrier has closed.
         self._native.close(0)
         self._release().add_done_callback(lambda _: self._closed(token))
 

@@ -214,7 +214,7 @@ def in_process(agent_session: AgentSession[Any], *, timeout: float = 60.0, text_
 
         return _livekit.in_process(agent_session, timeout, text_mode)
 
-    # The native half keeps the deadline and tells what it waited for.
+    # The native half keeps the deadline, and its error says what it waited for.
     return Opening(connect, None)
 
 
@@ -249,7 +249,7 @@ def attach(room: Room, agent: str | None = None, *, timeout: float = 60.0) -> Op
 
         return _room.attach(room, agent, timeout)
 
-    # The native half keeps the deadline and tells what it waited for.
+    # The native half keeps the deadline, and its error says what it waited for.
     return Opening(connect, None)
 
 

@@ -14,7 +14,7 @@ export interface Carrier {
   close(): Promise<void>;
 }
 
-/** Ends sessions that nobody has any more, and their carriers. */
+/** Ends sessions that were garbage-collected, and their carriers. */
 const lost = new FinalizationRegistry(({ driver, carrier }: { driver: NativeDriver; carrier: Carrier }) => {
   driver.close(0);
   void quiet(carrier.close());
@@ -68,7 +68,7 @@ export class CarriedDriver implements Driver {
   }
 
   close(token: number): void {
-    // What is pending fails now; the end is told once the carrier has let go.
+    // Pending calls fail now; the end is reported once the carrier has closed.
     this.#driver.close(0);
     const closed = () => {
       this.#done.push({ token, ok: true, json: '{"answer":"done"}' });
