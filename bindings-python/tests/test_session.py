@@ -440,6 +440,25 @@ def collect(holder):
     gc.collect()
 
 
+def test_start_whose_event_loop_is_closed_ends_without_an_error(start_peer, gone):
+    async def agent_of(opening):
+        while opening._session is None or opening._session.status().pid is None:
+            await asyncio.sleep(0.01)
+        return opening._session.status().pid
+
+    opening = start_peer("mute")
+    loop = asyncio.new_event_loop()
+    starting = loop.create_task(opening._open())
+    pid = loop.run_until_complete(asyncio.wait_for(agent_of(opening), 30))
+    starting._log_destroy_pending = False
+    loop.close()
+    holder = [starting]
+    del starting, opening
+    # An error in a coroutine that is collected would fail the test, see pytest.ini.
+    collect(holder)
+    gone(pid)
+
+
 @pytest.mark.both_loops
 async def test_a_session_that_nobody_closes_ends_when_it_is_collected(start_peer, gone):
     session = await start_peer()

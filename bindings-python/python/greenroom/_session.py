@@ -358,17 +358,25 @@ class Session:
         try:
             await self._link.attach(weak(self._on_wake))
         except BaseException:
-            # Nothing would wake who waits for the end.
-            self._is_detached = True
-            self._abandon.detach()
-            self._link.abandon()
+            # Without its wake-ups the end cannot be awaited.
+            self._drop()
             raise
         try:
             self.started = _json.build(Started, await self._call(timeout, "start"))
+        except GeneratorExit:
+            # The event loop was closed: nothing can be awaited any more.
+            self._drop()
+            raise
         except BaseException:
             await self.close()
             raise
         logger.debug("a session is ready")
+
+    def _drop(self) -> None:
+        """End the session without waiting for it."""
+        self._is_detached = True
+        self._abandon.detach()
+        self._link.abandon()
 
     def _detach(self, _: object = None) -> None:
         """The session is gone: let go of the loop, and tell readers that there is nothing more to come."""
