@@ -6,10 +6,10 @@ import { after, before, test } from 'node:test';
 import { initializeLogger } from '@livekit/agents';
 import { dispose } from '@livekit/rtc-node';
 import * as greenroom from 'greenroom';
-import { collect, EXAMPLES, ROOT } from './support/agents.mjs';
+import { collect, EXAMPLES, ROOT, until } from './support/agents.mjs';
 import { leftRunning } from './support/daemons.mjs';
-import { startServer } from './support/livekit-server.mjs';
-import { pair, scripted } from './support/rooms.mjs';
+import { startServer, venue as venueOf } from './support/livekit-server.mjs';
+import { agentIn, scene, scripted } from './support/rooms.mjs';
 
 const CONTRACT = JSON.parse(readFileSync(`${ROOT}tests/session_ways.json`, 'utf8'));
 
@@ -21,6 +21,16 @@ after(async () => {
   await dispose();
   await server.stop();
 });
+
+/** The ways to an agent that is in the room. */
+const REACH = {
+  async join(venue, { grant = true, ...options } = {}) {
+    return greenroom.join(server.url, await venue.token('boss', { grant }), options);
+  },
+  async attach(venue, { grant = true, ...options } = {}) {
+    return greenroom.attach(await venue.connect('boss', { grant }), options);
+  },
+};
 
 const OPEN = {
   async start(t, options) {
@@ -34,12 +44,12 @@ const OPEN = {
     return greenroom.open('ways', options);
   },
   async join(t, options) {
-    const { venue } = await pair(t, server);
-    return greenroom.join(server.url, await venue.token('joiner', { grant: true }), options);
+    const { venue } = await scene(t, server, 'host');
+    return REACH.join(venue, options);
   },
   async attach(t, options) {
-    const { room } = await pair(t, server);
-    return greenroom.attach(room, options);
+    const { venue } = await scene(t, server, 'host');
+    return REACH.attach(venue, options);
   },
   async in_process(t, options) {
     const { session, agent } = scripted(t);
@@ -77,5 +87,43 @@ for (const way of CONTRACT.ways) {
     for (const timeout of CONTRACT.invalid_timeouts) {
       await assert.rejects(OPEN[way](t, { timeout }), greenroom.InvalidArgument);
     }
+  });
+}
+
+for (const way of CONTRACT.ways_in_a_room) {
+  test(`${way}: one of two agents has to be named`, async (t) => {
+    const { agents, code } = CONTRACT.two_agents;
+    const place = venueOf(t, server);
+    for (const identity of agents) await place.connect(identity, { kind: 'agent' });
+    await assert.rejects(REACH[way](place), (error) => {
+      for (const identity of agents) assert.ok(error.message.includes(`"${identity}"`), error.message);
+      return error.code === code;
+    });
+  });
+
+  test(`${way}: a controller without the grant is denied`, async (t) => {
+    const { code, says } = CONTRACT.no_grant;
+    const place = venueOf(t, server);
+    await place.connect('agent', { kind: 'agent' });
+    await assert.rejects(REACH[way](place, { grant: false }), (error) => {
+      assert.ok(error.message.includes(says), error.message);
+      return error.code === code;
+    });
+  });
+
+  test(`${way}: an agent that leaves in a turn ends the session`, async (t) => {
+    const { code, last_event, reason: expected } = CONTRACT.agent_leaves_in_a_turn;
+    const place = venueOf(t, server);
+    const agent = await agentIn(t, place, { guard: 'host' });
+    const session = await REACH[way](place);
+    agent.model.hold();
+    const pending = session.say('hi');
+    const failed = assert.rejects(pending, (error) => error.code === code);
+    await until('the agent thinks', () => agent.session.agentState === 'thinking');
+    await place.remove('agent');
+    await failed;
+    const { type, reason } = (await collect(session.events())).at(-1);
+    assert.deepEqual([type, reason], [last_event, expected]);
+    await session.close();
   });
 }

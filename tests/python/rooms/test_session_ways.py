@@ -17,7 +17,7 @@ import greenroom
 from greenroom import _livekit
 
 from .support.agents import Agent, shop
-from .support.venue import Venue
+from .support.venue import Venue, until
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = json.loads((ROOT / "tests" / "session_ways.json").read_text())
@@ -25,6 +25,7 @@ EXAMPLE = ROOT / "examples" / "python" / "agent.py"
 
 COMMAND = Path(sys.executable).with_name("greenroom")
 
+in_a_room = pytest.mark.parametrize("way", CONTRACT["ways_in_a_room"])
 every_way = pytest.mark.parametrize("way", CONTRACT["ways"])
 
 
@@ -50,15 +51,17 @@ async def opened(way: str, venue: Venue, **options: Any) -> AsyncIterator[greenr
         agent = Agent(venue, None, {})
         await agent.start("agent")
         try:
-            if way == "join":
-                token = venue.token("boss", grant=True)
-                opening = greenroom.join(venue.server.url, token, **options)
-            else:
-                opening = greenroom.attach(await venue.connect("boss", grant=True), **options)
-            async with opening as session:
+            async with await reached(way, venue, **options) as session:
                 yield session
         finally:
             await agent.close()
+
+
+async def reached(way: str, venue: Venue, *, grant: bool = True, **options: Any) -> greenroom.Opening:
+    """The way to an agent that is in the room."""
+    if way == "join":
+        return greenroom.join(venue.server.url, venue.token("boss", grant=grant), **options)
+    return greenroom.attach(await venue.connect("boss", grant=grant), **options)
 
 
 @contextmanager
@@ -106,3 +109,42 @@ async def test_timeout_that_is_not_above_0_is_invalid(way: str, timeout: float, 
     with pytest.raises(greenroom.InvalidArgument):
         async with opened(way, venue, timeout=timeout):
             pass
+
+
+@in_a_room
+async def test_one_of_two_agents_has_to_be_named(way: str, venue: Venue) -> None:
+    expected = CONTRACT["two_agents"]
+    agents = [await venue.connect(name, kind="agent") for name in expected["agents"]]
+    await venue.gather(*agents)
+    with pytest.raises(greenroom.GreenroomError) as caught:
+        await (await reached(way, venue))
+    assert caught.value.code == expected["code"]
+    assert all(f'"{name}"' in str(caught.value) for name in expected["agents"])
+
+
+@in_a_room
+async def test_controller_without_the_grant_is_denied(way: str, venue: Venue) -> None:
+    await venue.connect("agent", kind="agent")
+    with pytest.raises(greenroom.GreenroomError) as caught:
+        await (await reached(way, venue, grant=False))
+    assert caught.value.code == CONTRACT["no_grant"]["code"]
+    assert CONTRACT["no_grant"]["says"] in str(caught.value)
+
+
+@in_a_room
+async def test_agent_that_leaves_in_a_turn_ends_the_session(way: str, venue: Venue) -> None:
+    expected = CONTRACT["agent_leaves_in_a_turn"]
+    agent = Agent(venue, None, {})
+    await agent.start("agent")
+    try:
+        async with await reached(way, venue) as session:
+            pending = asyncio.ensure_future(session.say("hold"))
+            await until("the agent answers", lambda: bool(agent.llm.held))
+            await venue.remove("agent")
+            with pytest.raises(greenroom.GreenroomError) as caught:
+                await asyncio.wait_for(pending, 30)
+            assert caught.value.code == expected["code"]
+            last = [event async for event in session.events()][-1]
+            assert (last.type, last.reason) == (expected["last_event"], expected["reason"])
+    finally:
+        await agent.close()
