@@ -24,6 +24,8 @@ use crate::voice::Recorder;
 const APART: Duration = Duration::from_secs(1);
 /// How often the thread of an agent's job is looked for: its end is reported within a second.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long a process may take to exit after the thread of its job. With [`LOOK`] within a second.
+const EXITING: Duration = Duration::from_millis(500);
 /// How long an agent may take to end that never was ready, or that does not answer: it has nothing to put in order.
 const ABRUPT_GRACE: Duration = Duration::from_millis(500);
 /// Connections that are told apart at once; more wait in the system's queue.
@@ -307,8 +309,10 @@ async fn gone(shared: &Shared, process: &AgentProcess, how: &str) -> CloseCause 
 
 /// The thread that ran the agent's job has ended, and nothing closes its connection.
 async fn job_thread_ended(shared: &Shared, process: &AgentProcess) -> CloseCause {
-    // What its end printed is on its way.
-    sleep(Duration::from_millis(100)).await;
+    // A process that exits loses this thread first. What its end printed is on its way.
+    if timeout(EXITING, process.exited()).await.is_ok() {
+        return gone(shared, process, "its process ended").await;
+    }
     // A job that has ended as it should needs no loop any more.
     if let Some((reason, error)) = shared.with(|state, _| state.controller.session_end().cloned()) {
         return agent_hung_up(shared, reason, error);
