@@ -243,7 +243,7 @@ export declare class RoomTopic {
   closeHost(host: number): void
   /** A controller is addressed at this agent. */
   listen(agent: string): void
-  /** A controller is addressed at this agent no more. */
+  /** Stops what one call of `listen` started. */
   unlisten(agent: string): void
   /**
    * The room announces a participant, or changes of one: whether it is of the kind agent, and

@@ -117,7 +117,7 @@ impl RoomTopic {
         self.engine.listen(&agent);
     }
 
-    /// A controller is addressed at this agent no more.
+    /// Stops what one call of `listen` started.
     #[napi(catch_unwind)]
     pub fn unlisten(&mut self, agent: String) {
         self.engine.unlisten(&agent);

@@ -72,7 +72,7 @@ impl RoomTopic {
         self.engine.listen(agent);
     }
 
-    /// A controller is addressed at this agent no more.
+    /// Stops what one call of `listen` started.
     fn unlisten(&self, agent: &str) {
         self.engine.unlisten(agent);
     }

@@ -228,7 +228,7 @@ class RoomTopic:
         """A controller is addressed at this agent."""
 
     def unlisten(self, agent: str) -> None:
-        """A controller is addressed at this agent no more."""
+        """Stops what one call of `listen` started."""
 
     def set_participant(
         self,

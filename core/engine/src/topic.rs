@@ -136,7 +136,7 @@ impl Act {
 }
 
 impl RoomTopic {
-    /// A topic that nobody uses yet. Each `now` is a time on one monotonic clock of the caller's.
+    /// Returns a topic without sessions. Each `now` is a time on one monotonic clock of the caller.
     pub fn new(limits: Limits, now: Time) -> Self {
         Self {
             state: Mutex::new(State {

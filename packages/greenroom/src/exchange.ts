@@ -446,7 +446,7 @@ export class Exchange {
   readonly #onNews = () => {
     if (!this.room.isConnected) this.#sending?.abort(notConnected());
     this.#act(() => {
-      // A Room that reconnects forgets everybody for a while.
+      // A Room that reconnects has no participants for a while.
       if (!isReconnecting(this.room)) this.#topic.checkAgents(this.room.isConnected);
     });
     for (const done of [...this.#waiting]) done();
